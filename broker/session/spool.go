@@ -1,0 +1,105 @@
+package session
+
+import "fieldgate/broker/mqtt"
+
+// ID names a session in the spool. The broker gives IDs out, rising from 1; one
+// is never used again, so a late acknowledgement can't hit another session.
+type ID uint32
+
+// Spool keeps what persistent sessions are owed. All methods may be called at the
+// same time; a callback runs on the spool's own goroutine, must not block, and
+// must not call the spool back while it holds a lock that another caller of the
+// spool holds.
+//
+// Order: what is appended or applied is committed in the order of the calls, and
+// callbacks run in that order. One implementation is storage, another, in memory,
+// sessiontest; one conformance suite runs on both.
+type Spool interface {
+	// Append accepts one published message and gives it its ID; Page of the
+	// sessions it is owed to finds it as soon as Append has returned (a QoS 2
+	// delivery only once it is committed, see Page). safe, when not nil, runs
+	// once: with nil when everything of the entry is committed, or with the error
+	// that makes it impossible.
+	Append(e Entry, safe func(error)) mqtt.MsgID
+
+	// Acked says that the session has got the message for good (PUBACK, PUBCOMP).
+	// It reaches the disk with the next commit, within 1 s.
+	Acked(s ID, id mqtt.MsgID)
+
+	// Page gives what the session is owed after the given ID, oldest first: at
+	// most maxMessages, and at most maxBytes of payload unless the first alone is
+	// larger. It stops before a QoS 2 delivery whose message is not committed yet:
+	// a QoS 2 packet identifier that a subscriber has seen must survive a crash
+	// with the same message, or the next message would be taken for a duplicate.
+	Page(s ID, after mqtt.MsgID, maxMessages, maxBytes int) ([]Queued, error)
+
+	// Apply commits a change of session state. safe is as for Append.
+	Apply(c Change, safe func(error))
+
+	// Load reports all that is stored; the broker calls it once, before anything else.
+	Load(v Visitor) error
+
+	// Usage tells what the session is owed now.
+	Usage(s ID) mqtt.Usage
+}
+
+// Entry is all that one accepted message asks of the spool, in one commit.
+type Entry struct {
+	Message *mqtt.Message // the spool sets its ID
+	Owed    []Owed        // the persistent sessions that it is owed to; may be empty
+
+	// Retain replaces the retained message of the topic; an empty payload removes it.
+	Retain bool
+
+	// From and PacketID of a QoS 2 message from a persistent session: remembered
+	// with the message, so that a PUBLISH that comes again is not a second message.
+	// From is 0 otherwise.
+	From     ID
+	PacketID uint16
+}
+
+// Owed is one session that a message is owed to, and how it is to be delivered.
+type Owed struct {
+	Session         ID
+	QoS             mqtt.QoS // 1 or 2
+	Retain          bool     // the RETAIN flag to send
+	SubscriptionIDs []uint32
+}
+
+// Queued is one message as it is owed to one session.
+type Queued struct {
+	Message         *mqtt.Message
+	QoS             mqtt.QoS
+	Retain          bool
+	SubscriptionIDs []uint32
+}
+
+// Change is a change of session state; its parts that are set are committed together.
+type Change struct {
+	Session ID // whom it concerns; 0 when only Retained is set
+
+	Put         *Record             // the session is new, or its record changed
+	End         bool                // the session with all that it owns and is owed goes
+	Subscribe   []mqtt.Subscription // added, or replaced by their filter
+	Unsubscribe []string            // filters
+
+	Released []mqtt.MsgID // PUBREC came for these deliveries: PUBREL may be sent once this is safe
+	Forget   []uint16     // PUBREL came for these incoming QoS 2 packet identifiers: PUBCOMP may be sent once this is safe
+}
+
+// Record is what is stored of a session beside its queue and subscriptions.
+type Record struct {
+	ID       ID
+	ClientID string
+	Meta     []byte // encoded by this package; opaque to the spool
+}
+
+// Visitor gets what is stored. A nil function skips its kind. Sessions come
+// before what belongs to them.
+type Visitor struct {
+	Session      func(Record)
+	Subscription func(ID, mqtt.Subscription)
+	Received     func(ID, uint16)     // incoming QoS 2 packet identifier that waits for its PUBREL
+	Released     func(ID, mqtt.MsgID) // outgoing QoS 2 message whose PUBREL was due
+	Retained     func(*mqtt.Message)
+}

@@ -1,0 +1,70 @@
+// Package archtest holds the import table of docs/architecture.md as a test.
+package archtest
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// floors says for every package of ours which others of ours it may import; a
+// trailing * stands for any package below. Imports of test files do not count.
+// A package that has no row fails the test: nobody adds a room by accident.
+var floors = map[string]string{
+	"cmd/fieldgate":              "gateway gateway/config gateway/demo bridges/sim",
+	"gateway/demo":               "gateway gateway/config bridges/sim",
+	"gateway":                    "*",
+	"gateway/config":             "bridges broker storage webui internal/fault",
+	"webui":                      "webui/api internal/fault",
+	"webui/api":                  "bridges broker internal/fault",
+	"bridges/all":                "bridges bridges/*",
+	"bridges/sim":                "bridges bridges/internal/*",
+	"bridges/modbus":             "bridges bridges/internal/* broker/mqtt",
+	"bridges/line":               "bridges bridges/internal/* broker/mqtt",
+	"bridges/uplink":             "bridges broker/mqtt broker/packet broker/session",
+	"bridges":                    "broker/mqtt internal/fault",
+	"bridges/internal/port":      "",
+	"storage":                    "broker/session broker/mqtt internal/fault",
+	"broker":                     "broker/* internal/fault",
+	"broker/listen":              "internal/fault",
+	"broker/route":               "broker/mqtt",
+	"broker/session":             "broker/mqtt",
+	"broker/session/sessiontest": "broker/session broker/mqtt", // the Spool conformance suite, imported by tests only
+	"broker/packet":              "broker/mqtt",
+	"broker/mqtt":                "",
+	"internal/fault":             "",
+	"internal/leak":              "", // imported by tests only
+	"internal/archtest":          "",
+}
+
+func TestImportsFallNeverClimb(t *testing.T) {
+	const module = "fieldgate/"
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		importer := strings.TrimPrefix(words[0], module)
+		row, known := floors[importer]
+		if !known {
+			t.Errorf("%s has no row in the import table", importer)
+			continue
+		}
+		for _, path := range words[1:] {
+			if dep, ours := strings.CutPrefix(path, module); ours && !allows(row, dep) {
+				t.Errorf("%s must not import %s", importer, dep)
+			}
+		}
+	}
+}
+
+func allows(row, dep string) bool {
+	for _, rule := range strings.Fields(row) {
+		prefix, wild := strings.CutSuffix(rule, "*")
+		if rule == dep || wild && strings.HasPrefix(dep, prefix) {
+			return true
+		}
+	}
+	return false
+}
