@@ -14,9 +14,7 @@ import (
 
 // Config is one uplink as it stands in the managed settings.
 type Config struct {
-	ID        string        `json:"id"`
-	Kind      string        `json:"kind"`    // "uplink", may be left out
-	Enabled   *bool         `json:"enabled"` // nil is true
+	bridges.Header
 	URL       string        `json:"url"`     // mqtt, mqtts, ws or wss://host[:port]
 	Version   mqtt.Version  `json:"version"` // 4 (3.1.1, the default) or 5
 	ClientID  string        `json:"client_id"`
@@ -78,15 +76,14 @@ func decode(c bridges.Config) (Config, error) {
 		KeepAlive: defaultKeepAlive,
 		Queue:     Queue{MaxMessages: defaultMaxMessages, MaxBytes: defaultMaxBytes, MaxAge: defaultMaxAge, Full: "drop_oldest"},
 	}
-	err := bridges.Decode(c.Settings, &cfg)
-	if err == nil {
-		err = cfg.check().Err()
-	}
+	var faults bridges.Faults
+	faults.Decode(c.Settings, &cfg)
+	cfg.check(&faults)
 	cfg.ID = c.ID
-	return cfg, err
+	return cfg, faults.Err()
 }
 
-func (c *Config) check() (faults bridges.Faults) {
+func (c *Config) check(faults *bridges.Faults) {
 	if _, err := parseURL(c.URL); err != nil {
 		faults.Add("/url", bridges.Invalid, "%s", err)
 	}
@@ -113,14 +110,13 @@ func (c *Config) check() (faults bridges.Faults) {
 	}
 	for i, o := range c.Out {
 		m := mapping{o.Filter, o.LocalPrefix, o.RemotePrefix}
-		m.check(&faults, fmt.Sprintf("/out/%d", i), o.QoS, "local_prefix", "remote_prefix")
+		m.check(faults, fmt.Sprintf("/out/%d", i), o.QoS, "local_prefix", "remote_prefix")
 	}
 	for i, in := range c.In {
 		m := mapping{in.Filter, in.RemotePrefix, in.LocalPrefix}
-		m.check(&faults, fmt.Sprintf("/in/%d", i), in.QoS, "remote_prefix", "local_prefix")
+		m.check(faults, fmt.Sprintf("/in/%d", i), in.QoS, "remote_prefix", "local_prefix")
 	}
-	c.Queue.check(&faults)
-	return faults
+	c.Queue.check(faults)
 }
 
 func (q *Queue) check(faults *bridges.Faults) {

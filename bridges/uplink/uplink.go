@@ -132,7 +132,7 @@ func (u *uplink) connection(ctx context.Context, host bridges.Host, w *window) e
 func (u *uplink) Test(ctx context.Context, _ string) ([]bridges.Reading, error) {
 	conn, _, err := u.connect(ctx)
 	if err != nil {
-		return nil, bridges.Unreachablef("%s", explain(err))
+		return nil, bridges.Fault(bridges.Unreachable, "%s", explain(err))
 	}
 	return nil, goodbye(conn, u.cfg.Version)
 }
