@@ -283,11 +283,12 @@ func (c *cloud) start() {
 func record(t *testing.T, address, id string, topics ...string) *process {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(address)
-	args := []string{"-h", host, "-p", port, "-i", id, "-c", "-q", "1", "-d", "-F", "MESSAGE %r %t %p"}
+	// Without stdbuf what it prints stays in its buffer: a pipe is no terminal.
+	args := []string{"-oL", need(t, "mosquitto_sub"), "-h", host, "-p", port, "-i", id, "-c", "-q", "1", "-d", "-F", "MESSAGE %r %t %p"}
 	for _, topic := range topics {
 		args = append(args, "-t", topic)
 	}
-	p := launch(t, need(t, "mosquitto_sub"), args...)
+	p := launch(t, need(t, "stdbuf"), args...)
 	p.awaitLine("Subscribed")
 	return p
 }
