@@ -11,8 +11,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
-
-	"fieldgate/internal/fault"
 )
 
 // The limits of one YAML document. Aliases are copied where they stand, so the
@@ -22,12 +20,12 @@ const (
 	maxYAMLValues = 500_000
 )
 
-// lines says on which line of a YAML document each value stands, by JSON pointer.
-type lines map[string]int
+// Lines says on which line of a YAML text each value stands, by JSON pointer.
+type Lines map[string]int
 
 // of gives the line of the value at the pointer or, when there is none, of the
 // nearest value around it.
-func (l lines) of(pointer string) int {
+func (l Lines) of(pointer string) int {
 	for {
 		if n, ok := l[pointer]; ok {
 			return n
@@ -40,69 +38,40 @@ func (l lines) of(pointer string) int {
 	}
 }
 
-// yamlToJSON gives the one document of src as JSON, and where each of its values
+// FromYAML gives the one document of src as JSON, and where each of its values
 // stands. Numbers keep their digits; a number with an exponent but no decimal
-// point is a text, as in YAML 1.1, so that 7E1 can name a serial format. Faults
-// are a *yamlError, all of them at once except those of the grammar itself.
-func yamlToJSON(src []byte) (json.RawMessage, lines, error) {
+// point is a text, as in YAML 1.1, so that 7E1 can name a serial format. name is
+// for the error, a *FileError with all faults at once except those of the grammar.
+func FromYAML(name string, src []byte) (json.RawMessage, Lines, error) {
+	c := converter{name: name, lines: Lines{"": 1}, anchors: map[string]ast.Node{}}
 	if deepFlow(src) {
-		return nil, nil, &yamlError{faults: []lineFault{{line: 1, text: fmt.Sprintf("more than %d brackets inside one another", maxYAMLDepth)}}}
+		c.at(1, "more than %d brackets inside one another", maxYAMLDepth)
+		return nil, nil, &c.faults
 	}
 	file, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, nil, grammarError(err)
+		c.grammar(err)
+		return nil, nil, &c.faults
 	}
-	c := converter{lines: lines{"": 1}, anchors: map[string]ast.Node{}}
 	var body ast.Node
 	for _, doc := range file.Docs {
 		switch {
-		case doc.Body == nil:
+		case doc.Body == nil || doc.Body.Type() == ast.CommentType:
 		case body == nil:
 			body = doc.Body
 		default:
 			c.fault(doc.Body, "a second document is not allowed")
 		}
 	}
-	if body == nil || body.Type() == ast.CommentType {
+	if body == nil {
 		return json.RawMessage("{}"), c.lines, nil
 	}
 	c.value(body, "", 0)
-	if len(c.faults) > 0 {
-		return nil, nil, &yamlError{faults: c.faults}
+	if len(c.faults.Faults) > 0 {
+		c.faults.sort()
+		return nil, nil, &c.faults
 	}
 	return c.out, c.lines, nil
-}
-
-// yamlError is what is wrong with a YAML text as YAML.
-type yamlError struct{ faults []lineFault }
-
-type lineFault struct {
-	line int
-	text string
-}
-
-func (e *yamlError) Error() string {
-	words := make([]string, len(e.faults))
-	for i, f := range e.faults {
-		words[i] = fmt.Sprintf("line %d: %s", f.line, f.text)
-	}
-	return strings.Join(words, "\n")
-}
-
-func grammarError(err error) *yamlError {
-	var syntax interface {
-		GetToken() *token.Token
-		GetMessage() string
-	}
-	if errors.As(err, &syntax) {
-		line := 1
-		if t := syntax.GetToken(); t != nil {
-			line = t.Position.Line
-		}
-		return &yamlError{faults: []lineFault{{line, "not YAML: " + syntax.GetMessage()}}}
-	}
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	return &yamlError{faults: []lineFault{{1, "not YAML: " + first}}}
 }
 
 // deepFlow tells whether src opens so many brackets that the parser, which
@@ -128,11 +97,12 @@ func deepFlow(src []byte) bool {
 // converter walks a YAML tree and writes JSON.
 type converter struct {
 	out     []byte
-	lines   lines
+	lines   Lines
 	anchors map[string]ast.Node
 	values  int
 	full    bool // the limit of values was reported
-	faults  []lineFault
+	name    string
+	faults  FileError
 }
 
 func (c *converter) fault(n ast.Node, format string, args ...any) {
@@ -140,7 +110,29 @@ func (c *converter) fault(n ast.Node, format string, args ...any) {
 	if t := n.GetToken(); t != nil {
 		line = t.Position.Line
 	}
-	c.faults = append(c.faults, lineFault{line, fmt.Sprintf(format, args...)})
+	c.at(line, format, args...)
+}
+
+func (c *converter) at(line int, format string, args ...any) {
+	c.faults.Faults = append(c.faults.Faults, FileFault{File: c.name, Line: line, Text: fmt.Sprintf(format, args...)})
+}
+
+// grammar takes over what the parser says, without its picture of the source.
+func (c *converter) grammar(err error) {
+	var syntax interface {
+		GetToken() *token.Token
+		GetMessage() string
+	}
+	if !errors.As(err, &syntax) {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		c.at(1, "not YAML: %s", first)
+		return
+	}
+	line := 1
+	if t := syntax.GetToken(); t != nil {
+		line = t.Position.Line
+	}
+	c.at(line, "not YAML: %s", syntax.GetMessage())
 }
 
 // value writes the node that stands at the pointer.
@@ -239,6 +231,9 @@ func (c *converter) key(k ast.MapKeyNode) (string, bool) {
 		return digits, true
 	case *ast.BoolNode:
 		return strconv.FormatBool(k.Value), true
+	case *ast.MergeKeyNode:
+		c.fault(k, "merge keys (<<) are not allowed; an alias can stand for a whole value")
+		return "", false
 	default:
 		c.fault(k, "a key must be a text or a whole number")
 		return "", false
@@ -306,33 +301,4 @@ func float(n *ast.FloatNode) string {
 	}
 	b, _ := json.Marshal(n.Value) // finite, see scalar
 	return string(b)
-}
-
-func escapePointer(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
-}
-
-// keyPath gives a JSON pointer as people write it: mqtt.listeners[0].address.
-func keyPath(pointer string) string {
-	var b strings.Builder
-	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		if _, err := strconv.Atoi(part); err == nil && b.Len() > 0 {
-			b.WriteString("[" + part + "]")
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(strings.NewReplacer("~1", "/", "~0", "~").Replace(part))
-	}
-	return b.String()
-}
-
-// inLines gives faults with pointers as one *FileError with lines.
-func inLines(name string, at lines, faults fault.List) *FileError {
-	e := &FileError{}
-	for _, f := range faults {
-		e.Faults = append(e.Faults, FileFault{File: name, Line: at.of(f.Field), Key: keyPath(f.Field), Fault: f})
-	}
-	return e
 }
