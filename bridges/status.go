@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"fieldgate/broker/mqtt"
 )
 
 // State is what a bridge, a device or an uplink is doing.
@@ -30,6 +32,7 @@ type Status struct {
 	Since    time.Time        `json:"since"`
 	Reason   string           `json:"reason"` // for a person; empty when all is well
 	Counters map[string]int64 `json:"counters"`
+	Queue    *mqtt.Usage      `json:"queue,omitempty"` // of the durable session (uplinks); nil when there is none or it was not seen yet
 	Devices  []DeviceStatus   `json:"devices,omitempty"`
 }
 
