@@ -94,7 +94,7 @@ func (m *Manager) replace(author, words string, next document, judged func(secti
 			faults = append(faults, relocate(fmt.Sprintf("/%s/%d", s.name, i), wrong.Err())...)
 		}
 		for i, it := range next[s.name] {
-			faults = append(faults, relocate(fmt.Sprintf("/%s/%d", s.name, i), m.judge(s, it, next, edits).Err())...)
+			faults = join(faults, relocate(fmt.Sprintf("/%s/%d", s.name, i), m.judge(s, it, next, edits).Err()))
 		}
 	}
 	if err := faults.Err(); err != nil {

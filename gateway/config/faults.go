@@ -60,3 +60,15 @@ func (l Lines) inFile(name string, faults fault.List) *FileError {
 func (e *FileError) sort() {
 	slices.SortStableFunc(e.Faults, func(a, b FileFault) int { return a.Line - b.Line })
 }
+
+// join adds what a later check found, except where a fault stands already: what
+// could not be read need not be judged again.
+func join(known, more fault.List) fault.List {
+	all := slices.Clone(known)
+	for _, e := range more {
+		if !slices.ContainsFunc(known, func(k *fault.Error) bool { return k.Field == e.Field }) {
+			all = append(all, e)
+		}
+	}
+	return all
+}

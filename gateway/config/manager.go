@@ -164,7 +164,7 @@ func (m *Manager) Change(_ context.Context, author, name, key string, edit func(
 	edits := secretEdits{}
 	it, faults := m.store(s, it, stored, edits)
 	next := doc.with(name, it)
-	faults = append(faults, m.judge(s, it, next, edits)...)
+	faults = join(faults, m.judge(s, it, next, edits))
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
