@@ -12,4 +12,6 @@ const (
 )
 
 // Fault is the error of a Tester in words that say what to do.
-func Fault(code fault.Code, format string, args ...any) error { return fault.New(code, format, args...) }
+func Fault(code fault.Code, format string, args ...any) error {
+	return fault.New(code, format, args...)
+}

@@ -126,6 +126,7 @@ func (s *Spool) loadSegments(c *conn) error {
 	err := c.query("SELECT slot, base, sealed, rows FROM segs ORDER BY base", 4, func(row []driver.Value) error {
 		g := newSegment(mqtt.MsgID(asInt(row[1])))
 		g.slot, g.sealed = int(asInt(row[0])), asInt(row[2]) != 0
+		g.recount, s.thinned = true, true
 		s.segs = append(s.segs, g)
 		if !g.sealed {
 			unsealed = append(unsealed, g)

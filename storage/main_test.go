@@ -54,7 +54,9 @@ func put(t testing.TB, s session.Spool, ids ...session.ID) {
 	}
 }
 
-func clientID(id session.ID) string { return "client-" + string(rune('a'+id%26)) + string(rune('0'+id/26)) }
+func clientID(id session.ID) string {
+	return "client-" + string(rune('a'+id%26)) + string(rune('0'+id/26))
+}
 
 // apply waits until the change is committed.
 func apply(t testing.TB, s session.Spool, c session.Change) {

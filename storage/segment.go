@@ -35,6 +35,10 @@ type segment struct {
 	cached  int      // of the tail, those not nil
 	parts   map[session.ID]*part
 	gone    bool // freed or merged into another one
+
+	recount    bool // alive and aliveBytes are out of date
+	alive      int  // messages that somebody is owed; only of a sealed segment
+	aliveBytes int64
 }
 
 // part is what one session is owed of one segment. Protected by Spool.mu.
@@ -155,8 +159,8 @@ func (g *segment) uncache(pos int) {
 	}
 }
 
-// alive gives the positions that somebody is owed, as bits, with their number and bytes of payload.
-func (g *segment) alive() (words []uint64, n int, bytes int64) {
+// living gives the positions that somebody is owed, as bits, with their number and bytes of payload.
+func (g *segment) living() (words []uint64, n int, bytes int64) {
 	words = make([]uint64, (len(g.sizes)+63)/64)
 	for _, p := range g.parts {
 		for pos := p.next(0); pos >= 0; pos = p.next(pos + 1) {

@@ -69,6 +69,7 @@ type Spool struct {
 	failing    bool // the last commit failed
 	recent     []*entry
 	cacheBytes int64
+	thinned    bool  // some sealed segment has less to keep than before
 	lost       int64 // messages that could not be read
 }
 
@@ -227,7 +228,11 @@ func (s *Spool) settle(q *queue, p *part, pos int) {
 	q.bytes -= int64(g.size(pos))
 	s.forget(g, pos)
 	s.touch(p)
-	if p.n == 0 && g.sealed {
+	if !g.sealed {
+		return
+	}
+	g.recount, s.thinned = true, true
+	if p.n == 0 {
 		q.drop(p)
 		s.freeUnowed(g)
 	}
@@ -352,6 +357,7 @@ func (s *Spool) end(id session.ID) []*segment {
 		}
 		p.dead = true
 		delete(p.seg.parts, id)
+		p.seg.recount, s.thinned = true, true
 		s.freeUnowed(p.seg)
 	}
 	return slots

@@ -11,6 +11,9 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
+// maxKept bounds the statements that a connection keeps.
+const maxKept = 256
+
 // conn is one connection with kept statements, used by one goroutine at a time.
 // It goes to the driver directly: database/sql costs more than twice as much a row.
 type conn struct {
@@ -44,7 +47,7 @@ func (c *conn) prepare(crashSafe bool) error {
 	}
 	for _, pragma := range []string{
 		"page_size=4096", "auto_vacuum=NONE", "journal_mode=WAL", "synchronous=" + sync, "wal_autocheckpoint=1000",
-		"cache_size=-2048", "temp_store=MEMORY", "mmap_size=0", "secure_delete=OFF", "foreign_keys=OFF",
+		"cache_size=-2048", "busy_timeout=1000", "temp_store=MEMORY", "mmap_size=0", "secure_delete=OFF", "foreign_keys=OFF",
 	} {
 		if err := c.script("PRAGMA " + pragma); err != nil {
 			return fmt.Errorf("pragma %s: %w", pragma, err)
@@ -68,6 +71,9 @@ func (c *conn) script(text string) error {
 func (c *conn) stmt(text string) (*sqlite3.SQLiteStmt, error) {
 	if s := c.kept[text]; s != nil {
 		return s, nil
+	}
+	if len(c.kept) >= maxKept {
+		c.forget() // a long queue has a table, and so statements, for every segment
 	}
 	s, err := c.c.Prepare(text)
 	if err != nil {
@@ -128,21 +134,30 @@ func (c *conn) tx(do func() error) error {
 	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	err := do()
-	if err == nil {
-		err = c.exec("COMMIT")
+	committed := false
+	defer func() {
+		if !committed { // do may have panicked; SQLite has rolled some failures back itself, and then says so
+			_ = c.exec("ROLLBACK")
+		}
+	}()
+	if err := do(); err != nil {
+		return err
 	}
-	if err != nil {
-		// SQLite has rolled some failures back itself, and then says so
-		_ = c.exec("ROLLBACK")
-	}
+	err := c.exec("COMMIT")
+	committed = err == nil
 	return err
 }
 
-func (c *conn) close() {
+// forget closes all kept statements. No statement runs inside another one's rows.
+func (c *conn) forget() {
 	for _, s := range c.kept {
 		_ = s.Close()
 	}
+	clear(c.kept)
+}
+
+func (c *conn) close() {
+	c.forget()
 	_ = c.c.Close()
 }
 

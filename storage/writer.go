@@ -25,13 +25,14 @@ const (
 
 // writer is the one goroutine that changes the file.
 type writer struct {
-	c        *conn // nil after a failure, until it is opened again
-	free     []int // slots whose tables are empty
-	slots    int   // slots that exist
-	lastSync time.Duration
-	gaveUp   error // what the last try said, once the spool closes
-	buf      []byte
-	batch    batch
+	c         *conn // nil after a failure, until it is opened again
+	free      []int // slots whose tables are empty
+	slots     int   // slots that exist
+	lastSync  time.Duration
+	lastMerge time.Time
+	gaveUp    error // what the last try said, once the spool closes
+	buf       []byte
+	batch     batch
 }
 
 // op is one operation in the order of the calls; one of entry, change and seal is set.
@@ -82,6 +83,7 @@ func (s *Spool) run() {
 	for s.await() {
 		b := s.take()
 		s.release(b, s.store(b))
+		s.mergeThin()
 	}
 	if s.writer.c != nil {
 		s.writer.c.close()
@@ -196,6 +198,7 @@ func (s *Spool) stillOwed(e *entry) []session.Owed {
 func (s *Spool) prepareSeal(o *op) {
 	g := o.seal
 	g.sealed = true
+	g.recount, s.thinned = true, true
 	if g.cached == 0 {
 		g.tail = nil
 	}

@@ -46,7 +46,8 @@ func mosquitto(t *testing.T, lines ...string) (address string) {
 func subscriber(t *testing.T, address string, args ...string) *bufio.Scanner {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(address)
-	cmd := exec.Command(need(t, "mosquitto_sub"), append([]string{"-h", host, "-p", port, "-d", "-v"}, args...)...)
+	// Without stdbuf what it prints stays in its buffer: a pipe is no terminal.
+	cmd := exec.Command("stdbuf", append([]string{"-oL", need(t, "mosquitto_sub"), "-W", "30", "-h", host, "-p", port, "-d", "-v"}, args...)...)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
