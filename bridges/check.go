@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"fieldgate/broker/mqtt"
 	"fieldgate/internal/fault"
 )
 
@@ -143,8 +143,9 @@ func topicWords(topic string) string {
 		return "must not begin with $, which is the broker's own"
 	case strings.HasPrefix(topic, "/") || strings.HasSuffix(topic, "/") || strings.Contains(topic, "//"):
 		return "must not have empty levels: no / at the ends, no //"
-	case strings.ContainsAny(topic, "+#\x00") || !utf8.ValidString(topic):
-		return "must not hold the wildcards + and #, nor what is no text"
+	}
+	if err := mqtt.CheckName(topic); err != nil {
+		return err.Error()
 	}
 	return ""
 }

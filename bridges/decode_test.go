@@ -183,7 +183,7 @@ func TestFaults_AddsNothingWhereOneStands(t *testing.T) {
 	require.EqualError(t, f.Err(), `/id: must be text (put it in quotes), not a number; `+
 		`/link/baud: must be a whole number, not text; `+
 		`/link/format: must be one of 8N1, 7E1; did you mean "8N1"?; /unit: must be 1 to 247; `+
-		`/topic: must not hold the wildcards + and #, nor what is no text`)
+		`/topic: must not contain the wildcards + and #`)
 }
 
 func TestNewConfig_ReadsTheCommonKeys(t *testing.T) {
