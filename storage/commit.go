@@ -87,8 +87,8 @@ func (w *writer) write(b *batch) error {
 func (w *writer) writeBatch(b *batch) error {
 	put := table{}
 	last := noSlot
-	for i := range b.ops {
-		o := &b.ops[i]
+	for i := range b.steps {
+		o := &b.steps[i]
 		var err error
 		switch {
 		case o.entry != nil:
@@ -109,7 +109,7 @@ func (w *writer) writeBatch(b *batch) error {
 	return w.writeLazy(b)
 }
 
-func (w *writer) writeEntry(o *op, t table) error {
+func (w *writer) writeEntry(o *step, t table) error {
 	e := o.entry
 	if o.begin {
 		if err := w.begin(e.seg, t); err != nil {
@@ -145,7 +145,7 @@ func (w *writer) begin(g *segment, t table) error {
 	return w.c.exec(beginSegment, int64(g.slot), int64(g.base))
 }
 
-func (w *writer) writeSeal(o *op) error {
+func (w *writer) writeSeal(o *step) error {
 	if o.index == nil {
 		return nil
 	}
