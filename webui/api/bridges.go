@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -42,7 +41,7 @@ type savedTestInput struct {
 func (a *API) bridgeSection() section {
 	return section{
 		name: bridgesSection, singular: "bridge", key: "id", read: Viewer, write: Operator, schema: bridgeSchema(),
-		decorate: a.statusDecorator(isBridge),
+		links: a.Bridges, status: bridgeStatusOf,
 	}
 }
 
@@ -91,18 +90,14 @@ func (a *API) addTests(s section) {
 
 // test tries settings. Faults of the settings are the caller's; a link that fails is a result.
 func (a *API) test(ctx context.Context, s section, o object, device string) (*testOutput, error) {
-	kind := ""
-	if s.name == uplinksSection {
-		kind = uplinkKind
-	}
-	c, err := bridges.NewConfig(o.json(), kind)
+	c, err := bridges.NewConfig(o.json(), s.kind)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
 	start := time.Now()
-	readings, err := a.Bridges.Test(ctx, c, device)
+	readings, err := s.links.Test(ctx, c, device)
 	result := testResult{MS: time.Since(start).Milliseconds(), Readings: values(readings, nil)}
 	switch f := firstFault(err); {
 	case err == nil:
@@ -111,7 +106,7 @@ func (a *API) test(ctx context.Context, s section, o object, device string) (*te
 		result.Error, result.Code = fmt.Sprintf("no end after %s", testTimeout), fault.Unreachable
 	case f == nil:
 		result.Error, result.Code = err.Error(), fault.Unreachable
-	case f.Field == "" && f.Code != fault.NotFound && f.Code != fault.Invalid && f.Code != fault.Internal:
+	case f.Field == "" && (f.Code == fault.Unreachable || f.Code == fault.Unavailable):
 		result.Error, result.Code = f.Message, f.Code
 	default:
 		return nil, err
@@ -138,27 +133,4 @@ func firstFault(err error) *fault.Error {
 		return all[0]
 	}
 	return nil
-}
-
-func isBridge(s bridges.Status) bool { return s.Kind != uplinkKind }
-
-// statusDecorator adds "status" to objects that are read.
-func (a *API) statusDecorator(which func(bridges.Status) bool) func() func(*object) {
-	return func() func(*object) {
-		now := map[string]bridges.Status{}
-		for _, s := range a.Bridges.Statuses() {
-			if which(s) {
-				now[s.ID] = s
-			}
-		}
-		return func(o *object) {
-			s, ok := now[o.text("id")]
-			if !ok {
-				s = bridges.Status{ID: o.text("id"), Kind: o.text("kind"), State: bridges.Offline, Reason: "not started yet", Counters: map[string]int64{}}
-			}
-			if b, err := json.Marshal(a.status(s)); err == nil {
-				o.set("status", b)
-			}
-		}
-	}
 }

@@ -104,10 +104,10 @@ func (a *API) identify(r *http.Request) (caller, error) {
 		return caller{name: "local", role: Admin, local: true}, nil
 	}
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return a.people.byToken(r.Context(), token)
+		return a.people.byToken(token)
 	}
 	if c, err := r.Cookie(sessionCookie); err == nil {
-		return a.people.bySession(r.Context(), c.Value)
+		return a.people.bySession(c.Value)
 	}
 	return caller{}, nil
 }

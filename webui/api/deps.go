@@ -13,12 +13,12 @@ import (
 type Deps struct {
 	Settings    Settings
 	Bridges     Bridges
-	Queues      Queues
+	Uplinks     Uplinks
 	Clients     Clients
 	Store       Store
 	Passwords   Passwords
 	Alarms      *fault.Alarms
-	Kinds       []bridges.Kind // kinds of bridges that a person may choose; the uplink's kind is not among them
+	Kinds       []bridges.Kind // kinds of bridges to the field that a person may choose
 	SerialPorts func(ctx context.Context) ([]SerialPort, error)
 	System      func() System
 }
@@ -57,31 +57,31 @@ type Documents interface {
 	Restore(ctx context.Context, author string, revision int64) (json.RawMessage, error)
 }
 
-// Bridges is what runs: bridges and uplinks.
-type Bridges interface {
-	// Statuses gives a snapshot of every bridge and uplink.
+// Links is what bridges and uplinks have in common; *bridges.Supervisor of their role.
+type Links interface {
+	// Statuses gives a snapshot of every one, in the order of the settings.
 	Statuses() []bridges.Status
+	// Test tries settings once; see bridges.Supervisor. Secrets may be missing where
+	// the settings say "password_set": true; the stored ones are taken then.
+	Test(ctx context.Context, c bridges.Config, device string) ([]bridges.Reading, error)
+}
+
+// Bridges is the running bridges; *bridges.Supervisor.
+type Bridges interface {
+	Links
+	// Devices lists the configured devices. The caller must not change them.
+	Devices() []bridges.Device
 	// ValuesSince gives the last reading of every point that changed after version, and the version to ask with next time. 0 gives all.
 	ValuesSince(version uint64) ([]bridges.Reading, uint64)
-	// Test tries settings once. Their secrets may be missing where they say "password_set": true; the stored ones are taken then.
-	Test(ctx context.Context, c bridges.Config, device string) ([]bridges.Reading, error)
-	// Write writes one point and reports what became of it; an error means that there is no such device or point.
+	// Write writes one point and reports what became of it; an error means that it could not be tried.
 	Write(ctx context.Context, device, point string, value json.RawMessage) (bridges.WriteResult, error)
 }
 
-// Queues is what the uplinks' queues hold.
-type Queues interface {
-	// Queue tells what waits for the uplink's far side; NotFound when there is no such queue.
-	Queue(uplink string) (Queue, error)
-	// Empty drops all that waits.
-	Empty(ctx context.Context, uplink string) error
-}
-
-// Queue is what an uplink still owes to its far side.
-type Queue struct {
-	Messages int64      `json:"messages"`
-	Bytes    int64      `json:"bytes"`
-	Oldest   *time.Time `json:"oldest" doc:"When the oldest was accepted; null when the queue is empty"`
+// Uplinks is the running uplinks; *bridges.Supervisor, whose Test is given the stored secrets.
+type Uplinks interface {
+	Links
+	// DropQueue drops all that waits for the far side.
+	DropQueue(ctx context.Context, id string) error
 }
 
 // Clients is who is connected to the broker.
@@ -92,10 +92,10 @@ type Clients interface {
 
 // Store keeps small things under a bucket and a key. Get gives a fault.NotFound for what is not there.
 type Store interface {
-	Get(ctx context.Context, bucket, key string) ([]byte, error)
-	Put(ctx context.Context, bucket, key string, value []byte) error
-	Delete(ctx context.Context, bucket, key string) error
-	List(ctx context.Context, bucket string) (map[string][]byte, error)
+	Get(bucket, key string) ([]byte, error)
+	Put(bucket, key string, value []byte) error
+	Delete(bucket, key string) error
+	List(bucket string) (map[string][]byte, error)
 }
 
 // Passwords hashes and checks people's passwords; both take tens of milliseconds on purpose.

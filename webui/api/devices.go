@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/internal/fault"
@@ -160,6 +161,13 @@ func (a *API) listDevices(_ context.Context, in *deviceListInput) (*listOutput[j
 		}
 	}
 	return listOf(items), nil
+}
+
+// deviceState is a device's "status".
+type deviceState struct {
+	State  bridges.State `json:"state"`
+	Since  time.Time     `json:"since"`
+	Reason string        `json:"reason"`
 }
 
 // deviceDecorator adds a device's "status".

@@ -9,7 +9,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"fieldgate/bridges"
 	"fieldgate/internal/fault"
 )
 
@@ -55,15 +54,13 @@ func (a *API) openStream(context.Context, *struct{}) (*huma.StreamResponse, erro
 
 // stream is one reader of events.
 type stream struct {
-	api      *API
-	request  request
-	out      bytes.Buffer
-	version  uint64 // of the values that the reader has
-	writable map[pointKey]bool
-	objects  string // the settings that writable was made of
-	last     map[string]string
-	quiet    time.Time // when something was last sent
-	checked  time.Time // when the reader's right was last checked
+	api     *API
+	request request
+	out     bytes.Buffer
+	version uint64 // of the values that the reader has
+	last    map[string]string
+	quiet   time.Time // when something was last sent
+	checked time.Time // when the reader's right was last checked
 }
 
 // run sends until the reader leaves, loses its right, or the server stops.
@@ -104,18 +101,10 @@ func (s *stream) collect(all bool) {
 	readings, version := s.api.Bridges.ValuesSince(s.version)
 	s.version = version
 	if all || len(readings) > 0 {
-		s.event("values", values(readings, s.points()))
+		s.event("values", values(readings, s.api.writable()))
 	}
-	var fields, uplinks []statusEntry
-	for _, status := range s.api.Bridges.Statuses() {
-		if isUplink(status) {
-			uplinks = append(uplinks, s.api.status(status))
-		} else {
-			fields = append(fields, s.api.status(status))
-		}
-	}
-	s.changed("bridges", listItems(fields))
-	s.changed("uplinks", listItems(uplinks))
+	s.changed("bridges", statusList(s.api.Bridges.Statuses(), bridgeStatusOf))
+	s.changed("uplinks", statusList(s.api.Uplinks.Statuses(), uplinkStatusOf))
 	alarms, _ := s.api.Alarms.List()
 	s.changed("alarms", listItems(alarms))
 }
@@ -125,23 +114,6 @@ func listItems[T any](items []T) []T {
 		return []T{}
 	}
 	return items
-}
-
-// points gives the writable points, made anew when the bridges' settings change.
-func (s *stream) points() map[pointKey]bool {
-	objects := string(bytes.Join(rawBytes(s.api.Settings.List(bridgesSection)), nil))
-	if s.writable == nil || objects != s.objects {
-		s.objects, s.writable = objects, s.api.writable()
-	}
-	return s.writable
-}
-
-func rawBytes(texts []json.RawMessage) [][]byte {
-	b := make([][]byte, len(texts))
-	for i, t := range texts {
-		b[i] = t
-	}
-	return b
 }
 
 // changed sends the items when they differ from those sent last.
@@ -183,31 +155,4 @@ func (s *stream) send() error {
 		w.Flush()
 	}
 	return err
-}
-
-// statusEntry is a status as the page gets it: an uplink's with its queue.
-type statusEntry struct {
-	bridges.Status
-	Queue *Queue `json:"queue,omitempty"`
-}
-
-func (a *API) status(s bridges.Status) statusEntry {
-	if s.Counters == nil {
-		s.Counters = map[string]int64{}
-	}
-	e := statusEntry{Status: s}
-	if isUplink(s) {
-		q, err := a.Queues.Queue(s.ID)
-		if err != nil {
-			q = Queue{} // nothing was ever queued
-		}
-		e.Queue = &q
-	}
-	return e
-}
-
-type deviceState struct {
-	State  bridges.State `json:"state"`
-	Since  time.Time     `json:"since"`
-	Reason string        `json:"reason"`
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"fieldgate/bridges"
 	"fieldgate/internal/fault"
 )
 
@@ -22,10 +23,10 @@ type section struct {
 	read     Role
 	write    Role
 	schema   *huma.Schema
-	// decorate adds what is not settings to objects that are read; nil adds nothing.
-	decorate func() func(o *object)
-	// check looks at a new object before the settings do; nil checks nothing.
-	check func(o object) error
+	// What runs of it; nil for accounts.
+	links  Links
+	kind   string                   // of an object that names none
+	status func(bridges.Status) any // the form in which a status is shown
 }
 
 // free is a body that the settings' own decoder judges.
@@ -111,11 +112,24 @@ func (a *API) listSection(s section) (*listOutput[json.RawMessage], error) {
 	return listOf(items), nil
 }
 
+// decorator gives what adds "status" to an object that is read.
 func (s section) decorator() func(*object) {
-	if s.decorate == nil {
+	if s.links == nil {
 		return func(*object) {}
 	}
-	return s.decorate()
+	now := map[string]bridges.Status{}
+	for _, status := range s.links.Statuses() {
+		now[status.ID] = status
+	}
+	return func(o *object) {
+		status, ok := now[o.text("id")]
+		if !ok {
+			status = bridges.Status{ID: o.text("id"), Kind: o.text("kind"), State: bridges.Offline, Reason: "not started yet"}
+		}
+		if b, err := json.Marshal(s.status(complete(status))); err == nil {
+			o.set("status", b)
+		}
+	}
 }
 
 func (s section) missing() error {
@@ -161,11 +175,6 @@ func (a *API) createObject(ctx context.Context, s section, text []byte) (*object
 	o, err := readBody(text)
 	if err != nil {
 		return nil, err
-	}
-	if s.check != nil {
-		if err := s.check(o); err != nil {
-			return nil, err
-		}
 	}
 	key := o.text(s.key)
 	if key == "" {

@@ -76,9 +76,9 @@ type people struct {
 	decoy   string // the hash that stands in for unknown users, so that they take as long
 }
 
-func load[T any](ctx context.Context, s Store, bucket, key string) (T, error) {
+func load[T any](s Store, bucket, key string) (T, error) {
 	var v T
-	b, err := s.Get(ctx, bucket, key)
+	b, err := s.Get(bucket, key)
 	if err != nil {
 		return v, err
 	}
@@ -88,17 +88,17 @@ func load[T any](ctx context.Context, s Store, bucket, key string) (T, error) {
 	return v, nil
 }
 
-func save(ctx context.Context, s Store, bucket, key string, v any) error {
+func save(s Store, bucket, key string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return s.Put(ctx, bucket, key, b)
+	return s.Put(bucket, key, b)
 }
 
 // loadAll gives a bucket's values; one that can't be read is left out.
-func loadAll[T any](ctx context.Context, s Store, bucket string) (map[string]T, error) {
-	all, err := s.List(ctx, bucket)
+func loadAll[T any](s Store, bucket string) (map[string]T, error) {
+	all, err := s.List(bucket)
 	if err != nil {
 		return nil, err
 	}
@@ -125,34 +125,34 @@ func hashed(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (p *people) bySession(ctx context.Context, cookie string) (caller, error) {
+func (p *people) bySession(cookie string) (caller, error) {
 	key := hashed(cookie)
-	s, err := load[session](ctx, p.store, sessionBucket, key)
+	s, err := load[session](p.store, sessionBucket, key)
 	if isNotFound(err) {
 		return caller{}, nil
 	}
 	if err != nil {
 		return caller{}, err
 	}
-	u, err := load[person](ctx, p.store, userBucket, s.User)
+	u, err := load[person](p.store, userBucket, s.User)
 	if err != nil && !isNotFound(err) {
 		return caller{}, err
 	}
 	age := time.Since(s.Renewed)
 	if err != nil || u.Epoch != s.Epoch || age > sessionLife {
-		return caller{}, p.logout(ctx, key)
+		return caller{}, p.logout(key)
 	}
 	if age > sessionRenew {
 		s.Renewed = time.Now()
-		if err := save(ctx, p.store, sessionBucket, key, s); err != nil {
+		if err := save(p.store, sessionBucket, key, s); err != nil {
 			return caller{}, err
 		}
 	}
 	return caller{name: u.Name, role: u.Role, session: key}, nil
 }
 
-func (p *people) byToken(ctx context.Context, text string) (caller, error) {
-	t, err := load[token](ctx, p.store, tokenBucket, hashed(text))
+func (p *people) byToken(text string) (caller, error) {
+	t, err := load[token](p.store, tokenBucket, hashed(text))
 	if isNotFound(err) {
 		return caller{}, nil
 	}
@@ -163,24 +163,21 @@ func (p *people) byToken(ctx context.Context, text string) (caller, error) {
 }
 
 // login opens a session and gives the cookie's value.
-func (p *people) login(ctx context.Context, u person) (string, error) {
-	if err := p.trimSessions(ctx); err != nil {
+func (p *people) login(u person) (string, error) {
+	if err := p.trimSessions(); err != nil {
 		return "", err
 	}
 	cookie := secret()
-	return cookie, save(ctx, p.store, sessionBucket, hashed(cookie), session{User: u.Name, Epoch: u.Epoch, Renewed: time.Now()})
+	return cookie, save(p.store, sessionBucket, hashed(cookie), session{User: u.Name, Epoch: u.Epoch, Renewed: time.Now()})
 }
 
-func (p *people) logout(ctx context.Context, key string) error {
-	if err := p.store.Delete(ctx, sessionBucket, key); err != nil && !isNotFound(err) {
-		return err
-	}
-	return nil
+func (p *people) logout(key string) error {
+	return p.store.Delete(sessionBucket, key)
 }
 
 // trimSessions removes sessions that are over, and the oldest when there are too many.
-func (p *people) trimSessions(ctx context.Context) error {
-	all, err := loadAll[session](ctx, p.store, sessionBucket)
+func (p *people) trimSessions() error {
+	all, err := loadAll[session](p.store, sessionBucket)
 	if err != nil {
 		return err
 	}
@@ -191,7 +188,7 @@ func (p *people) trimSessions(ctx context.Context) error {
 	slices.SortFunc(keys, func(a, b string) int { return all[b].Renewed.Compare(all[a].Renewed) })
 	for i, key := range keys {
 		if i >= maxSessions-1 || time.Since(all[key].Renewed) > sessionLife {
-			if err := p.logout(ctx, key); err != nil {
+			if err := p.logout(key); err != nil {
 				return err
 			}
 		}
@@ -201,7 +198,7 @@ func (p *people) trimSessions(ctx context.Context) error {
 
 // check gives the person with that name and password; Unauthorized when there is none.
 func (p *people) check(ctx context.Context, name, password string) (person, error) {
-	u, err := load[person](ctx, p.store, userBucket, name)
+	u, err := load[person](p.store, userBucket, name)
 	if err != nil && !isNotFound(err) {
 		return person{}, err
 	}
@@ -286,10 +283,7 @@ func (p *people) claim(ctx context.Context, u person, password string) (person, 
 	if err != nil {
 		return u, err
 	}
-	if err := p.store.Delete(ctx, setupBucket, "code"); err != nil && !isNotFound(err) {
-		return u, err
-	}
-	return u, nil
+	return u, p.store.Delete(setupBucket, "code")
 }
 
 func (p *people) add(ctx context.Context, u person, password string, allowed func(all map[string][]byte) error) (person, error) {
@@ -300,21 +294,21 @@ func (p *people) add(ctx context.Context, u person, password string, allowed fun
 	u.Created, u.Epoch = time.Now().UTC(), secret()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all, err := p.store.List(ctx, userBucket)
+	all, err := p.store.List(userBucket)
 	if err != nil {
 		return person{}, err
 	}
 	if err := allowed(all); err != nil {
 		return person{}, err
 	}
-	return u, save(ctx, p.store, userBucket, u.Name, u)
+	return u, save(p.store, userBucket, u.Name, u)
 }
 
 // change edits a person; edit may refuse. There is always an administrator left.
-func (p *people) change(ctx context.Context, name string, edit func(*person) error) (person, error) {
+func (p *people) change(name string, edit func(*person) error) (person, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	u, err := p.get(ctx, name)
+	u, err := p.get(name)
 	if err != nil {
 		return person{}, err
 	}
@@ -323,17 +317,17 @@ func (p *people) change(ctx context.Context, name string, edit func(*person) err
 		return person{}, err
 	}
 	if was == Admin && u.Role != Admin {
-		if err := p.othersAdminister(ctx, name); err != nil {
+		if err := p.othersAdminister(name); err != nil {
 			return person{}, err
 		}
 	}
-	return u, save(ctx, p.store, userBucket, name, u)
+	return u, save(p.store, userBucket, name, u)
 }
 
-func (p *people) remove(ctx context.Context, name string, allowed func(person) error) error {
+func (p *people) remove(name string, allowed func(person) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	u, err := p.get(ctx, name)
+	u, err := p.get(name)
 	if err != nil {
 		return err
 	}
@@ -341,23 +335,23 @@ func (p *people) remove(ctx context.Context, name string, allowed func(person) e
 		return err
 	}
 	if u.Role == Admin {
-		if err := p.othersAdminister(ctx, name); err != nil {
+		if err := p.othersAdminister(name); err != nil {
 			return err
 		}
 	}
-	return p.store.Delete(ctx, userBucket, name)
+	return p.store.Delete(userBucket, name)
 }
 
-func (p *people) get(ctx context.Context, name string) (person, error) {
-	u, err := load[person](ctx, p.store, userBucket, name)
+func (p *people) get(name string) (person, error) {
+	u, err := load[person](p.store, userBucket, name)
 	if isNotFound(err) {
 		return u, fault.New(fault.NotFound, "there is no user of that name")
 	}
 	return u, err
 }
 
-func (p *people) othersAdminister(ctx context.Context, name string) error {
-	all, err := loadAll[person](ctx, p.store, userBucket)
+func (p *people) othersAdminister(name string) error {
+	all, err := loadAll[person](p.store, userBucket)
 	if err != nil {
 		return err
 	}
@@ -370,19 +364,18 @@ func (p *people) othersAdminister(ctx context.Context, name string) error {
 }
 
 // claimed tells whether anybody can log in.
-func (p *people) claimed(ctx context.Context) (bool, error) {
-	all, err := p.store.List(ctx, userBucket)
+func (p *people) claimed() (bool, error) {
+	all, err := p.store.List(userBucket)
 	return len(all) > 0, err
 }
 
 // prepareSetup makes the setup code at the first start.
 func (p *people) prepareSetup() error {
-	ctx := context.Background()
-	claimed, err := p.claimed(ctx)
+	claimed, err := p.claimed()
 	if err != nil || claimed {
 		return err
 	}
-	if _, err := p.store.Get(ctx, setupBucket, "code"); !isNotFound(err) {
+	if _, err := p.store.Get(setupBucket, "code"); !isNotFound(err) {
 		return err
 	}
 	n, err := rand.Int(rand.Reader, big.NewInt(100_000_000))
@@ -390,12 +383,12 @@ func (p *people) prepareSetup() error {
 		return err
 	}
 	digits := fmt.Sprintf("%08d", n)
-	return p.store.Put(ctx, setupBucket, "code", []byte(digits[:4]+"-"+digits[4:]))
+	return p.store.Put(setupBucket, "code", []byte(digits[:4]+"-"+digits[4:]))
 }
 
 // rightCode compares a setup code; only its digits count.
-func (p *people) rightCode(ctx context.Context, code string) (bool, error) {
-	want, err := p.store.Get(ctx, setupBucket, "code")
+func (p *people) rightCode(code string) (bool, error) {
+	want, err := p.store.Get(setupBucket, "code")
 	if isNotFound(err) {
 		return false, nil
 	}

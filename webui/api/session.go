@@ -84,7 +84,7 @@ func (a *API) checkPerson(ctx context.Context, name, password string) (person, e
 }
 
 func (a *API) openSession(ctx context.Context, u person, status int) (*loginOutput, error) {
-	value, err := a.people.login(ctx, u)
+	value, err := a.people.login(u)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (a *API) me(ctx context.Context) (user, error) {
 	if who.session == "" {
 		return user{Name: who.name, Role: who.role, Language: "en"}, nil
 	}
-	u, err := a.people.get(ctx, who.name)
+	u, err := a.people.get(who.name)
 	return userOf(u), err
 }
 
@@ -157,7 +157,7 @@ func (a *API) changeSession(ctx context.Context, in *struct{ Body ownChange }) (
 func (a *API) logout(ctx context.Context, _ *struct{}) (*logoutOutput, error) {
 	who := requestOf(ctx).caller
 	if who.session != "" {
-		if err := a.people.logout(ctx, who.session); err != nil {
+		if err := a.people.logout(who.session); err != nil {
 			return nil, err
 		}
 	}

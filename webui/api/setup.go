@@ -40,7 +40,7 @@ func (a *API) addSetup() {
 }
 
 func (a *API) getSetup(ctx context.Context, _ *struct{}) (*struct{ Body setupState }, error) {
-	claimed, err := a.people.claimed(ctx)
+	claimed, err := a.people.claimed()
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (a *API) getSetup(ctx context.Context, _ *struct{}) (*struct{ Body setupSta
 }
 
 func (a *API) getSetupCode(ctx context.Context, _ *struct{}) (*struct{ Body setupCode }, error) {
-	code, err := a.Store.Get(ctx, setupBucket, "code")
+	code, err := a.Store.Get(setupBucket, "code")
 	if isNotFound(err) {
 		return nil, fault.New(fault.NotFound, "the gateway is claimed; fieldgate user reset NAME gives a forgotten password anew")
 	}
@@ -60,7 +60,7 @@ func (a *API) getSetupCode(ctx context.Context, _ *struct{}) (*struct{ Body setu
 }
 
 func (a *API) claim(ctx context.Context, in *struct{ Body claim }) (*loginOutput, error) {
-	claimed, err := a.people.claimed(ctx)
+	claimed, err := a.people.claimed()
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (a *API) checkCode(ctx context.Context, faults *fault.List, code string) er
 	if wait > 0 {
 		return tooMany(wait, "too many wrong setup codes; wait, or claim the gateway from the machine itself")
 	}
-	right, err := a.people.rightCode(ctx, code)
+	right, err := a.people.rightCode(code)
 	if err != nil || right {
 		a.throttle.undo(key)
 		a.throttle.undo(setupGuesses)

@@ -72,7 +72,7 @@ func (a *API) addTokens() {
 }
 
 func (a *API) listTokens(ctx context.Context, _ *struct{}) (*listOutput[tokenEntry], error) {
-	all, err := loadAll[token](ctx, a.Store, tokenBucket)
+	all, err := loadAll[token](a.Store, tokenBucket)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (a *API) createToken(ctx context.Context, in *struct{ Body newToken }) (*to
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
-	all, err := a.Store.List(ctx, tokenBucket)
+	all, err := a.Store.List(tokenBucket)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (a *API) createToken(ctx context.Context, in *struct{ Body newToken }) (*to
 		Author: requestOf(ctx).caller.name, Created: time.Now().UTC(),
 	}
 	text := tokenPrefix + secret()
-	if err := save(ctx, a.Store, tokenBucket, hashed(text), t); err != nil {
+	if err := save(a.Store, tokenBucket, hashed(text), t); err != nil {
 		return nil, err
 	}
 	a.log.Info("token made", "token", t.ID, "author", t.Author)
@@ -127,11 +127,11 @@ func (a *API) deleteToken(ctx context.Context, in *idChange) (*struct{}, error) 
 		return nil, err
 	}
 	a.log.Info("token revoked", "token", t.ID, "author", requestOf(ctx).caller.name)
-	return nil, a.Store.Delete(ctx, tokenBucket, key)
+	return nil, a.Store.Delete(tokenBucket, key)
 }
 
 func (a *API) findToken(ctx context.Context, id string) (key string, t token, err error) {
-	all, err := loadAll[token](ctx, a.Store, tokenBucket)
+	all, err := loadAll[token](a.Store, tokenBucket)
 	if err != nil {
 		return "", token{}, err
 	}

@@ -3,19 +3,59 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"fieldgate/bridges"
 )
 
-// uplinkKind is the kind of a status that belongs to an uplink.
+// uplinkKind is the kind of uplinks that name none.
 const uplinkKind = "uplink"
 
-func isUplink(s bridges.Status) bool { return s.Kind == uplinkKind }
+// queue is what an uplink still owes to its far side.
+type queue struct {
+	Messages int64      `json:"messages"`
+	Bytes    int64      `json:"bytes"`
+	Oldest   *time.Time `json:"oldest"` // null when the queue is empty
+}
+
+// uplinkStatus is a status with its queue in the page's form.
+type uplinkStatus struct {
+	bridges.Status
+	Queue queue `json:"queue"`
+}
+
+func uplinkStatusOf(s bridges.Status) any {
+	u := uplinkStatus{Status: s}
+	if s.Queue != nil {
+		u.Queue = queue{Messages: s.Queue.Messages, Bytes: s.Queue.Bytes}
+		if t := s.Queue.Oldest; !t.IsZero() {
+			u.Queue.Oldest = &t
+		}
+	}
+	return u
+}
+
+func bridgeStatusOf(s bridges.Status) any { return s }
+
+// statusList gives statuses for the page; no field of it is null that is a list or a map.
+func statusList(all []bridges.Status, form func(bridges.Status) any) []any {
+	items := make([]any, 0, len(all))
+	for _, s := range all {
+		items = append(items, form(complete(s)))
+	}
+	return items
+}
+
+func complete(s bridges.Status) bridges.Status {
+	if s.Counters == nil {
+		s.Counters = map[string]int64{}
+	}
+	return s
+}
 
 func (a *API) addUplinks() {
 	s := section{
-		name: uplinksSection, singular: "uplink", key: "id", read: Viewer, write: Operator, schema: uplinkSchema(),
-		decorate: a.statusDecorator(isUplink),
+		name: uplinksSection, singular: "uplink", key: "id", read: Viewer, write: Operator, schema: uplinkSchema(), links: a.Uplinks, kind: uplinkKind, status: uplinkStatusOf,
 	}
 	a.addSection(s)
 	a.addSwitch(s)
@@ -28,7 +68,7 @@ func (a *API) addUplinks() {
 			return nil, s.missing()
 		}
 		a.log.Warn("uplink's queue dropped", "uplink", in.ID, "author", requestOf(ctx).caller.name)
-		return nil, a.Queues.Empty(ctx, in.ID)
+		return nil, a.Uplinks.DropQueue(ctx, in.ID)
 	})
 }
 

@@ -89,7 +89,7 @@ func (a *API) addUsers() {
 }
 
 func (a *API) listUsers(ctx context.Context, _ *struct{}) (*listOutput[userEntry], error) {
-	all, err := loadAll[person](ctx, a.Store, userBucket)
+	all, err := loadAll[person](a.Store, userBucket)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (a *API) createUser(ctx context.Context, in *struct{ Body newUser }) (*entr
 }
 
 func (a *API) getUser(ctx context.Context, in *namedInput) (*entryOutput, error) {
-	u, err := a.people.get(ctx, in.Name)
+	u, err := a.people.get(in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (a *API) putUser(ctx context.Context, in *namedBody) (*entryOutput, error) 
 }
 
 func (a *API) deleteUser(ctx context.Context, in *namedChange) (*struct{}, error) {
-	if err := a.people.remove(ctx, in.Name, matches(in.IfMatch)); err != nil {
+	if err := a.people.remove(in.Name, matches(in.IfMatch)); err != nil {
 		return nil, err
 	}
 	a.log.Info("person removed", "user", in.Name, "author", requestOf(ctx).caller.name)
@@ -174,7 +174,7 @@ func (a *API) changePerson(ctx context.Context, name string, c personChange, all
 			return person{}, err
 		}
 	}
-	return a.people.change(ctx, name, func(u *person) error {
+	return a.people.change(name, func(u *person) error {
 		if allowed != nil {
 			if err := allowed(*u); err != nil {
 				return err

@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
@@ -64,30 +63,15 @@ func values(readings []bridges.Reading, writable map[pointKey]bool) []value {
 	return all
 }
 
-// writable gives the points that may be written, as the kinds read them from the settings.
+// writable gives the points that may be written.
 func (a *API) writable() map[pointKey]bool {
 	points := map[pointKey]bool{}
-	for _, text := range a.Settings.List(bridgesSection) {
-		for _, d := range a.configured(text) {
-			for _, p := range d.Points {
-				if p.Writable {
-					points[pointKey{d.ID, p.ID}] = true
-				}
+	for _, d := range a.Bridges.Devices() {
+		for _, p := range d.Points {
+			if p.Writable {
+				points[pointKey{d.ID, p.ID}] = true
 			}
 		}
 	}
 	return points
-}
-
-func (a *API) configured(bridge json.RawMessage) []bridges.Device {
-	c, err := bridges.NewConfig(bridge, "")
-	if err != nil {
-		return nil // what is stored was checked; a kind that this build lacks has no points
-	}
-	for _, k := range a.Kinds {
-		if k.Name == c.Kind && k.Devices != nil {
-			return k.Devices(c)
-		}
-	}
-	return nil
 }
