@@ -19,20 +19,25 @@ type section struct {
 	kind     string // of bridge, where the object need not say it
 }
 
-const (
-	bridgesSection  = "bridges"
-	uplinksSection  = "uplinks"
-	accountsSection = "accounts"
+// Section names a section of the managed settings.
+type Section = string
 
-	uplinkKind = "uplink"
+// The sections.
+const (
+	Bridges  Section = "bridges"
+	Uplinks  Section = "uplinks"
+	Accounts Section = "accounts"
 )
+
+// uplinkKind is the kind of bridge that every uplink is.
+const uplinkKind = "uplink"
 
 // sections in the order of the document.
 func sections() []section {
 	return []section{
-		{name: bridgesSection, singular: "bridge", key: "id"},
-		{name: uplinksSection, singular: "uplink", key: "id", kind: uplinkKind},
-		{name: accountsSection, singular: "account", key: "username"},
+		{name: Bridges, singular: "bridge", key: "id"},
+		{name: Uplinks, singular: "uplink", key: "id", kind: uplinkKind},
+		{name: Accounts, singular: "account", key: "username"},
 	}
 }
 
@@ -75,7 +80,7 @@ func parseDocument(raw json.RawMessage, base document) (document, error) {
 	}
 	for _, m := range top {
 		words := "there is no such section; known are bridges, uplinks and accounts"
-		if near, ok := bridges.Nearest(m.key, []string{bridgesSection, uplinksSection, accountsSection}); ok {
+		if near, ok := bridges.Nearest(m.key, []string{Bridges, Uplinks, Accounts}); ok {
 			words = fmt.Sprintf("there is no such section; did you mean %q?", near)
 		}
 		faults.Add("/"+escapePointer(m.key), fault.UnknownKey, "%s", words)

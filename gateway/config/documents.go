@@ -63,7 +63,7 @@ func (m *Manager) Restore(_ context.Context, author string, revision int64) (jso
 // withoutMissing takes references to secrets that are not kept any more out of an
 // object of a revision; an account keeps its reference, for without it, it would not be valid.
 func (m *Manager) withoutMissing(s section, raw json.RawMessage) json.RawMessage {
-	if s.name == accountsSection {
+	if s.name == Accounts {
 		return raw
 	}
 	for _, pointer := range m.pointers(s, raw) {

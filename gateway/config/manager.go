@@ -35,9 +35,9 @@ type Parts struct {
 // ManagerConfig is what a Manager works with. All of it must be set.
 type ManagerConfig struct {
 	State  *storage.State
-	Kinds  []bridges.Kind                               // of bridges and uplinks
-	Check  func(section string, c bridges.Config) error // faults with pointers into the settings
-	Hash   func(password string) (string, error)        // of an account
+	Kinds  []bridges.Kind                                // of bridges and uplinks
+	Check  func(section Section, c bridges.Config) error // faults with pointers into the settings
+	Hash   func(password string) (string, error)         // of an account
 	Alarms *fault.Alarms
 	Log    *slog.Logger
 }
@@ -49,7 +49,7 @@ type ManagerConfig struct {
 type Manager struct {
 	state  *storage.State
 	kinds  []bridges.Kind
-	check  func(string, bridges.Config) error
+	check  func(Section, bridges.Config) error
 	hash   func(string) (string, error)
 	alarms *fault.Alarms
 	log    *slog.Logger
@@ -179,7 +179,7 @@ func (m *Manager) judge(s section, it item, next document, edits secretEdits) fa
 	if len(next[s.name]) > maxItems {
 		return fault.List{fault.New(fault.TooMany, "there are %d %s, at most %d are allowed", len(next[s.name]), s.name, maxItems)}
 	}
-	if s.name == accountsSection {
+	if s.name == Accounts {
 		return judgeAccount(it.raw)
 	}
 	c, err := m.bridgeConfig(s, it, edits)
@@ -344,15 +344,15 @@ func (m *Manager) unused(next document, edits secretEdits) ([]string, error) {
 func (m *Manager) apply(s section) {
 	var err error
 	switch s.name {
-	case bridgesSection:
+	case Bridges:
 		if m.parts.Bridges != nil {
 			err = m.parts.Bridges(m.configs(s))
 		}
-	case uplinksSection:
+	case Uplinks:
 		if m.parts.Uplinks != nil {
 			err = m.parts.Uplinks(m.configs(s))
 		}
-	case accountsSection:
+	case Accounts:
 		if m.parts.Accounts != nil {
 			m.parts.Accounts(m.accounts(s))
 		}

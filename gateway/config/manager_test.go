@@ -89,7 +89,7 @@ func cloudKind() bridges.Kind {
 	return bridges.Kind{Name: "uplink", Secrets: []string{"/password"}}
 }
 
-func check(_ string, c bridges.Config) error {
+func check(_ config.Section, c bridges.Config) error {
 	switch c.Kind {
 	case "field":
 		return bridges.Decode(c.Settings, &fieldSettings{})

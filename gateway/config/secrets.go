@@ -60,7 +60,7 @@ func secretName(key, pointer string) string {
 
 // pointers lists where an object may hold secrets.
 func (m *Manager) pointers(s section, raw json.RawMessage) []string {
-	if s.name == accountsSection {
+	if s.name == Accounts {
 		return []string{"/password"}
 	}
 	name := s.kind
@@ -122,7 +122,7 @@ func (m *Manager) storeText(s section, key, pointer string, v json.RawMessage, e
 	if text == "" {
 		return nil
 	}
-	if s.name == accountsSection {
+	if s.name == Accounts {
 		hash, err := m.hash(text)
 		if err != nil {
 			*faults = append(*faults, relocate(pointer, err)...)
@@ -149,7 +149,7 @@ func (m *Manager) checkReference(s section, v json.RawMessage, edits secretEdits
 	if err != nil {
 		return err
 	}
-	if s.name == accountsSection && r.Secret == "" {
+	if s.name == Accounts && r.Secret == "" {
 		return fault.New(fault.Invalid, "must be a text; only its hash is kept")
 	}
 	if r.Secret == "" {
