@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"sync/atomic"
 
 	"fieldgate/bridges"
@@ -11,7 +10,6 @@ import (
 	"fieldgate/broker/mqtt"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
-	"fieldgate/storage"
 )
 
 // bus is the broker as the bridges and the page see it, also before there is one.
@@ -87,5 +85,3 @@ func (t trial) Test(ctx context.Context, c bridges.Config, device string) ([]bri
 	}
 	return t.Supervisor.Test(ctx, resolved, device)
 }
-
-func joinClose(err error, db *storage.DB) error { return errors.Join(err, db.Close()) }

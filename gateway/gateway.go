@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -65,7 +66,7 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 		Hash: broker.HashPassword, Alarms: g.alarms, Log: log.With("part", "settings"),
 	})
 	if g.page, err = webui.New(file.Admin, g.deps(kinds), log.With("part", "webui")); err != nil {
-		return nil, fmt.Errorf("build the admin page: %w", joinClose(err, g.db))
+		return nil, fmt.Errorf("build the admin page: %w", errors.Join(err, g.db.Close()))
 	}
 	return g, nil
 }
@@ -92,7 +93,7 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Uplinks:   trial{g.uplinks, g.settings, config.Uplinks},
 		Clients:   g.bus,
 		Store:     g.db.State(),
-		Passwords: api.Passwords{Hash: broker.HashPassword, Verify: broker.VerifyPassword},
+		Passwords: api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
 		Alarms:    g.alarms,
 		Kinds:     kinds,
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) {
@@ -100,6 +101,15 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		},
 		System: g.system,
 	}
+}
+
+// verifyPassword tells a wrong password from a hash that can't be read.
+func verifyPassword(hash, password string) (bool, error) {
+	err := broker.VerifyPassword(hash, password)
+	if errors.Is(err, broker.ErrCredentials) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (g *Gateway) system() api.System {
@@ -151,10 +161,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	up := newStack(ctx, g.log)
 	up.start("webui", g.page.Run)
 	if b := g.loadBroker(ctx); b != nil {
+		// Before the parts run: a client that comes at once must find its account.
+		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set})
 		up.start("mqtt", b.Run)
 		up.start("uplinks", g.uplinks.Run)
 		up.start("bridges", g.bridges.Run)
-		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set})
 		up.start("notify", newNotifier(g.probe, g.log).run)
 		close(g.ready)
 		<-ctx.Done()
