@@ -98,3 +98,7 @@ func payloads(t testing.TB, s session.Spool, id session.ID) []string {
 		}
 	}
 }
+
+func noAlarms() *fault.Alarms { return &fault.Alarms{} }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
