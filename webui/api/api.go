@@ -39,6 +39,7 @@ type API struct {
 	huma     huma.API
 	people   people
 	throttle throttle
+	bridges  section
 
 	changes sync.Mutex // held over a change of settings: ids of devices stay unique across bridges
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -38,15 +39,12 @@ type savedTestInput struct {
 	Device string `query:"device" doc:"The device to try; all when missing"`
 }
 
-func (a *API) bridgeSection() section {
-	return section{
-		name: bridgesSection, singular: "bridge", key: "id", read: Viewer, write: Operator, schema: bridgeSchema(),
+func (a *API) addBridges() {
+	s := section{
+		name: bridgesSection, singular: "bridge", key: "id", read: Viewer, write: Operator, schema: bridgeSchema(a),
 		links: a.Bridges, status: bridgeStatusOf,
 	}
-}
-
-func (a *API) addBridges() {
-	s := a.bridgeSection()
+	a.bridges = s
 	a.addSection(s)
 	a.addSwitch(s)
 	a.addTests(s)
@@ -99,12 +97,13 @@ func (a *API) test(ctx context.Context, s section, o object, device string) (*te
 	start := time.Now()
 	readings, err := s.links.Test(ctx, c, device)
 	result := testResult{MS: time.Since(start).Milliseconds(), Readings: values(readings, nil)}
-	switch f := firstFault(err); {
+	f, isFault := errors.AsType[*fault.Error](err)
+	switch {
 	case err == nil:
 		result.judge(readings)
 	case ctx.Err() != nil:
 		result.Error, result.Code = fmt.Sprintf("no end after %s", testTimeout), fault.Unreachable
-	case f == nil:
+	case !isFault:
 		result.Error, result.Code = err.Error(), fault.Unreachable
 	case f.Field == "" && (f.Code == fault.Unreachable || f.Code == fault.Unavailable):
 		result.Error, result.Code = f.Message, f.Code
@@ -126,11 +125,4 @@ func (r *testResult) judge(readings []bridges.Reading) {
 		r.Code = fault.Code(readings[0].Error)
 		r.Error = "the link stands, but no point could be read: " + readings[0].Error
 	}
-}
-
-func firstFault(err error) *fault.Error {
-	if all := fault.All(err); len(all) > 0 && all[0].Code != fault.Internal {
-		return all[0]
-	}
-	return nil
 }

@@ -37,7 +37,7 @@ type restoreInput struct {
 // The shapes of what Documents gives, for the description.
 type (
 	applyResult struct {
-		Revision int64           `json:"revision" doc:"0 when nothing changed"`
+		Revision int64           `json:"revision" doc:"That stands now"`
 		Changes  []appliedChange `json:"changes" nullable:"false"`
 		Diff     string          `json:"diff"`
 	}
@@ -92,16 +92,15 @@ func (a *API) exportConfig(ctx context.Context, in *exportInput) (*exportOutput,
 	if strings.Contains(in.Accept, jsonType) && !strings.Contains(in.Accept, "yaml") {
 		return &exportOutput{ContentType: jsonType, Body: doc}, nil
 	}
-	text, err := jsonToYAML(doc)
-	return &exportOutput{ContentType: yamlType, Body: text}, err
+	return &exportOutput{ContentType: yamlType, Body: a.YAML.ToYAML(doc)}, nil
 }
 
 func (a *API) applyConfig(ctx context.Context, in *applyInput) (*rawOutput, error) {
 	doc := json.RawMessage(in.RawBody)
 	media, _, err := mime.ParseMediaType(in.ContentType)
 	if err != nil || media != jsonType {
-		if doc, err = yamlToJSON(in.RawBody); err != nil {
-			return nil, err
+		if doc, err = a.YAML.FromYAML(in.RawBody); err != nil {
+			return nil, NewProblem(http.StatusBadRequest, fault.Invalid, "%s", err.Error())
 		}
 	}
 	o, err := parseBody(doc)

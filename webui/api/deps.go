@@ -17,6 +17,7 @@ type Deps struct {
 	Clients     Clients
 	Store       Store
 	Passwords   Passwords
+	YAML        YAML
 	Alarms      *fault.Alarms
 	Kinds       []bridges.Kind // kinds of bridges to the field that a person may choose
 	SerialPorts func(ctx context.Context) ([]SerialPort, error)
@@ -102,6 +103,12 @@ type Store interface {
 type Passwords struct {
 	Hash   func(password string) (string, error)
 	Verify func(hash, password string) (bool, error)
+}
+
+// YAML reads and writes settings as people do. The words of FromYAML's error are shown to the caller.
+type YAML struct {
+	FromYAML func(text []byte) (json.RawMessage, error)
+	ToYAML   func(settings json.RawMessage) []byte
 }
 
 // SerialPort is one serial port of the machine.

@@ -45,7 +45,7 @@ func (d device) object() object {
 
 func (a *API) addDevices() {
 	const tag, one = "devices", "/devices/{id}"
-	schema := deviceSchema()
+	schema := deviceSchema(a)
 	changed := []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusPreconditionRequired, http.StatusUnprocessableEntity}
 	add(a, operation{method: http.MethodGet, path: "/devices", id: "list-devices", summary: "All devices", tag: tag, role: Viewer, result: listSchema(schema)}, a.listDevices)
 	add(a, operation{
@@ -404,9 +404,8 @@ func (a *API) deleteDevice(ctx context.Context, in *idChange) (*struct{}, error)
 
 // testDevice tries one device on its bridge's link, alone.
 func (a *API) testDevice(ctx context.Context, d object) (*testOutput, error) {
-	s := a.bridgeSection()
 	bridge := d.text("bridge")
-	text := a.find(s, bridge)
+	text := a.find(a.bridges, bridge)
 	if text == nil {
 		return nil, fault.At("/bridge", fault.NotFound, "there is no bridge of that id")
 	}
@@ -416,7 +415,7 @@ func (a *API) testDevice(ctx context.Context, d object) (*testOutput, error) {
 	}
 	d.remove("bridge")
 	b.set("devices", array([]object{d}))
-	out, err := a.test(ctx, s, b, d.text("id"))
+	out, err := a.test(ctx, a.bridges, b, d.text("id"))
 	return out, deviceFaults(err, bridge, 0)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -222,6 +223,19 @@ func quick() api.Passwords {
 	}
 }
 
+// lines stands for YAML: it reads what it wrote.
+func lines() api.YAML {
+	return api.YAML{
+		FromYAML: func(text []byte) (json.RawMessage, error) {
+			if doc, ok := strings.CutPrefix(string(text), "settings: "); ok {
+				return json.RawMessage(doc), nil
+			}
+			return nil, errors.New("line 1: must be settings")
+		},
+		ToYAML: func(settings json.RawMessage) []byte { return append([]byte("settings: "), settings...) },
+	}
+}
+
 // house is an API over fakes, claimed by anna, with a viewer vera and an operator otto.
 type house struct {
 	t        *testing.T
@@ -293,7 +307,7 @@ func newUnclaimed(t *testing.T) *house {
 	}
 	h.echo.IPExtractor = echo.ExtractIPDirect()
 	h.deps = api.Deps{
-		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients(3), Store: h.store, Passwords: quick(),
+		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients(3), Store: h.store, Passwords: quick(), YAML: lines(),
 		Alarms: &fault.Alarms{}, Kinds: []bridges.Kind{{Name: "modbus", Title: "Modbus RTU and TCP"}},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) {
 			return []api.SerialPort{{Port: "/dev/serial/by-id/usb", Device: "/dev/ttyUSB0", Name: "FT232R USB UART", UsedBy: "cabinet"}}, nil

@@ -15,6 +15,12 @@ func schemaOf[T any](a *API) *huma.Schema {
 	return a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, "")
 }
 
+// shared puts a schema among the components and gives the reference to it.
+func shared(a *API, name string, s *huma.Schema) *huma.Schema {
+	a.huma.OpenAPI().Components.Schemas.Map()[name] = s
+	return &huma.Schema{Ref: "#/components/schemas/" + name}
+}
+
 func text(words string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Description: words} }
 
 func flag(words string) *huma.Schema { return &huma.Schema{Type: huma.TypeBoolean, Description: words} }
@@ -41,8 +47,8 @@ func writeOnly(s *huma.Schema) *huma.Schema {
 	return s
 }
 
-func bridgeSchema() *huma.Schema {
-	return settings("A bridge: one serial port or one host. Its kind says what else it reads.", []string{"id", "kind"}, map[string]*huma.Schema{
+func bridgeSchema(a *API) *huma.Schema {
+	return shared(a, "Bridge", settings("A bridge: one serial port or one host. Its kind says what else it reads.", []string{"id", "kind"}, map[string]*huma.Schema{
 		"id":      text("Unique among the bridges"),
 		"kind":    text("See /bridge-kinds"),
 		"enabled": flag("false pauses it; true when missing"),
@@ -50,11 +56,11 @@ func bridgeSchema() *huma.Schema {
 		"timeout": text("Of one request: 500ms"),
 		"devices": objects("The devices on it; see /devices"),
 		"status":  readOnly(someObject("What it does now")),
-	})
+	}))
 }
 
-func deviceSchema() *huma.Schema {
-	return settings("A device on a bridge.", []string{"id", "bridge"}, map[string]*huma.Schema{
+func deviceSchema(a *API) *huma.Schema {
+	return shared(a, "Device", settings("A device on a bridge.", []string{"id", "bridge"}, map[string]*huma.Schema{
 		"id":       text("Unique in the gateway"),
 		"bridge":   text("The id of its bridge; can't change"),
 		"enabled":  flag("false leaves it out; true when missing"),
@@ -62,11 +68,11 @@ func deviceSchema() *huma.Schema {
 		"topic":    text("fieldgate/<id> when missing"),
 		"points":   objects("Its points"),
 		"status":   readOnly(someObject("What it does now: state, since, reason")),
-	})
+	}))
 }
 
-func uplinkSchema() *huma.Schema {
-	return settings("An uplink to a cloud's broker.", []string{"id", "url"}, map[string]*huma.Schema{
+func uplinkSchema(a *API) *huma.Schema {
+	return shared(a, "Uplink", settings("An uplink to a cloud's broker.", []string{"id", "url"}, map[string]*huma.Schema{
 		"id":           text("Unique among the uplinks; its queue hangs on it"),
 		"url":          text("mqtt://host:1883, mqtts://, ws:// or wss://"),
 		"enabled":      flag("false pauses it; true when missing"),
@@ -79,16 +85,16 @@ func uplinkSchema() *huma.Schema {
 		"in":           objects("What comes from the cloud"),
 		"queue":        someObject("Limits of the queue"),
 		"status":       readOnly(someObject("What it does now, with what its queue holds")),
-	})
+	}))
 }
 
-func accountSchema() *huma.Schema {
-	return settings("A login of MQTT clients.", []string{"username"}, map[string]*huma.Schema{
+func accountSchema(a *API) *huma.Schema {
+	return shared(a, "Account", settings("A login of MQTT clients.", []string{"username"}, map[string]*huma.Schema{
 		"username":     text("Unique among the accounts"),
 		"enabled":      flag("false refuses it; true when missing"),
 		"password":     writeOnly(text("A new password")),
 		"password_set": flag("Whether a password is kept; false removes it"),
-	})
+	}))
 }
 
 func listSchema(item *huma.Schema) *huma.Schema {

@@ -55,7 +55,7 @@ func complete(s bridges.Status) bridges.Status {
 
 func (a *API) addUplinks() {
 	s := section{
-		name: uplinksSection, singular: "uplink", key: "id", read: Viewer, write: Operator, schema: uplinkSchema(), links: a.Uplinks, kind: uplinkKind, status: uplinkStatusOf,
+		name: uplinksSection, singular: "uplink", key: "id", read: Viewer, write: Operator, schema: uplinkSchema(a), links: a.Uplinks, kind: uplinkKind, status: uplinkStatusOf,
 	}
 	a.addSection(s)
 	a.addSwitch(s)
@@ -73,5 +73,5 @@ func (a *API) addUplinks() {
 }
 
 func (a *API) addAccounts() {
-	a.addSection(section{name: accountsSection, singular: "account", key: "username", read: Admin, write: Admin, schema: accountSchema()})
+	a.addSection(section{name: accountsSection, singular: "account", key: "username", read: Admin, write: Admin, schema: accountSchema(a)})
 }
