@@ -349,6 +349,7 @@ func (s *Spool) report(err error) {
 	s.mu.Lock()
 	was := s.failing
 	s.failing = err != nil
+	s.room.Broadcast()
 	s.mu.Unlock()
 	switch {
 	case err != nil && !was:

@@ -23,26 +23,41 @@ func privateSuffixes() []string {
 }
 
 // guard is in front of everything: the headers that every answer has, and what no request may be.
-func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+// Paths below /api go on to the interface, all others are the page's.
+func (s *Server) guard(page *page) echo.MiddlewareFunc {
 	hosts := s.hosts()
 	crossOrigin := http.NewCrossOriginProtection()
-	return func(c echo.Context) (err error) {
-		defer s.recoverPanic(c, &err)
-		r := c.Request()
-		protect(c.Response().Header())
-		if !api.IsLocal(r.Context()) && !allowedHost(hosts, r.Host) {
-			return api.NewProblem(http.StatusMisdirectedRequest, "unknown_host",
-				"the gateway does not know itself under this name; use its address, or add the name to admin.hosts")
-		}
-		if err := crossOrigin.Check(r); err != nil {
-			return api.NewProblem(http.StatusForbidden, fault.Forbidden, "requests from other sites are refused")
-		}
-		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
-		if strings.HasPrefix(r.URL.Path, "/api/") {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) (err error) {
+			defer s.recoverPanic(c, &err)
+			if err := s.check(c, hosts, crossOrigin); err != nil {
+				return err
+			}
+			if path := c.Request().URL.Path; path != "/api" && !strings.HasPrefix(path, "/api/") {
+				return page.serve(c)
+			}
 			c.Response().Header().Set("Cache-Control", "no-store")
+			return next(c)
 		}
-		return next(c)
 	}
+}
+
+// check refuses a request, nil lets it on.
+func (s *Server) check(c echo.Context, hosts []string, crossOrigin *http.CrossOriginProtection) error {
+	r := c.Request()
+	protect(c.Response().Header())
+	if !api.IsLocal(r.Context()) && !allowedHost(hosts, r.Host) {
+		return api.NewProblem(http.StatusMisdirectedRequest, "unknown_host",
+			"the gateway does not know itself under this name; use its address, or add the name to admin.hosts")
+	}
+	if crossOrigin.Check(r) != nil {
+		return api.NewProblem(http.StatusForbidden, fault.Forbidden, "requests from other sites are refused")
+	}
+	if r.Body == nil { // an in-process caller's
+		r.Body = http.NoBody
+	}
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+	return nil
 }
 
 // recoverPanic keeps a mistake in one request from ending the gateway.
@@ -54,7 +69,7 @@ func (s *Server) recoverPanic(c echo.Context, err *error) {
 	if cause == http.ErrAbortHandler {
 		panic(cause)
 	}
-	s.log.Error("request panicked", "path", c.Path(), "err", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	s.log.Error("request panicked", "path", c.Request().URL.Path, "err", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	*err = api.NewProblem(http.StatusInternalServerError, fault.Internal, "internal error; the log knows more")
 }
 

@@ -36,11 +36,10 @@ type page struct {
 	index []byte // nil when the page was not built
 }
 
-func newPage() (*page, error) {
-	files, err := fs.Sub(dist, "dist")
-	if err != nil {
-		return nil, err
-	}
+// embedded gives the files that Vite built.
+func embedded() (fs.FS, error) { return fs.Sub(dist, "dist") }
+
+func newPage(files fs.FS) (*page, error) {
 	index, err := fs.ReadFile(files, "index.html")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the embedded page: %w", err)
@@ -50,10 +49,10 @@ func newPage() (*page, error) {
 
 // serve gives a file, else the index: paths that are no file are the page's own.
 func (p *page) serve(c echo.Context) error {
-	name := strings.TrimPrefix(path.Clean(c.Request().URL.Path), "/")
-	if name == "api" || strings.HasPrefix(name, "api/") {
-		return echo.ErrNotFound
+	if m := c.Request().Method; m != http.MethodGet && m != http.MethodHead {
+		return echo.ErrMethodNotAllowed
 	}
+	name := strings.TrimPrefix(path.Clean(c.Request().URL.Path), "/")
 	h := c.Response().Header()
 	if p.index == nil {
 		h.Set("Cache-Control", "no-cache")

@@ -56,17 +56,18 @@ func New(cfg Config, deps api.Deps, log *slog.Logger) (*Server, error) {
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.IPExtractor = echo.ExtractIPDirect()
 	s.echo.HTTPErrorHandler = s.answerError
-	s.echo.Pre(s.guard)
-	var err error
-	if s.api, err = api.New(s.echo, deps, log); err != nil {
-		return nil, err
-	}
-	page, err := newPage()
+	files, err := embedded()
 	if err != nil {
 		return nil, err
 	}
-	s.echo.GET("/*", page.serve)
-	s.echo.HEAD("/*", page.serve)
+	page, err := newPage(files)
+	if err != nil {
+		return nil, err
+	}
+	s.echo.Pre(s.guard(page))
+	if s.api, err = api.New(s.echo, deps, log); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

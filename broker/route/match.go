@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unsafe"
+
+	"fieldgate/broker/mqtt"
 )
 
 // Result is who gets the messages of one topic. Many share it: nobody may change it.
@@ -140,3 +142,6 @@ func (f *finding[S]) merge(m *Match[S]) {
 	old.RetainAsPublished = old.RetainAsPublished || m.RetainAsPublished
 	old.IDs = slices.Concat(old.IDs, m.IDs)
 }
+
+// Delivered gives the QoS at which a message published with qos reaches the subscriber.
+func (m *Match[S]) Delivered(qos mqtt.QoS) mqtt.QoS { return min(qos, m.QoS) }
