@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/bridges"
+	"fieldgate/broker"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
 	"fieldgate/webui"
@@ -68,7 +69,7 @@ func (nothing) Write(context.Context, string, string, json.RawMessage) (bridges.
 
 func (nothing) DropQueue(context.Context, string) error { return nil }
 
-func (nothing) Count() int { return 0 }
+func (nothing) Clients() []broker.ClientInfo { return nil }
 
 // house is a server over a real store.
 type house struct {
