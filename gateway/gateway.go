@@ -4,18 +4,20 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/all"
-	"fieldgate/bridges/uplink"
 	"fieldgate/broker"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
@@ -58,11 +60,11 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
 		return nil, err
 	}
-	kinds := all.Kinds()
-	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, []bridges.Kind{uplink.Kind}, g.bus, g.alarms, log)
+	kinds, clouds := all.Kinds(), all.Uplinks()
+	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
 	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)
 	g.settings = config.NewManager(config.ManagerConfig{
-		State: g.db.State(), Kinds: append([]bridges.Kind{uplink.Kind}, kinds...), Check: g.checker(kinds),
+		State: g.db.State(), Kinds: slices.Concat(kinds, clouds), Check: g.checker(kinds, clouds),
 		Hash: broker.HashPassword, Alarms: g.alarms, Log: log.With("part", "settings"),
 	})
 	if g.page, err = webui.New(file.Admin, g.deps(kinds), log.With("part", "webui")); err != nil {
@@ -73,13 +75,13 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 
 // checker judges settings by supervisors that never run: those that run would
 // count the devices of the present settings, the manager counts those of the next.
-func (g *Gateway) checker(kinds []bridges.Kind) func(config.Section, bridges.Config) error {
+func (g *Gateway) checker(kinds, clouds []bridges.Kind) func(config.Section, bridges.Config) error {
 	quiet := slog.New(slog.DiscardHandler)
 	field := bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, &fault.Alarms{}, quiet)
-	clouds := bridges.NewSupervisor(bridges.UplinkRole, []bridges.Kind{uplink.Kind}, g.bus, &fault.Alarms{}, quiet)
+	cloud := bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, &fault.Alarms{}, quiet)
 	return func(section config.Section, c bridges.Config) error {
 		if section == config.Uplinks {
-			return clouds.Check(c)
+			return cloud.Check(c)
 		}
 		return field.Check(c)
 	}
@@ -88,19 +90,34 @@ func (g *Gateway) checker(kinds []bridges.Kind) func(config.Section, bridges.Con
 // deps is what the page works with.
 func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 	return api.Deps{
-		Settings:  g.settings,
-		Bridges:   trial{g.bridges, g.settings, config.Bridges},
-		Uplinks:   trial{g.uplinks, g.settings, config.Uplinks},
-		Clients:   g.bus,
-		Store:     g.db.State(),
-		Passwords: api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
-		Alarms:    g.alarms,
-		Kinds:     kinds,
-		SerialPorts: func(context.Context) ([]api.SerialPort, error) {
-			return serialPorts(os.DirFS("/"), g.settings.List("bridges"))
-		},
-		System: g.system,
+		Settings:    g.settings,
+		Bridges:     trial{g.bridges, g.settings, config.Bridges},
+		Uplinks:     trial{g.uplinks, g.settings, config.Uplinks},
+		Clients:     g.bus,
+		Store:       g.db.State(),
+		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
+		YAML:        api.YAML{FromYAML: fromYAML, ToYAML: config.ToYAML},
+		Alarms:      g.alarms,
+		Kinds:       kinds,
+		SerialPorts: g.serialPorts,
+		System:      g.system,
 	}
+}
+
+func fromYAML(text []byte) (json.RawMessage, error) {
+	doc, _, err := config.FromYAML("body", text)
+	return doc, err
+}
+
+// serialPorts lists the machine's serial ports and whose they are.
+func (g *Gateway) serialPorts(context.Context) ([]api.SerialPort, error) {
+	found, err := all.SerialPorts()
+	users := g.settings.SerialPortUsers()
+	ports := make([]api.SerialPort, len(found))
+	for i, p := range found {
+		ports[i] = api.SerialPort{Port: p.Port, Device: p.Device, Name: p.Name, UsedBy: cmp.Or(users[p.Port], users[p.Device]), Problem: p.Problem}
+	}
+	return ports, err
 }
 
 // verifyPassword tells a wrong password from a hash that can't be read.

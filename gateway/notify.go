@@ -65,7 +65,7 @@ func (g *Gateway) probe(ctx context.Context) bool {
 	answer := make(chan struct{}, 2) // one place for each
 	go g.db.Spool().Apply(session.Change{}, func(error) { answer <- struct{}{} })
 	go func() { // ends with the broker's lock, or the process
-		g.bus.Count()
+		g.bus.Clients()
 		answer <- struct{}{}
 	}()
 	for range 2 {

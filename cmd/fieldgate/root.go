@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"fieldgate/gateway/config"
 )
 
 // The exit statuses.
@@ -40,7 +42,11 @@ func execute(ctx context.Context, std stdio, args []string) int {
 	if err == nil {
 		return statusDone
 	}
-	fmt.Fprintln(std.err, "fieldgate:", err)
+	if _, lines := errors.AsType[*config.FileError](err); lines {
+		fmt.Fprintln(std.err, err) // each begins with its file and line, as editors know it
+	} else {
+		fmt.Fprintln(std.err, "fieldgate:", err)
+	}
 	if _, wrongUse := errors.AsType[*usageError](err); wrongUse {
 		fmt.Fprintln(std.err, "fieldgate --help tells how it is used")
 		return statusUsage

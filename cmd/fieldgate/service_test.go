@@ -171,7 +171,7 @@ func TestCommands_WorkThroughTheServiceAndWithoutIt(t *testing.T) {
 
 func TestCommands_SayWhatIsWrong(t *testing.T) {
 	s := newSite(t)
-	broken := s.write("broken.yaml", "uplinks:\n  - id: cloud\n    url: mqtt://x\n    out: [{filter: 'a/#/b'}]\n  - id: cloud2\n    ulr: mqtt://x\n")
+	broken := s.write("broken.yaml", "uplinks:\n  - id: cloud\n    url: mqtt://x\n    out: [{filter: 'a/#/b'}]\n  - id: cloud2\n    urll: mqtt://x\n")
 	wrongHost := s.write("wrong.yaml", "mqtt:\n  max_inflght: 3\n")
 	for _, tt := range []struct {
 		name   string
@@ -185,9 +185,9 @@ func TestCommands_SayWhatIsWrong(t *testing.T) {
 		{"a missing argument", []string{"account", "add"}, statusUsage, "accepts 1 arg(s), received 0"},
 		{"half a command", []string{"config"}, statusUsage, "fieldgate config: a command is missing"},
 		{"an account that is not there", []string{"account", "passwd", "nobody"}, statusFailed, "there is no such account"},
-		{"a person who is not there", []string{"user", "reset", "nobody"}, statusFailed, "nobody"},
+		{"a person who is not there", []string{"user", "reset", "nobody"}, statusFailed, "there is no user of that name"},
 		{"a file that is not there", []string{"config", "apply", s.dir + "/none.yaml"}, statusFailed, "none.yaml: no such file or directory"},
-		{"faults with lines", []string{"config", "apply", broken}, statusFailed, broken + ":6: uplinks[1].ulr: there is no such key; did you mean \"url\"?"},
+		{"faults with lines", []string{"config", "apply", broken}, statusFailed, broken + ":6: uplinks[1].urll: there is no such key; did you mean \"url\"?"},
 		{"a wrong host file", []string{"check", "--config", wrongHost}, statusFailed, wrongHost + `:2: mqtt.max_inflght: there is no such key; did you mean "max_inflight"?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -54,7 +54,7 @@ func TestParse_NamesFileLineKeyAndTheNearestKnownKey(t *testing.T) {
 	for _, tt := range []struct{ name, yaml, want string }{
 		{"unknown key", "mqtt:\n  max_inflght: 3\n", `f.yaml:2: mqtt.max_inflght: there is no such key; did you mean "max_inflight"?`},
 		{"unknown block", "log: {level: info}\nmqttt: {}\n", `f.yaml:2: mqttt: there is no such key; did you mean "mqtt"?`},
-		{"unknown key in a list", "mqtt:\n  listeners:\n    - address: :1\n    - adress: :2\n", `f.yaml:4: mqtt.listeners[1].adress: there is no such key; did you mean "address"?`},
+		{"unknown key in a list", "mqtt:\n  listeners:\n    - address: :1\n    - adress: :2\n", `f.yaml:4: mqtt.listeners[1].adress: there is no such key; did you mean "address"?` + "\nf.yaml:4: mqtt.listeners[1].address: must be host:port or unix:PATH"},
 		{"wrong type", "mqtt: {max_inflight: many}\n", "f.yaml:1: mqtt.max_inflight: must be a whole number, not text"},
 		{"a number for a text", "data_dir: 7\n", "f.yaml:1: data_dir: must be text (put it in quotes), not a number"},
 		{"a time without a unit", "spool:\n  ack_window: 20\n", `f.yaml:2: spool.ack_window: must be a time with its unit, such as "500ms", "10s", "1m" or "24h", not a number`},

@@ -389,6 +389,24 @@ func (m *Manager) configs(s section) []bridges.Config {
 	return configs
 }
 
+// SerialPortUsers gives the bridge of each serial port that one is set up to use.
+func (m *Manager) SerialPortUsers() map[string]string {
+	users := map[string]string{}
+	for _, it := range m.current()[Bridges] {
+		var b struct {
+			Link struct {
+				Serial struct {
+					Port string `json:"port"`
+				} `json:"serial"`
+			} `json:"link"`
+		}
+		if json.Unmarshal(it.raw, &b) == nil && b.Link.Serial.Port != "" {
+			users[b.Link.Serial.Port] = it.key
+		}
+	}
+	return users
+}
+
 // Resolve puts stored secrets into settings that somebody tries: where they say
 // "password_set": true or nothing, those of the saved object with the same id are taken.
 func (m *Manager) Resolve(name string, settings json.RawMessage) (bridges.Config, error) {
