@@ -87,8 +87,8 @@ func (w *writer) write(b *batch) error {
 func (w *writer) writeBatch(b *batch) error {
 	put := table{}
 	last := noSlot
-	for i := range b.ops {
-		o := &b.ops[i]
+	for i := range b.steps {
+		o := &b.steps[i]
 		var err error
 		switch {
 		case o.entry != nil:
@@ -100,7 +100,9 @@ func (w *writer) writeBatch(b *batch) error {
 		case o.seal != nil:
 			err = w.writeSeal(o)
 		default:
-			err = w.writeChange(o.change)
+			if err = w.writeChange(o.change); err == nil {
+				err = w.writeOwed(o.bits)
+			}
 		}
 		if err != nil {
 			return err
@@ -109,7 +111,7 @@ func (w *writer) writeBatch(b *batch) error {
 	return w.writeLazy(b)
 }
 
-func (w *writer) writeEntry(o *op, t table) error {
+func (w *writer) writeEntry(o *step, t table) error {
 	e := o.entry
 	if o.begin {
 		if err := w.begin(e.seg, t); err != nil {
@@ -145,7 +147,7 @@ func (w *writer) begin(g *segment, t table) error {
 	return w.c.exec(beginSegment, int64(g.slot), int64(g.base))
 }
 
-func (w *writer) writeSeal(o *op) error {
+func (w *writer) writeSeal(o *step) error {
 	if o.index == nil {
 		return nil
 	}
@@ -229,14 +231,6 @@ func (w *writer) endSession(c *change) error {
 	id := int64(c.Session)
 	for _, text := range []string{endSession, endSub, endReceived, endReleased} {
 		if err := w.c.exec(text, id); err != nil {
-			return err
-		}
-	}
-	for _, g := range c.slots {
-		if g.slot == noSlot {
-			continue
-		}
-		if err := w.c.exec(removeOwed, int64(g.slot), id); err != nil {
 			return err
 		}
 	}

@@ -130,9 +130,11 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	return e.id
 }
 
-// waitForRoom tells whether the spool is open, once there is room.
+// waitForRoom tells whether the spool is open, once there is room. A disk that
+// fails does not hold back IDs: what has to be named alike after a crash (QoS 2)
+// is not shown before its commit, which reserves them too.
 func (s *Spool) waitForRoom() bool {
-	for !s.closing && (s.pendBytes >= maxPending && !s.delivering || s.next >= s.ceiling) {
+	for !s.closing && (s.pendBytes >= maxPending && !s.delivering || s.next >= s.ceiling && !s.failing) {
 		s.signal()
 		s.room.Wait()
 	}

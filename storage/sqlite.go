@@ -47,7 +47,7 @@ func (c *conn) prepare(crashSafe bool) error {
 	}
 	for _, pragma := range []string{
 		"page_size=4096", "auto_vacuum=NONE", "journal_mode=WAL", "synchronous=" + sync, "wal_autocheckpoint=1000",
-		"cache_size=-2048", "busy_timeout=1000", "temp_store=MEMORY", "mmap_size=0", "secure_delete=OFF", "foreign_keys=OFF",
+		"cache_size=-2048", "busy_timeout=250", "temp_store=MEMORY", "mmap_size=0", "secure_delete=OFF", "foreign_keys=OFF",
 	} {
 		if err := c.script("PRAGMA " + pragma); err != nil {
 			return fmt.Errorf("pragma %s: %w", pragma, err)

@@ -42,20 +42,23 @@ type op struct {
 	seal   *segment
 	safe   func(error)
 	size   int64
+}
 
-	// set when the writer takes it
+// step is an operation with what of it is to be written.
+type step struct {
+	op
 	begin bool           // the entry is the first of its segment in the file
 	row   bool           // the entry's message is written
 	owed  []session.Owed // to whom, of the entry, without those who have acknowledged it already
 	index []byte         // of the sealed segment
-	bits  []owedRow      // of the sealed segment
+	bits  []owedRow      // of the sealed segment, or of the ended session
 }
 
 // change is a session.Change with what was known when it came.
 type change struct {
 	session.Change
 	known bool       // the session exists after it
-	slots []*segment // of an ended session: where the file may know it
+	slots []*segment // of an ended session: what it was owed something of
 }
 
 // owedRow is one row of the table owed: NULL bits for all, or none at all.
@@ -68,7 +71,7 @@ type owedRow struct {
 
 // batch is all that one transaction writes. A failed one is tried again as it is.
 type batch struct {
-	ops     []op
+	steps   []step
 	bytes   int64
 	writes  bool // something is to be written
 	owed    []owedRow
@@ -118,22 +121,17 @@ func (s *Spool) take() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := &s.writer.batch
-	clear(b.ops)
-	*b = batch{ops: b.ops[:0], owed: b.owed[:0]}
+	clear(b.steps)
+	*b = batch{steps: b.steps[:0], owed: b.owed[:0]}
 	n := 0
 	for n < len(s.pending) && n < maxBatchOps && b.bytes < maxBatchBytes {
-		o := s.pending[n]
+		b.steps = append(b.steps, step{op: s.pending[n]})
 		s.pending[n] = op{}
+		b.bytes += b.steps[n].size
+		s.prepare(&b.steps[n], b)
 		n++
-		b.bytes += o.size
-		s.prepare(&o, b)
-		b.ops = append(b.ops, o)
 	}
-	if n == len(s.pending) {
-		s.pending = s.pending[:0]
-	} else {
-		s.pending = s.pending[n:]
-	}
+	s.pending = rest(s.pending, n)
 	s.takeLazy(b)
 	if s.ceiling-s.next < idBlock/2 || s.next >= s.ceiling {
 		b.ceiling = s.next + idBlock
@@ -142,8 +140,20 @@ func (s *Spool) take() *batch {
 	return b
 }
 
+// rest takes n off the front; an emptied list gives up what a burst has made it take.
+func rest[T any](list []T, n int) []T {
+	const small = 4 * maxBatchOps
+	switch {
+	case n < len(list):
+		return list[n:]
+	case cap(list) > small:
+		return nil
+	}
+	return list[:0]
+}
+
 // prepare decides what of the operation is written.
-func (s *Spool) prepare(o *op, b *batch) {
+func (s *Spool) prepare(o *step, b *batch) {
 	switch {
 	case o.entry != nil:
 		e := o.entry
@@ -165,8 +175,20 @@ func (s *Spool) prepare(o *op, b *batch) {
 		s.prepareSeal(o)
 		b.writes = b.writes || o.index != nil
 	default:
+		o.bits = o.change.ended()
 		b.writes = true
 	}
+}
+
+// ended gives the rows that say that an ended session is owed nothing. Of a
+// segment that grows the messages themselves still name the session.
+func (c *change) ended() (rows []owedRow) {
+	for _, g := range c.slots {
+		if g.slot != noSlot && !g.gone {
+			rows = append(rows, g.owedRow(&part{seg: g, owner: c.Session}))
+		}
+	}
+	return rows
 }
 
 // takeSlot gives a table that is empty or still to be made.
@@ -195,7 +217,7 @@ func (s *Spool) stillOwed(e *entry) []session.Owed {
 }
 
 // prepareSeal closes the segment: from here on its index and bitmaps in the file tell all.
-func (s *Spool) prepareSeal(o *op) {
+func (s *Spool) prepareSeal(o *step) {
 	g := o.seal
 	g.sealed = true
 	g.recount, s.thinned = true, true
@@ -327,6 +349,7 @@ func (s *Spool) report(err error) {
 	s.mu.Lock()
 	was := s.failing
 	s.failing = err != nil
+	s.room.Broadcast()
 	s.mu.Unlock()
 	switch {
 	case err != nil && !was:
@@ -350,8 +373,8 @@ func (s *Spool) release(b *batch, err error) {
 	s.delivering = true
 	s.room.Broadcast()
 	s.mu.Unlock()
-	for i := range b.ops {
-		if safe := b.ops[i].safe; safe != nil {
+	for i := range b.steps {
+		if safe := b.steps[i].safe; safe != nil {
 			safe(err)
 		}
 	}
@@ -362,8 +385,8 @@ func (s *Spool) release(b *batch, err error) {
 
 // settleBatch brings the index in RAM to where the file is.
 func (s *Spool) settleBatch(b *batch) {
-	for i := range b.ops {
-		e := b.ops[i].entry
+	for i := range b.steps {
+		e := b.steps[i].entry
 		if e == nil {
 			continue
 		}
@@ -395,5 +418,5 @@ func (s *Spool) evict() {
 		s.recent[n] = nil
 		n++
 	}
-	s.recent = s.recent[n:]
+	s.recent = rest(s.recent, n)
 }
