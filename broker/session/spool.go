@@ -26,7 +26,9 @@ type Spool interface {
 	// It reaches the disk with the next commit, within 1 s.
 	Acked(s ID, id mqtt.MsgID)
 
-	// Page gives what the session is owed after the given ID, oldest first: at
+	// Page gives what the session is owed after the given ID, in the order of the
+	// IDs, released deliveries included until they are Acked; a reader that goes on
+	// after the last ID it got misses nothing, whoever appends meanwhile. It gives at
 	// most maxMessages, and at most maxBytes of payload unless the first alone is
 	// larger. It stops before a QoS 2 delivery whose message is not committed yet:
 	// a QoS 2 packet identifier that a subscriber has seen must survive a crash
@@ -76,7 +78,7 @@ type Queued struct {
 
 // Change is a change of session state; its parts that are set are committed together.
 type Change struct {
-	Session ID // whom it concerns; 0 when only Retained is set
+	Session ID // whom it concerns
 
 	Put         *Record             // the session is new, or its record changed
 	End         bool                // the session with all that it owns and is owed goes

@@ -1,0 +1,158 @@
+// Package sessiontest holds what the tests of every part need of session.Spool:
+// an implementation in memory, whose commits a test can hold back, fail or lose,
+// and the conformance suite that every implementation has to pass. Only tests
+// import it.
+package sessiontest
+
+import (
+	"sync"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/session"
+)
+
+var _ session.Spool = (*Memory)(nil)
+
+// Memory is a session.Spool without a disk. What was committed survives Reopen,
+// as it would survive a power cut; all else is lost there. It commits by itself
+// as soon as it can, unless Hold was called.
+type Memory struct {
+	mu      sync.Mutex
+	changed *sync.Cond // pending, held or closed changed
+	live    *state     // all that was accepted: what Page and Usage see
+	disk    *state     // all that was committed: what Load and Reopen see
+	pending []operation
+	held    bool
+	closed  bool
+	err     error
+	done    chan struct{}
+}
+
+type operation struct {
+	apply func(*state)
+	safe  func(error)
+	last  mqtt.MsgID // given out by this operation, 0 for none
+}
+
+// NewMemory opens an empty spool; Close ends its goroutine.
+func NewMemory() *Memory { return newMemory(newState(), 0) }
+
+func newMemory(disk *state, last mqtt.MsgID) *Memory {
+	m := &Memory{live: disk.clone(), disk: disk, done: make(chan struct{})}
+	m.live.last = max(last, disk.last)
+	m.changed = sync.NewCond(&m.mu)
+	go m.run()
+	return m
+}
+
+// run commits what is pending and calls back, in order.
+func (m *Memory) run() {
+	defer close(m.done)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for {
+		for !m.closed && (m.held || len(m.pending) == 0) {
+			m.changed.Wait()
+		}
+		if m.closed {
+			return
+		}
+		group, err := m.pending, m.err
+		m.pending = nil
+		if err == nil {
+			for _, op := range group {
+				op.apply(m.disk)
+				m.disk.last = max(m.disk.last, op.last)
+			}
+		}
+		m.mu.Unlock()
+		for _, op := range group {
+			if op.safe != nil {
+				op.safe(err)
+			}
+		}
+		m.mu.Lock()
+	}
+}
+
+// Hold keeps back every commit until Release.
+func (m *Memory) Hold() { m.set(func() { m.held = true }) }
+
+// Release lets commits happen again, first those that were held back.
+func (m *Memory) Release() { m.set(func() { m.held = false }) }
+
+// Fail makes every later commit fail with err; nil ends that.
+func (m *Memory) Fail(err error) { m.set(func() { m.err = err }) }
+
+func (m *Memory) set(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+	m.changed.Broadcast()
+}
+
+// Close stops the spool; what is not committed by then is lost and its callbacks never run.
+func (m *Memory) Close() {
+	m.set(func() { m.closed = true })
+	<-m.done
+}
+
+// Reopen closes the spool and gives a new one that holds what was committed.
+func (m *Memory) Reopen() *Memory {
+	m.Close()
+	return newMemory(m.disk, m.live.last)
+}
+
+func (m *Memory) accept(op operation) {
+	op.apply(m.live)
+	m.pending = append(m.pending, op)
+	m.changed.Broadcast()
+}
+
+// Append implements session.Spool.
+func (m *Memory) Append(e session.Entry, safe func(error)) mqtt.MsgID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.live.last++
+	id := m.live.last
+	e.Message.ID = id
+	m.accept(operation{apply: func(s *state) { s.append(e) }, safe: safe, last: id})
+	return id
+}
+
+// Acked implements session.Spool.
+func (m *Memory) Acked(s session.ID, id mqtt.MsgID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accept(operation{apply: func(st *state) { st.acked(s, id) }})
+}
+
+// Apply implements session.Spool.
+func (m *Memory) Apply(c session.Change, safe func(error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accept(operation{apply: func(s *state) { s.change(c) }, safe: safe})
+}
+
+// Page implements session.Spool.
+func (m *Memory) Page(s session.ID, after mqtt.MsgID, maxMessages, maxBytes int) ([]session.Queued, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.live.page(s, after, maxMessages, maxBytes, m.disk.last), nil
+}
+
+// Load implements session.Spool.
+func (m *Memory) Load(v session.Visitor) error {
+	m.mu.Lock()
+	disk := m.disk.clone()
+	m.mu.Unlock()
+	disk.visit(v)
+	return nil
+}
+
+// Usage implements session.Spool.
+func (m *Memory) Usage(s session.ID) mqtt.Usage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.live.usage(s)
+}

@@ -1,0 +1,188 @@
+package sessiontest
+
+import (
+	"maps"
+	"slices"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/session"
+)
+
+// state is everything that a spool knows, once.
+type state struct {
+	last     mqtt.MsgID
+	sessions map[session.ID]*owner
+	retained map[string]*mqtt.Message
+}
+
+// owner is one session and what belongs to it.
+type owner struct {
+	record   session.Record
+	subs     map[string]mqtt.Subscription
+	queue    []session.Queued // by rising ID
+	received map[uint16]bool
+	released map[mqtt.MsgID]bool
+}
+
+func newState() *state {
+	return &state{sessions: map[session.ID]*owner{}, retained: map[string]*mqtt.Message{}}
+}
+
+func (s *state) clone() *state {
+	c := &state{last: s.last, sessions: make(map[session.ID]*owner, len(s.sessions)), retained: maps.Clone(s.retained)}
+	for id, o := range s.sessions {
+		c.sessions[id] = &owner{
+			record:   o.record,
+			subs:     maps.Clone(o.subs),
+			queue:    slices.Clone(o.queue),
+			received: maps.Clone(o.received),
+			released: maps.Clone(o.released),
+		}
+	}
+	return c
+}
+
+func (s *state) append(e session.Entry) {
+	m := e.Message
+	for _, owed := range e.Owed {
+		o := s.sessions[owed.Session]
+		if o == nil {
+			continue
+		}
+		o.queue = append(o.queue, session.Queued{Message: m, QoS: owed.QoS, Retain: owed.Retain, SubscriptionIDs: owed.SubscriptionIDs})
+	}
+	if o := s.sessions[e.From]; o != nil {
+		o.received[e.PacketID] = true
+	}
+	switch {
+	case e.Retain && len(m.Payload) == 0:
+		delete(s.retained, m.Topic)
+	case e.Retain:
+		s.retained[m.Topic] = m
+	}
+}
+
+// find gives the place of the first queued message whose ID is at least id.
+func (o *owner) find(id mqtt.MsgID) (int, bool) {
+	return slices.BinarySearchFunc(o.queue, id, func(q session.Queued, id mqtt.MsgID) int {
+		switch {
+		case q.Message.ID < id:
+			return -1
+		case q.Message.ID > id:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (s *state) acked(sid session.ID, id mqtt.MsgID) {
+	o := s.sessions[sid]
+	if o == nil {
+		return
+	}
+	delete(o.released, id)
+	i, found := o.find(id)
+	switch {
+	case found && i == 0:
+		o.queue[0] = session.Queued{}
+		o.queue = o.queue[1:]
+	case found:
+		o.queue = slices.Delete(o.queue, i, i+1)
+	}
+}
+
+func (s *state) change(c session.Change) {
+	if c.End {
+		delete(s.sessions, c.Session)
+	}
+	if c.Put != nil {
+		o := s.sessions[c.Put.ID]
+		if o == nil {
+			o = &owner{subs: map[string]mqtt.Subscription{}, received: map[uint16]bool{}, released: map[mqtt.MsgID]bool{}}
+			s.sessions[c.Put.ID] = o
+		}
+		o.record = *c.Put
+		o.record.Meta = slices.Clone(c.Put.Meta)
+	}
+	o := s.sessions[c.Session]
+	if o == nil {
+		return
+	}
+	for _, filter := range c.Unsubscribe {
+		delete(o.subs, filter)
+	}
+	for _, sub := range c.Subscribe {
+		o.subs[sub.Filter] = sub
+	}
+	for _, id := range c.Released {
+		o.released[id] = true
+	}
+	for _, pid := range c.Forget {
+		delete(o.received, pid)
+	}
+}
+
+func (s *state) page(sid session.ID, after mqtt.MsgID, maxMessages, maxBytes int, committed mqtt.MsgID) []session.Queued {
+	o := s.sessions[sid]
+	if o == nil {
+		return nil
+	}
+	i, _ := o.find(after + 1)
+	var page []session.Queued
+	bytes := 0
+	for _, q := range o.queue[i:] {
+		bytes += len(q.Message.Payload)
+		if len(page) == maxMessages || bytes > maxBytes && len(page) > 0 {
+			break
+		}
+		if q.QoS == mqtt.ExactlyOnce && q.Message.ID > committed {
+			break
+		}
+		page = append(page, q)
+	}
+	return page
+}
+
+func (s *state) usage(sid session.ID) mqtt.Usage {
+	var u mqtt.Usage
+	o := s.sessions[sid]
+	if o == nil || len(o.queue) == 0 {
+		return u
+	}
+	u.Messages = int64(len(o.queue))
+	u.Oldest = o.queue[0].Message.Accepted
+	for _, q := range o.queue {
+		u.Bytes += int64(len(q.Message.Payload))
+	}
+	return u
+}
+
+func (s *state) visit(v session.Visitor) {
+	for _, o := range s.sessions {
+		if v.Session != nil {
+			v.Session(o.record)
+		}
+	}
+	for sid, o := range s.sessions {
+		if v.Subscription != nil {
+			for _, sub := range o.subs {
+				v.Subscription(sid, sub)
+			}
+		}
+		if v.Received != nil {
+			for pid := range o.received {
+				v.Received(sid, pid)
+			}
+		}
+		if v.Released != nil {
+			for _, id := range slices.Sorted(maps.Keys(o.released)) {
+				v.Released(sid, id)
+			}
+		}
+	}
+	if v.Retained != nil {
+		for _, m := range s.retained {
+			v.Retained(m)
+		}
+	}
+}

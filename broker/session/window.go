@@ -1,0 +1,156 @@
+package session
+
+import (
+	"slices"
+
+	"fieldgate/broker/mqtt"
+)
+
+// Stage is how far a delivery in flight has come.
+type Stage byte
+
+// The stages of a delivery. A QoS 1 delivery is only ever Sent.
+const (
+	Sent      Stage = iota // PUBLISH went out; PUBACK or PUBREC is due
+	Releasing              // PUBREC came; PUBREL waits until that is safe
+	Released               // PUBREL went out, or may go out again; PUBCOMP is due
+)
+
+// Flight is one delivery of QoS 1 or 2 that the subscriber has not finished.
+type Flight struct {
+	ID    mqtt.MsgID // of the spool, or of NextID; gives the packet identifier
+	QoS   mqtt.QoS
+	Stage Stage
+	done  bool
+}
+
+// Window is what is in flight to one subscriber, in the order of the IDs, which
+// is the order in which it was sent and must be sent again [v3.1.1 MQTT-4.6.0-1].
+// Its zero value has no room; see Resize. It is not safe for use by several
+// goroutines.
+type Window struct {
+	flights []Flight // finished ones only behind one that is not
+	limit   int
+	open    int
+	last    mqtt.MsgID // given out by NextID
+}
+
+// Resize sets how many deliveries may be in flight; what is in flight beyond that stays.
+func (w *Window) Resize(limit int) { w.limit = limit }
+
+// Free tells how many deliveries may still be sent.
+func (w *Window) Free() int { return max(0, w.limit-w.open) }
+
+// Len tells how many deliveries are in flight.
+func (w *Window) Len() int { return w.open }
+
+// find looks from the oldest on: acknowledgements usually come in order.
+func (w *Window) find(pid uint16) *Flight {
+	for i := range w.flights {
+		if f := &w.flights[i]; !f.done && f.ID.PacketID() == pid {
+			return f
+		}
+	}
+	return nil
+}
+
+// Find gives the delivery with the packet identifier.
+func (w *Window) Find(pid uint16) (Flight, bool) {
+	if f := w.find(pid); f != nil {
+		return *f, true
+	}
+	return Flight{}, false
+}
+
+// Busy tells whether the packet identifier of the ID is in flight with another
+// message; its delivery has to wait then.
+func (w *Window) Busy(id mqtt.MsgID) bool {
+	if w.open == 0 || id-w.flights[0].ID < 65535 {
+		return false // two IDs share a packet identifier only when they are that far apart
+	}
+	return w.find(id.PacketID()) != nil
+}
+
+// NextID gives an ID whose packet identifier is free, for a session without a
+// spool. There must be room in the window.
+func (w *Window) NextID() mqtt.MsgID {
+	for {
+		w.last++
+		if !w.Busy(w.last) {
+			return w.last
+		}
+	}
+}
+
+// Send notes that a delivery goes out.
+func (w *Window) Send(f Flight) {
+	f.done = false
+	w.open++
+	at := len(w.flights)
+	for at > 0 && w.flights[at-1].ID > f.ID { // only after Detach: behind what was released then
+		at--
+	}
+	w.flights = slices.Insert(w.flights, at, f)
+}
+
+// Move notes that the delivery has reached the stage; false when there is none.
+func (w *Window) Move(pid uint16, to Stage) bool {
+	f := w.find(pid)
+	if f == nil {
+		return false
+	}
+	f.Stage = to
+	return true
+}
+
+// Finish takes the delivery out of the window; false when there is none.
+func (w *Window) Finish(pid uint16) (Flight, bool) {
+	f := w.find(pid)
+	if f == nil {
+		return Flight{}, false
+	}
+	finished := *f
+	f.done = true
+	w.open--
+	w.trim()
+	return finished, true
+}
+
+// trim drops finished deliveries from the front, and the memory with the last one.
+func (w *Window) trim() {
+	if w.open == 0 {
+		w.flights = w.flights[:0]
+		if cap(w.flights) > 64 {
+			w.flights = nil
+		}
+		return
+	}
+	n := 0
+	for w.flights[n].done {
+		n++
+	}
+	w.flights = w.flights[n:]
+}
+
+// Detach forgets the deliveries of which only the PUBLISH went out: the spool
+// still owes them, and they will be sent again from there. What was released
+// stays and is given in its order, to be released again.
+func (w *Window) Detach() []Flight {
+	kept := make([]Flight, 0, w.open)
+	for _, f := range w.flights {
+		if !f.done && f.Stage != Sent {
+			kept = append(kept, f)
+		}
+	}
+	w.flights, w.open = kept, len(kept)
+	return kept
+}
+
+// All gives what is in flight, oldest first.
+func (w *Window) All(yield func(Flight) bool) {
+	for _, f := range w.flights {
+		if !f.done && !yield(f) {
+			return
+		}
+	}
+}
