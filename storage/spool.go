@@ -50,7 +50,7 @@ type Spool struct {
 	reader *conn // protected by readMu; nil after a failure
 
 	mu         sync.Mutex // protects following
-	room       *sync.Cond // pendingBytes fell, ceiling rose, or closing was set
+	room       *sync.Cond // there may be room again, a merge has ended, or closing was set
 	next       mqtt.MsgID // the ID of the next message
 	ceiling    mqtt.MsgID // IDs below are reserved in the file
 	sessions   map[session.ID]*queue
