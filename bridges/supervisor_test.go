@@ -550,6 +550,18 @@ func TestSupervisor_Write(t *testing.T) {
 	})
 }
 
+func TestSupervisor_SaysWhichKindIsMeant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := config("b1", device1)
+		c.Kind = "fale"
+		st := start(t, bridges.FieldRole, &fake{run: online}, c)
+		defer st.stop()
+		require.Equal(t, bridges.Failed, st.status(t, "b1").State)
+		require.Equal(t, `/kind: must be one of fake; did you mean "fake"?`, st.status(t, "b1").Reason)
+		require.EqualError(t, st.Check(c), st.status(t, "b1").Reason)
+	})
+}
+
 func TestSupervisor_UplinkKeepsAndForgetsItsSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{run: func(ctx context.Context, h bridges.Host) error {

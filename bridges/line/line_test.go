@@ -118,6 +118,23 @@ func TestBridge_ReadsEveryType(t *testing.T) {
 	st.bus.AwaitRetained(t, "x/y/$state", `"state":"online"`)
 }
 
+func TestBridge_ReadsBooleans(t *testing.T) {
+	st := start(t, `"devices":[{"id":"d","parse":{"regex":"^S(?P<b>.*)"},"points":[{"id":"b","type":"bool"}]}]`)
+	want := []string{}
+	for _, c := range []struct{ text, want string }{
+		{"1", "true"}, {" ON ", "true"}, {"yes", "true"}, {"Closed", "true"}, {"high", "true"}, {"true", "true"},
+		{"0", "false"}, {"off", "false"}, {"NO", "false"}, {"open", "false"}, {"low", "false"}, {"false", "false"},
+		{"2", "null"}, {"", "null"}, {"tru", "null"},
+	} {
+		st.send("S" + c.text + "\r\n")
+		want = append(want, `{"value":`+c.want)
+	}
+	st.bus.Await(t, "all lines", func() bool { return len(st.bus.Payloads("fieldgate/d/b")) == len(want) })
+	for i, payload := range st.bus.Payloads("fieldgate/d/b") {
+		require.Contains(t, payload, want[i]+",")
+	}
+}
+
 func TestBridge_NeverPublishesATornLine(t *testing.T) {
 	st := start(t, scale) // which sent the end of a line at once
 	st.send("12.5kg\r\n12.6")
