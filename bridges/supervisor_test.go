@@ -210,7 +210,7 @@ func TestSupervisor_ValuesSince(t *testing.T) {
 func TestSupervisor_RestartsWithBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{run: func(ctx context.Context, h bridges.Host) error {
-			return errors.New("open serial port /dev/ttyUSB0: no such file or directory")
+			return fault.New(fault.Unreachable, "open serial port /dev/ttyUSB0: no such file or directory")
 		}}
 		st := start(t, bridges.FieldRole, f, config("b1", device1))
 		defer st.stop()
@@ -683,3 +683,42 @@ func TestSupervisor_AllMethodsAtTheSameTime(t *testing.T) {
 	require.Empty(t, st.bus.Retained("fieldgate/d1/q"))
 	require.Empty(t, st.bus.Retained("fieldgate/$bridge/b2"))
 }
+
+func BenchmarkHost_Report(b *testing.B) {
+	at := time.Now()
+	done := make(chan struct{})
+	f := &fake{run: func(ctx context.Context, h bridges.Host) error {
+		for b.Loop() {
+			if err := h.Report(ctx, bridges.Reading{Device: "d1", Point: "p", Value: bridges.Float(230.1), Quality: bridges.Good, Time: at}); err != nil {
+				return err
+			}
+			h.SetDevice("d1", bridges.Online, "")
+		}
+		close(done)
+		<-ctx.Done()
+		return nil
+	}}
+	s := bridges.NewSupervisor(bridges.FieldRole, []bridges.Kind{f.kind("fake")}, nowhere{}, &fault.Alarms{}, slog.New(slog.DiscardHandler))
+	if err := s.Apply([]bridges.Config{config("b1", device1)}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	ctx, stop := context.WithCancel(b.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.Run(ctx)
+	}()
+	<-done
+	stop()
+	<-ended
+}
+
+// nowhere is a broker that takes everything and keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Publish(context.Context, *mqtt.Message, func(error)) error { return nil }
+func (nowhere) Attach(context.Context, mqtt.Attachment) (bridges.Source, error) {
+	return nil, errors.New("nobody is here")
+}
+func (nowhere) Forget(context.Context, string) error { return nil }
