@@ -57,6 +57,8 @@ func (nothing) Statuses() []bridges.Status { return nil }
 
 func (nothing) Devices() []bridges.Device { return nil }
 
+func (nothing) Check(bridges.Config) error { return nil }
+
 func (nothing) Test(context.Context, bridges.Config, string) ([]bridges.Reading, error) {
 	return nil, nil
 }
