@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/bridges"
-	"fieldgate/broker"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
 	"fieldgate/webui"
@@ -71,7 +70,7 @@ func (nothing) Write(context.Context, string, string, json.RawMessage) (bridges.
 
 func (nothing) DropQueue(context.Context, string) error { return nil }
 
-func (nothing) Clients() []broker.ClientInfo { return nil }
+func (nothing) Count() int { return 0 }
 
 // house is a server over a real store.
 type house struct {

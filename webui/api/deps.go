@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"fieldgate/bridges"
-	"fieldgate/broker"
 	"fieldgate/internal/fault"
 )
 
@@ -90,8 +89,8 @@ type Uplinks interface {
 
 // Clients is who is connected to the broker.
 type Clients interface {
-	// Clients gives all sessions, connected or not; *broker.Broker.
-	Clients() []broker.ClientInfo
+	// Count gives the number of connected MQTT clients.
+	Count() int
 }
 
 // Store keeps small things under a bucket and a key. Get gives a fault.NotFound for what is not there.
