@@ -6,6 +6,8 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -77,6 +79,7 @@ func requestOf(ctx context.Context) request {
 // authorize is in front of every route: it finds out who calls, and whether the route's role allows it.
 func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 	e := humaecho.Unwrap(ctx)
+	unescapeParams(e)
 	need, _ := ctx.Operation().Metadata[roleKey].(Role)
 	who, err := a.identify(e.Request())
 	var refused *Problem
@@ -96,6 +99,21 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(huma.WithValue(ctx, requestKey{}, request{caller: who, echo: e}))
+}
+
+// unescapeParams makes names of path parameters: echo matches on the escaped path when
+// that differs from the usual form, as with the slash in an account's name (a%2Fb).
+func unescapeParams(e echo.Context) {
+	if e.Request().URL.RawPath == "" {
+		return
+	}
+	values := slices.Clone(e.ParamValues())
+	for i, v := range values {
+		if plain, err := url.PathUnescape(v); err == nil {
+			values[i] = plain
+		}
+	}
+	e.SetParamValues(values...)
 }
 
 // identify finds who calls: the machine's administrator, the owner of a token, or of a session.
