@@ -180,10 +180,8 @@ func (c *limitConn) Close() error {
 func (s *Server) serveBoth(ctx context.Context, l net.Listener) error {
 	cert, err := s.certificate()
 	if err != nil {
-		s.alarms.Raise(alarmPart, codeCertificate, err.Error())
 		return errors.Join(err, l.Close())
 	}
-	s.alarms.Clear(alarmPart, codeCertificate)
 	both := newSniffer(l)
 	var parts sync.WaitGroup
 	defer parts.Wait()

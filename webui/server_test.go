@@ -373,18 +373,29 @@ func TestTLS_SilentClientDoesNotHoldTheOthers(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 }
 
-func TestTLS_UnreadableCertificateIsAnAlarm(t *testing.T) {
+func TestTLS_UnreadableCertificateIsAnAlarmAndThePageIsUp(t *testing.T) {
 	h := newHouse(t)
-	s := h.server(func(c *webui.Config) {
+	addr := h.run(func(c *webui.Config) {
+		c.DataDir = ""
 		c.TLS = webui.TLSConfig{Mode: webui.TLSFiles, CertFile: "/nowhere.pem", KeyFile: "/nowhere.key"}
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.Run(ctx) })
-	defer wg.Wait()
-	defer cancel()
-	require.Eventually(t, func() bool {
-		all, _ := h.alarms.List()
-		return len(all) > 0 && strings.Contains(all[0].Message, "/nowhere.pem")
-	}, 20*time.Second, time.Millisecond)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Get("https://" + addr + "/api/v1/health/ready")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, 503, resp.StatusCode)
+	all, _ := h.alarms.List()
+	require.Len(t, all, 1)
+	require.Contains(t, all[0].Message, "/nowhere.pem")
+}
+
+func TestTLS_DamagedOwnCertificateIsMadeAnew(t *testing.T) {
+	h := newHouse(t)
+	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "admin-cert.pem"), []byte("half a f"), 0o644))
+	addr := h.run(func(c *webui.Config) { c.TLS = webui.TLSConfig{Mode: webui.TLSAuto} })
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Get("https://" + addr + "/api/v1/health/ready")
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, 200, resp.StatusCode)
 }

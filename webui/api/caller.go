@@ -51,6 +51,9 @@ type caller struct {
 	session string // the key of its session, "" for a token
 }
 
+// localName is the author of what the machine's administrator changes.
+const localName = "local"
+
 const roleKey = "role" // in a huma operation's metadata
 
 type (
@@ -119,7 +122,7 @@ func unescapeParams(e echo.Context) {
 // identify finds who calls: the machine's administrator, the owner of a token, or of a session.
 func (a *API) identify(r *http.Request) (caller, error) {
 	if IsLocal(r.Context()) {
-		return caller{name: "local", role: Admin, local: true}, nil
+		return caller{name: localName, role: Admin, local: true}, nil
 	}
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return a.people.byToken(token)

@@ -99,7 +99,7 @@ func TestTokens_OpenTheInterfaceAndAreShownOnce(t *testing.T) {
 	s.header.Set("Authorization", "Bearer "+text)
 	s.send("POST", "/bridges/cabinet/pause", "").want(204)
 	s.send("GET", "/users", "").want(403)
-	require.Equal(t, "token script", h.settings.authors[0])
+	require.Equal(t, "token:script", h.settings.authors[0])
 
 	path := made.header.Get("Location")[len("/api/v1"):]
 	anna.send("DELETE", path, "").want(428)
@@ -114,6 +114,7 @@ func TestUsers_AreManaged(t *testing.T) {
 	require.Equal(t, []string{"/name conflict"}, anna.send("POST", "/users", `{"name":"VERA","role":"viewer","password":"`+password+`"}`).want(409).pointers())
 	require.Equal(t, []string{"/name invalid", "/password invalid", "/role invalid"},
 		anna.send("POST", "/users", `{"name":"a/bcdefgh","role":"","password":"A/BCDEFGH"}`).want(422).pointers())
+	require.Equal(t, []string{"/name invalid"}, anna.send("POST", "/users", `{"name":"Local","role":"viewer","password":"`+password+`"}`).want(422).pointers())
 	made := anna.send("POST", "/users", `{"name":"李 雷","role":"viewer","password":"`+password+`"}`).want(201)
 	anna.send("GET", made.header.Get("Location")[len("/api/v1"):], "").want(200)
 
