@@ -65,7 +65,7 @@ func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *boar
 		for _, p := range d.Points {
 			b.index[pointKey{d.ID, p.ID}] = len(b.points)
 			b.points = append(b.points, lastReading{version: b.version.Add(1), Reading: Reading{
-				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
+				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
 			}})
 		}
 	}
@@ -77,29 +77,36 @@ func (b *board) setState(s State, code fault.Code, reason string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status.code = code
-	if b.status.set(s, reason, b.log) {
-		b.alarm()
-		b.wake()
+	if b.status.is(s, reason) {
+		return
 	}
+	b.status.set(s, reason, b.log)
+	b.alarm()
+	b.wake()
 }
 
 // setDevice keeps a device's state; one that the settings do not have is ignored.
 func (b *board) setDevice(device string, s State, reason string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if d, known := b.states[device]; known && d.set(s, reason, b.log.With("device", device)) {
-		b.alarm()
-		b.wake()
+	d, known := b.states[device]
+	if !known || d.is(s, reason) { // the usual case, after every poll
+		return
 	}
+	d.set(s, reason, b.log.With("device", device))
+	b.alarm()
+	b.wake()
 }
 
-// set tells whether anything changed. A failure is logged once, however often it
-// comes back before all is well again.
-func (x *stated) set(s State, reason string, log *slog.Logger) bool {
+// is tells whether nothing would change.
+func (x *stated) is(s State, reason string) bool {
+	return x.state == s && x.reason == limitText(reason, maxReason)
+}
+
+// set keeps a state. A failure is logged once, however often it comes back before
+// all is well again.
+func (x *stated) set(s State, reason string, log *slog.Logger) {
 	reason = limitText(reason, maxReason)
-	if x.state == s && x.reason == reason {
-		return false
-	}
 	if x.state != s {
 		x.since = time.Now()
 	}
@@ -117,7 +124,6 @@ func (x *stated) set(s State, reason string, log *slog.Logger) bool {
 		log.Warn("state", "state", s, "reason", reason)
 		x.told = failure
 	}
-	return true
 }
 
 // isFault tells whether a person should know of the state.
@@ -185,6 +191,7 @@ func (b *board) keep(in Reading) (Reading, error) {
 	if in.Unit == "" {
 		in.Unit = last.Unit
 	}
+	in.Plain = in.Plain || last.Plain
 	if in.Quality == Bad {
 		in.Value = Value{}
 	}

@@ -99,6 +99,7 @@ type Device struct {
 	Bridge string // set by the supervisor
 	ID     string
 	Topic  string // of which its points' topics and $state are the levels below
+	Plain  bool   // "payload: value"
 	Points []Point
 }
 

@@ -96,31 +96,53 @@ func remoteOf(nc net.Conn) string {
 
 // end makes the connection end; only the first reason counts. Anybody may call it.
 func (c *conn) end(why ending) {
+	if c.setEnding(why) {
+		c.close()
+	}
+}
+
+// setEnding notes why the connection ends; false when there is a reason already.
+func (c *conn) setEnding(why ending) bool {
 	if !c.ended.CompareAndSwap(nil, &why) {
-		return
+		return false
 	}
 	close(c.dead)
+	return true
+}
+
+// close closes the socket. The error is nothing that anybody could act on.
+func (c *conn) close() {
 	if t, isTLS := c.nc.(*tls.Conn); isTLS {
 		_ = t.NetConn().Close() // without the farewell, which may block
 		return
 	}
-	_ = c.nc.Close() // nobody could act on its error
+	_ = c.nc.Close()
 }
 
 // serve is the connection's goroutine.
 func (c *conn) serve() {
 	defer close(c.done)
-	err := c.work()
-	switch e, isPacket := errors.AsType[*packet.Error](err); {
-	case isPacket:
-		c.end(ending{text: "bad packet", reason: e.Reason, err: err})
-	case errors.Is(err, io.EOF):
-		c.end(ending{text: "closed without DISCONNECT", quiet: true})
-	default:
-		c.end(ending{text: "connection lost", err: err, quiet: true})
+	c.setEnding(endingOf(c.work()))
+	if c.client != nil {
+		c.client.detach(c) // before the client can know that it is disconnected
 	}
+	c.close()
 	c.out.close()
 	c.finish(*c.ended.Load())
+}
+
+// endingOf tells why the connection's own goroutine stopped, when nobody else ended it.
+func endingOf(err error) ending {
+	e, isPacket := errors.AsType[*packet.Error](err)
+	switch {
+	case isPacket:
+		return ending{text: "bad packet", reason: e.Reason, err: err}
+	case errors.Is(err, errGoodbye):
+		return ending{text: "disconnected", clean: true, quiet: true}
+	case errors.Is(err, io.EOF):
+		return ending{text: "closed without DISCONNECT", quiet: true}
+	}
+	return ending{text: "connection lost", err: err, quiet: true}
 }
 
 // work handles what comes in until the connection ends. A panic in it is our
@@ -175,8 +197,11 @@ func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
 	return used, nil
 }
 
-// errGoodbye ends work after DISCONNECT.
-var errGoodbye = errors.New("the client disconnected")
+// What ends work beside errors of the socket and of packets.
+var (
+	errGoodbye = errors.New("the client disconnected")
+	errEnded   = errors.New("the connection was ended") // and somebody has said why
+)
 
 func (c *conn) handle(w *batch, raw []byte) error {
 	kind := packet.TypeOf(raw[0])
@@ -222,7 +247,6 @@ func (c *conn) handleDisconnect(raw []byte) error {
 	if err := p.Decode(raw, c.version); err != nil {
 		return err
 	}
-	c.end(ending{text: "disconnected", clean: p.Reason != mqtt.DisconnectWithWill, quiet: true})
 	return errGoodbye
 }
 
@@ -292,7 +316,7 @@ func (c *conn) wait(met func() bool) error {
 		select {
 		case <-c.room:
 		case <-c.dead:
-			return errGoodbye
+			return errEnded
 		}
 	}
 }

@@ -26,10 +26,12 @@ func (c *conn) handleFirst(w *batch, kind packet.Type, raw []byte) error {
 		return err
 	}
 	c.version = p.Version
+	c.held.Store(true) // what follows may wait for us
+	defer c.held.Store(false)
 	if reason := c.admit(&p); reason.Failed() {
 		c.refuse(p.Version, reason)
 		c.end(ending{text: "connection refused", reason: reason, err: errors.New(reason.String())})
-		return errGoodbye
+		return errEnded
 	}
 	return c.begin(w, &p)
 }
@@ -74,10 +76,10 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 		}
 		return mqtt.NotAuthorized
 	}
+	c.user.Store(&p.Username) // before the check: an account that changes meanwhile ends this connection
 	err := c.b.auth.Authenticate(p.ClientID, p.Username, p.Password)
 	switch {
 	case err == nil:
-		c.user.Store(&p.Username)
 		return mqtt.Success
 	case errors.Is(err, ErrCredentials):
 		return mqtt.BadUserNameOrPassword
@@ -94,7 +96,7 @@ func (c *conn) begin(w *batch, p *packet.Connect) error {
 	if err != nil {
 		c.refuse(p.Version, mqtt.ServerUnavailable)
 		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
-		return errGoodbye
+		return errEnded
 	}
 	if p.HasWill {
 		c.will = &p.Will

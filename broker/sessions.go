@@ -114,7 +114,6 @@ func (b *Broker) endSession(cl *client, giveUp <-chan struct{}) func() error {
 func (c *conn) finish(why ending) {
 	b := c.b
 	if cl := c.client; cl != nil {
-		cl.detach(c)
 		if c.will != nil && !why.clean {
 			c.publishWill()
 		}

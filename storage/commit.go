@@ -100,7 +100,9 @@ func (w *writer) writeBatch(b *batch) error {
 		case o.seal != nil:
 			err = w.writeSeal(o)
 		default:
-			err = w.writeChange(o.change)
+			if err = w.writeChange(o.change); err == nil {
+				err = w.writeOwed(o.bits)
+			}
 		}
 		if err != nil {
 			return err
@@ -229,14 +231,6 @@ func (w *writer) endSession(c *change) error {
 	id := int64(c.Session)
 	for _, text := range []string{endSession, endSub, endReceived, endReleased} {
 		if err := w.c.exec(text, id); err != nil {
-			return err
-		}
-	}
-	for _, g := range c.slots {
-		if g.slot == noSlot {
-			continue
-		}
-		if err := w.c.exec(removeOwed, int64(g.slot), id); err != nil {
 			return err
 		}
 	}

@@ -17,9 +17,10 @@ import (
 
 // Codes of the alarms that only storage raises.
 const (
-	Damaged      fault.Code = "damaged"       // a database file could not be used and was moved aside
-	LostMessages fault.Code = "lost_messages" // stored messages could not be read
-	NotCommitted fault.Code = "not_committed" // the disk takes no commit
+	Damaged           fault.Code = "damaged"            // a database file could not be used and was moved aside
+	LostMessages      fault.Code = "lost_messages"      // stored messages could not be read
+	LostSubscriptions fault.Code = "lost_subscriptions" // stored subscriptions could not be read
+	NotCommitted      fault.Code = "not_committed"      // the disk takes no commit
 )
 
 // keepDamaged is the number of damaged copies of a file that stay.

@@ -299,7 +299,7 @@ func (s *Spool) Load(v session.Visitor) error {
 		return fmt.Errorf("read %s: %w", s.file, err)
 	}
 	defer c.close()
-	for _, load := range []func(*conn, session.Visitor) error{loadSessions, loadSubscriptions, loadQoS2, s.loadRetained} {
+	for _, load := range []func(*conn, session.Visitor) error{loadSessions, s.loadSubscriptions, loadQoS2, s.loadRetained} {
 		if err := load(c, v); err != nil {
 			return fmt.Errorf("read %s: %w", s.file, err)
 		}
@@ -317,14 +317,16 @@ func loadSessions(c *conn, v session.Visitor) error {
 	})
 }
 
-func loadSubscriptions(c *conn, v session.Visitor) error {
+func (s *Spool) loadSubscriptions(c *conn, v session.Visitor) error {
 	if v.Subscription == nil {
 		return nil
 	}
 	return c.query("SELECT session, filter, opts FROM sub JOIN session ON session.id = sub.session ORDER BY session, filter", 3, func(row []driver.Value) error {
 		sub, err := decodeOptions(asString(row[1]), asBytes(row[2]))
 		if err != nil {
-			return err
+			s.log.Error("subscription lost", "session", asInt(row[0]), "err", err)
+			s.alarms.Raise("spool", LostSubscriptions, "stored subscriptions could not be read and were left out; the disk may be failing")
+			return nil
 		}
 		v.Subscription(sessionOf(row[0]), sub)
 		return nil
@@ -333,7 +335,7 @@ func loadSubscriptions(c *conn, v session.Visitor) error {
 
 func loadQoS2(c *conn, v session.Visitor) error {
 	if v.Received != nil {
-		err := c.query("SELECT session, pid FROM q2in ORDER BY session, pid", 2, func(row []driver.Value) error {
+		err := c.query("SELECT session, pid FROM q2in JOIN session ON session.id = q2in.session ORDER BY session, pid", 2, func(row []driver.Value) error {
 			v.Received(sessionOf(row[0]), uint16(asInt(row[1])))
 			return nil
 		})
@@ -344,7 +346,7 @@ func loadQoS2(c *conn, v session.Visitor) error {
 	if v.Released == nil {
 		return nil
 	}
-	return c.query("SELECT session, id FROM q2out ORDER BY session, id", 2, func(row []driver.Value) error {
+	return c.query("SELECT q2out.session, q2out.id FROM q2out JOIN session ON session.id = q2out.session ORDER BY 1, 2", 2, func(row []driver.Value) error {
 		v.Released(sessionOf(row[0]), mqtt.MsgID(asInt(row[1])))
 		return nil
 	})

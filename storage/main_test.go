@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"testing"
@@ -18,6 +19,13 @@ import (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		child(dir)
+		return
+	}
+	if dir := os.Getenv(fullEnv); dir != "" {
+		if err := full(dir); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
 		return
 	}
 	leak.Main(m)
@@ -98,3 +106,7 @@ func payloads(t testing.TB, s session.Spool, id session.ID) []string {
 		}
 	}
 }
+
+func noAlarms() *fault.Alarms { return &fault.Alarms{} }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -40,9 +40,7 @@ func (s *Spool) mergeThin() {
 		}
 		if err := s.writer.c.tx(func() error { return s.writer.merge(m) }); err != nil {
 			s.log.Warn("thin segments not merged", "err", err)
-			s.writer.free = append(s.writer.free, m.into.slot)
-			s.writer.c.close()
-			s.writer.c = nil
+			s.resolveMerge(m)
 			return
 		}
 		s.finishMerge(m)
@@ -66,6 +64,7 @@ func (s *Spool) planMerge() *merger {
 	m.into = newSegment(run[0].firstAlive())
 	m.into.sealed, m.into.slot = true, s.writer.takeSlot()
 	for _, g := range run {
+		g.merging = true
 		m.plan(g)
 	}
 	m.into.written = len(m.into.sizes)
@@ -184,13 +183,64 @@ func (w *writer) body(t table, id mqtt.MsgID) (body []byte, err error) {
 	return body, err
 }
 
+// resolveMerge finds out whether a merge that was reported as failed has reached
+// the file all the same, and follows it. Nothing else is written until that is known.
+func (s *Spool) resolveMerge(m *merger) {
+	w := &s.writer
+	w.c.close()
+	w.c = nil
+	for delay := firstRetry; ; delay = min(2*delay, maxRetry) {
+		happened, err := w.merged(s.file, s.crashSafe, m)
+		switch {
+		case err == nil && happened:
+			s.finishMerge(m)
+			return
+		case err == nil:
+			s.dropMerge(m)
+			return
+		}
+		select {
+		case <-s.quit:
+			return
+		default:
+			s.pause(delay)
+		}
+	}
+}
+
+// merged asks the file for the segment that the merge makes.
+func (w *writer) merged(file string, crashSafe bool, m *merger) (bool, error) {
+	c, err := dial(file, crashSafe)
+	if err != nil {
+		return false, err
+	}
+	n, err := c.number("SELECT count(*) FROM segs WHERE slot = ? AND base = ? AND sealed = 1", int64(m.into.slot), int64(m.into.base))
+	if err != nil {
+		c.close()
+		return false, err
+	}
+	w.c = c
+	return n == 1, nil
+}
+
+// dropMerge leaves the run as it is.
+func (s *Spool) dropMerge(m *merger) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writer.free = append(s.writer.free, m.into.slot)
+	for _, g := range m.run {
+		g.merging = false
+	}
+	s.room.Broadcast()
+}
+
 // finishMerge puts the new segment into the place of the run. What was
 // acknowledged since planMerge is taken over.
 func (s *Spool) finishMerge(m *merger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range m.run {
-		g.gone = true
+		g.gone, g.merging = true, false
 		s.writer.free = append(s.writer.free, g.slot)
 		for pos, e := range g.tail {
 			if e != nil {
@@ -219,6 +269,7 @@ func (s *Spool) finishMerge(m *merger) {
 	}
 	m.into.recount = true
 	s.freeUnowed(m.into)
+	s.room.Broadcast()
 }
 
 // replace puts the part, unless it is empty, into the place of those of the merged segments.

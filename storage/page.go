@@ -178,15 +178,18 @@ func (s *Spool) readRun(id session.ID, picks []pick) (bad map[mqtt.MsgID]error, 
 // (then the page begins again), or lost.
 func (s *Spool) missing(id session.ID, p *pick, cause error) (again bool) {
 	s.mu.Lock()
+	for p.seg.merging && !s.closing {
+		s.room.Wait()
+	}
 	q := s.sessions[id]
 	owed := false
 	if q != nil {
 		at, _ := q.find(p.id)
 		owed = at != nil
 	}
-	moved := p.seg.gone
+	moved, closing := p.seg.gone, s.closing
 	s.mu.Unlock()
-	if !owed {
+	if !owed || closing {
 		return false
 	}
 	if !moved {

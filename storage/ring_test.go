@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,10 +55,27 @@ func TestSpool_ReusesTheRing(t *testing.T) {
 
 func TestSpool_OneSlowSessionDoesNotGrowTheFile(t *testing.T) {
 	dir := t.TempDir()
-	db, _ := openWithAlarms(t, dir)
+	db, alarms := openWithAlarms(t, dir)
 	s := db.Spool()
 	put(t, s, 1, 9)
 	total := 0
+	stop := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() { // merges go on below a reader that sees nothing of them
+		for last := 0; ; {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			n := len(payloads(t, s, 9))
+			if n < last {
+				t.Errorf("%d messages were found after %d", n, last)
+				return
+			}
+			last = n
+		}
+	})
 	for range 10 {
 		for _, id := range fill(t, s, 20000, 2000, 10, 1) {
 			s.Acked(1, id)
@@ -71,6 +89,10 @@ func TestSpool_OneSlowSessionDoesNotGrowTheFile(t *testing.T) {
 		commit(t, s)
 		return count(t, dir, "SELECT count(*) FROM segs") < 8
 	}, 30*time.Second, 50*time.Millisecond)
+	close(stop)
+	reader.Wait()
+	list, _ := alarms.List()
+	require.Empty(t, list)
 	before := ids(t, s, 9)
 	require.Len(t, before, total)
 	s.Acked(9, before[3])

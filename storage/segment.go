@@ -34,6 +34,7 @@ type segment struct {
 	tail    []*entry // by position: the messages that are in RAM
 	cached  int      // of the tail, those not nil
 	parts   map[session.ID]*part
+	merging bool // its rows are being moved to another segment: they may stand here or there
 	gone    bool // freed or merged into another one
 
 	recount    bool // alive and aliveBytes are out of date

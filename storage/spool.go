@@ -50,7 +50,7 @@ type Spool struct {
 	reader *conn // protected by readMu; nil after a failure
 
 	mu         sync.Mutex // protects following
-	room       *sync.Cond // pendingBytes fell, ceiling rose, or closing was set
+	room       *sync.Cond // there may be room again, a merge has ended, or closing was set
 	next       mqtt.MsgID // the ID of the next message
 	ceiling    mqtt.MsgID // IDs below are reserved in the file
 	sessions   map[session.ID]*queue
@@ -130,9 +130,11 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	return e.id
 }
 
-// waitForRoom tells whether the spool is open, once there is room.
+// waitForRoom tells whether the spool is open, once there is room. A disk that
+// fails does not hold back IDs: what has to be named alike after a crash (QoS 2)
+// is not shown before its commit, which reserves them too.
 func (s *Spool) waitForRoom() bool {
-	for !s.closing && (s.pendBytes >= maxPending && !s.delivering || s.next >= s.ceiling) {
+	for !s.closing && (s.pendBytes >= maxPending && !s.delivering || s.next >= s.ceiling && !s.failing) {
 		s.signal()
 		s.room.Wait()
 	}

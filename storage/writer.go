@@ -51,14 +51,14 @@ type step struct {
 	row   bool           // the entry's message is written
 	owed  []session.Owed // to whom, of the entry, without those who have acknowledged it already
 	index []byte         // of the sealed segment
-	bits  []owedRow      // of the sealed segment
+	bits  []owedRow      // of the sealed segment, or of the ended session
 }
 
 // change is a session.Change with what was known when it came.
 type change struct {
 	session.Change
 	known bool       // the session exists after it
-	slots []*segment // of an ended session: where the file may know it
+	slots []*segment // of an ended session: what it was owed something of
 }
 
 // owedRow is one row of the table owed: NULL bits for all, or none at all.
@@ -175,8 +175,20 @@ func (s *Spool) prepare(o *step, b *batch) {
 		s.prepareSeal(o)
 		b.writes = b.writes || o.index != nil
 	default:
+		o.bits = o.change.ended()
 		b.writes = true
 	}
+}
+
+// ended gives the rows that say that an ended session is owed nothing. Of a
+// segment that grows the messages themselves still name the session.
+func (c *change) ended() (rows []owedRow) {
+	for _, g := range c.slots {
+		if g.slot != noSlot && !g.gone {
+			rows = append(rows, g.owedRow(&part{seg: g, owner: c.Session}))
+		}
+	}
+	return rows
 }
 
 // takeSlot gives a table that is empty or still to be made.
@@ -337,6 +349,7 @@ func (s *Spool) report(err error) {
 	s.mu.Lock()
 	was := s.failing
 	s.failing = err != nil
+	s.room.Broadcast()
 	s.mu.Unlock()
 	switch {
 	case err != nil && !was:

@@ -167,6 +167,7 @@ func TestDecode_RefusesWhatTheSpecificationForbids(t *testing.T) {
 		{"reason of CONNACK in DISCONNECT", v5, "e0|86", protocol, "v5 MQTT-3.14.2-1"},
 		{"assigned client identifier in DISCONNECT", v5, "e0|00 03 120000", protocol, "v5 2.2.2.2"},
 		{"reason of DISCONNECT in AUTH", v5, "f0|04", protocol, "v5 MQTT-3.15.2-1"},
+		{"authentication data without method in AUTH", v5, "f0|00 04 160001 07", protocol, "v5 3.15.2.2.2"},
 		{"no method in AUTH", v5, "f0|18 00", protocol, "v5 3.15.2.2.2"},
 	}
 	for _, test := range tests {

@@ -6,6 +6,7 @@ import type { Alarm, Status, Value } from "./types";
 
 const commitEvery = 250; // ms
 const quietAfter = 20_000; // ms without an event until we ask whether the gateway is still there
+const patience = 1500; // ms before the page says that it is not live
 const longestWait = 30_000; // ms between two attempts to connect
 
 /** The live picture. Its maps are replaced when something comes or goes; a value's own signal changes in place. */
@@ -14,14 +15,13 @@ export class Picture {
   readonly bridges = signal<ReadonlyMap<string, Status>>(new Map());
   readonly uplinks = signal<ReadonlyMap<string, Status>>(new Map());
   readonly alarms = signal<Alarm[]>([]);
-  readonly complete = signal(false); // the first of each kind of event has come
 
-  /** apply merges events; fresh names the kinds whose event is the first of a connection and so holds all. */
-  apply(events: Partial<Events>, fresh: ReadonlySet<keyof Events>): void {
+  /** apply takes events over: values as changes (all of them when allValues), everything else whole. */
+  apply(events: Partial<Events>, allValues: boolean): void {
     batch(() => {
-      if (events.values) this.mergeValues(events.values, fresh.has("values"));
-      if (events.bridges) this.bridges.value = mergeById(this.bridges.peek(), events.bridges, fresh.has("bridges"));
-      if (events.uplinks) this.uplinks.value = mergeById(this.uplinks.peek(), events.uplinks, fresh.has("uplinks"));
+      if (events.values) this.mergeValues(events.values, allValues);
+      if (events.bridges) this.bridges.value = byId(events.bridges);
+      if (events.uplinks) this.uplinks.value = byId(events.uplinks);
       if (events.alarms) this.alarms.value = events.alarms;
     });
   }
@@ -42,23 +42,14 @@ export class Picture {
     const same = next.size === old.size && [...next.keys()].every((key) => old.has(key));
     if (!same) this.values.value = next;
   }
-
-  /** forget drops a part that was removed, before the gateway's next full event says so. */
-  forget(kind: "bridges" | "uplinks", id: string): void {
-    const next = new Map(this[kind].peek());
-    next.delete(id);
-    this[kind].value = next;
-  }
 }
 
 export function valueKey(device: string, point: string): string {
   return `${device}/${point}`;
 }
 
-function mergeById(old: ReadonlyMap<string, Status>, items: Status[], all: boolean): ReadonlyMap<string, Status> {
-  const next = new Map(all ? [] : old);
-  for (const s of items) next.set(s.id, { ...next.get(s.id), ...s });
-  return next;
+function byId(items: Status[]): ReadonlyMap<string, Status> {
+  return new Map(items.map((s) => [s.id, s]));
 }
 
 /** waitBefore gives the milliseconds before the attempt with that number (0 is the first), jitter within [0, 1). */
@@ -66,8 +57,6 @@ export function waitBefore(attempt: number, jitter: number): number {
   const whole = Math.min(longestWait, 1000 * 2 ** attempt);
   return whole / 2 + (whole / 2) * jitter;
 }
-
-const kinds: (keyof Events)[] = ["values", "bridges", "uplinks", "alarms"];
 
 /** The stream that keeps a Picture. start and stop may be called in any order, any number of times. */
 class Stream {
@@ -80,8 +69,9 @@ class Stream {
   private retry: number | undefined;
   private commit: number | undefined;
   private watch: number | undefined;
+  private lostSoon: number | undefined;
   private pending: Partial<Events> = {};
-  private fresh = new Set<keyof Events>();
+  private allValues = false; // the pending values are all that there are
   private lastCommit = 0;
   private lastEvent = 0;
 
@@ -93,7 +83,7 @@ class Stream {
   stop(): void {
     this.wanted = false;
     this.close();
-    this.lost.value = false;
+    this.found();
   }
 
   /** visibility closes the stream of a hidden tab and opens it again. */
@@ -107,25 +97,29 @@ class Stream {
     }
   }
 
-  /** again drops the connection and asks for everything anew, after a change that this tab made itself. */
-  again(): void {
+  retryNow(): void {
     if (!this.wanted || document.hidden) return;
+    this.attempt = 0;
     this.close();
     this.open();
   }
 
-  retryNow(): void {
-    this.attempt = 0;
-    this.again();
-  }
-
   private open(): void {
     const source = api.events();
-    const first = new Set(kinds);
     this.source = source;
     this.lastEvent = Date.now();
-    for (const kind of kinds) {
-      source.addEventListener(kind, (e) => this.take(kind, String(e.data), first));
+    let first = true;
+    source.addEventListener("values", (e) => {
+      const { items } = JSON.parse(String(e.data)) as { items: Value[] };
+      this.allValues ||= first;
+      this.take({ values: first ? items : [...(this.pending.values ?? []), ...items] });
+      first = false;
+    });
+    for (const kind of ["bridges", "uplinks", "alarms"] as const) {
+      source.addEventListener(kind, (e) => {
+        const { items } = JSON.parse(String(e.data)) as { items: Status[] & Alarm[] };
+        this.take({ [kind]: items });
+      });
     }
     source.onerror = () => this.failed();
     this.watch = window.setInterval(() => void this.check(), 5000);
@@ -139,38 +133,35 @@ class Stream {
     window.clearInterval(this.watch);
     this.commit = undefined;
     this.pending = {};
-    this.fresh.clear();
+    this.allValues = false;
   }
 
-  private take(kind: keyof Events, text: string, first: Set<keyof Events>): void {
+  private take(events: Partial<Events>): void {
     this.lastEvent = Date.now();
     this.attempt = 0;
-    this.lost.value = false;
-    const { items } = JSON.parse(text) as { items: Value[] & Status[] & Alarm[] };
-    if (first.delete(kind)) {
-      this.fresh.add(kind);
-      this.pending[kind] = items;
-    } else if (kind === "alarms") {
-      this.pending.alarms = items;
-    } else {
-      this.pending[kind] = [...(this.pending[kind] ?? []), ...items] as Value[] & Status[];
-    }
-    if (first.size === 0) this.picture.complete.value = true;
+    this.found();
+    this.pending = { ...this.pending, ...events };
     this.commit ??= window.setTimeout(() => this.flush(), Math.max(0, this.lastCommit + commitEvery - Date.now()));
   }
 
   private flush(): void {
     this.commit = undefined;
     this.lastCommit = Date.now();
-    const { pending, fresh } = this;
+    const { pending, allValues } = this;
     this.pending = {};
-    this.fresh = new Set();
-    this.picture.apply(pending, fresh);
+    this.allValues = false;
+    this.picture.apply(pending, allValues);
+  }
+
+  private found(): void {
+    window.clearTimeout(this.lostSoon);
+    this.lostSoon = undefined;
+    this.lost.value = false;
   }
 
   private failed(): void {
     this.close();
-    this.lost.value = true;
+    this.lostSoon ??= window.setTimeout(() => (this.lost.value = true), patience);
     const wait = waitBefore(this.attempt++, Math.random());
     this.retry = window.setTimeout(() => void this.reopen(), wait);
   }

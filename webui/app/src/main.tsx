@@ -10,4 +10,4 @@ language.value = fromBrowser(navigator.languages);
 watchAddress();
 watchTab();
 void begin();
-render(<App />, document.getElementById("app")!);
+render(<App />, document.body);

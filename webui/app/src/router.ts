@@ -8,7 +8,7 @@ function current(): string {
 }
 
 export const path = signal(current());
-export const segments = computed(() => path.value.split("?")[0]!.split("/").filter(Boolean).map(decodeURIComponent));
+export const segments = computed(() => path.value.split("/").filter(Boolean).map(decodeURIComponent));
 
 /** Asked before the page leaves a form; true lets go. */
 export type Guard = () => Promise<boolean>;

@@ -70,6 +70,7 @@ export function callText(error: unknown, t: Messages, english: boolean): string 
       ? t.call[error.code as Exclude<keyof Messages["call"], "other">]
       : undefined;
   if (error.detail === "") return known ?? t.call.other(error.code);
+  if (error.code === "login") return error.detail; // our own words already
   if (english) return sentence(error.detail);
   return `${known ?? t.call.other(error.code)} (${error.detail})`;
 }

@@ -76,9 +76,7 @@ export const en = {
     submit: "Log in",
     submitting: "Logging in…",
     wrong: "Name or password is wrong.",
-    tooMany: "Too many attempts. Wait 15 minutes, then try again.",
     forgot: "Forgot it? On the gateway itself, run: sudo fieldgate user reset NAME",
-    toSetup: "Go to login",
   },
 
   start: {

@@ -74,9 +74,7 @@ export const zh: Messages = {
     submit: "登录",
     submitting: "正在登录…",
     wrong: "名字或密码不正确。",
-    tooMany: "尝试次数过多。请等待 15 分钟后再试。",
     forgot: "忘记了？在网关上运行：sudo fieldgate user reset 名字",
-    toSetup: "前往登录",
   },
 
   start: {

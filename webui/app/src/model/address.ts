@@ -39,7 +39,7 @@ export function readings(text: string, table: Table): Reading[] {
 /** manualNumber writes a wire address as manuals do: 104 of the holding registers is 40105. */
 export function manualNumber(table: Table, wire: number): string {
   const n = wire + 1;
-  return digit[table] + String(n).padStart(n > 9999 ? 5 : 4, "0");
+  return String(digit[table]) + String(n).padStart(n > 9999 ? 5 : 4, "0");
 }
 
 export function hex(wire: number): string {

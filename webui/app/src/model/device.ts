@@ -190,5 +190,5 @@ export function expression(regex: string): RegExp | Error {
 
 /** groupNames lists the named groups of an expression, each one a possible point. */
 export function groupNames(regex: string): string[] {
-  return [...regex.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)].map((m) => m[1]!);
+  return [...regex.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)].map(([, name = ""]) => name);
 }

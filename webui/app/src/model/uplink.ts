@@ -1,5 +1,6 @@
 // An uplink as the form holds it and as the settings hold it.
 import type { OutFilter, Uplink } from "../types";
+import { wordOf } from "../words";
 import { Checks, setOrDrop, type OwnFault } from "./check";
 import { joinAddress, splitAddress } from "./wire";
 
@@ -57,14 +58,15 @@ export function newCommands(site: string): FilterDraft {
   return newFilter({ filter: `${site}/cmd/#`, qos: 1, remote_prefix: `${site}/cmd/`, local_prefix: "fieldgate/" });
 }
 
-const ports: Record<string, string> = { mqtt: "1883", mqtts: "8883", ws: "80", wss: "443" };
+const ports = { mqtt: "1883", mqtts: "8883", ws: "80", wss: "443" };
 
 export function usualPort(websocket: boolean, tls: boolean): string {
-  return ports[scheme(websocket, tls)]!;
+  return ports[scheme(websocket, tls)];
 }
 
-function scheme(websocket: boolean, tls: boolean): string {
-  return (websocket ? "ws" : "mqtt") + (tls ? "s" : "");
+function scheme(websocket: boolean, tls: boolean): keyof typeof ports {
+  if (websocket) return tls ? "wss" : "ws";
+  return tls ? "mqtts" : "mqtt";
 }
 
 export function fromUplink(u: Uplink): UplinkDraft {
@@ -76,7 +78,7 @@ export function fromUplink(u: Uplink): UplinkDraft {
     websocket: protocol.startsWith("ws"),
     path,
     host,
-    port: port || (ports[protocol] ?? ""),
+    port: port || (wordOf(ports, protocol) ?? ""),
     tls: protocol.endsWith("s") && protocol !== "ws",
     clientID: u.client_id ?? "",
     username: u.username ?? "",
@@ -88,7 +90,7 @@ export function fromUplink(u: Uplink): UplinkDraft {
   };
 }
 
-/** toUplink gives the settings (with a password only when one was typed) and every fault. */
+/** toUplink gives the settings (with a password only when one was typed; password_set keeps the one in the gateway) and every fault. */
 export function toUplink(d: UplinkDraft): { uplink: Uplink; faults: OwnFault[] } {
   const c = new Checks();
   const id = c.name("/id", d.id);
@@ -100,10 +102,10 @@ export function toUplink(d: UplinkDraft): { uplink: Uplink; faults: OwnFault[] }
     url: `${scheme(d.websocket, d.tls)}://${joinAddress(host, port)}${d.path}`,
   };
   delete uplink.status;
-  delete uplink.password_set;
   setOrDrop(uplink, "client_id", d.clientID.trim());
   setOrDrop(uplink, "username", d.username.trim());
   setOrDrop(uplink, "password", d.password);
+  setOrDrop(uplink, "password_set", (d.passwordSet && !d.dropPassword && d.password === "") || undefined);
   uplink.out = d.out.map((f, i) => toFilter(f, c, `/out/${i}`));
   uplink.in = d.in.map((f, i) => toFilter(f, c, `/in/${i}`));
   if (d.out.length + d.in.length === 0) c.add("/out", "nothing_sent");

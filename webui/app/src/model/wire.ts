@@ -103,7 +103,7 @@ function link(draft: WireDraft, c: Checks): Link {
 /** splitAddress cuts "host:port", "[::1]:502" or a bare host. */
 export function splitAddress(address: string): [host: string, port: string] {
   const v6 = /^\[(.*)\](?::(\d+))?$/.exec(address);
-  if (v6) return [v6[1]!, v6[2] ?? ""];
+  if (v6) return [v6[1] ?? "", v6[2] ?? ""];
   const at = address.lastIndexOf(":");
   if (at < 0 || address.indexOf(":") !== at) return [address, ""];
   return [address.slice(0, at), address.slice(at + 1)];

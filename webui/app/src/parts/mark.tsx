@@ -42,9 +42,10 @@ export function QualityMark({ quality }: { quality: Quality | undefined }) {
   );
 }
 
-/** Age counts up from an RFC 3339 time, by the gateway's clock. */
+/** Age counts up from an RFC 3339 time, by the gateway's clock; a time that never was (year 1) shows nothing. */
 export function Age({ time }: { time: string }) {
   const t = useText();
+  if (!(Date.parse(time) > 0)) return null;
   return (
     <time dateTime={time} title={new Date(time).toLocaleString()}>
       {age(now.value + clockAhead.value - Date.parse(time), t)}

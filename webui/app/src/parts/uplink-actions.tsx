@@ -42,7 +42,6 @@ export function UplinkActions({ uplink, changed }: { uplink: Uplink; changed: ()
     await run(async () => {
       const { etag } = await api.uplinks.get(id);
       await api.uplinks.remove(id, etag);
-      live.picture.forget("uplinks", id);
       tell(t.uplinks.deleted(id));
     });
   };

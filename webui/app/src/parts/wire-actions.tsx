@@ -2,7 +2,6 @@
 import { useState } from "preact/hooks";
 import { api } from "../api";
 import { language, useText } from "../i18n";
-import { live } from "../live";
 import { href } from "../router";
 import type { Bridge } from "../types";
 import { callText } from "../words";
@@ -59,7 +58,6 @@ export function WireActions(p: { bridge: Bridge; paused: boolean; changed: () =>
   async function removeWire(name: string, changed: () => void): Promise<void> {
     const { data: saved, etag } = await api.bridges.get(name);
     await api.bridges.remove(name, etag);
-    live.picture.forget("bridges", name);
     delete saved.status;
     tell(t.devices.deleted(name), {
       undo: () =>

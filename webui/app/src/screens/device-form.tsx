@@ -3,7 +3,6 @@ import { useMemo, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 import { api, type Stored } from "../api";
 import { useText } from "../i18n";
-import { live } from "../live";
 import { slug, type OwnFault } from "../model/check";
 import { fromDevice, newDevice, newPoint, toDevice, type DeviceDraft, type Kind } from "../model/device";
 import { freeName, kindOf, newWire, toBridge, type WireDraft } from "../model/wire";
@@ -115,7 +114,6 @@ function DeviceForm(p: Props) {
       if ("kind" in body) await api.bridges.create(body);
       else if (p.saved) await api.devices.replace(p.saved.data.id, body, etag ?? p.saved.etag);
       else await api.devices.create(body);
-      live.again();
       tell(t.devices.saved(draft.device.id));
       go(`/devices/${encodeURIComponent(draft.device.id)}`);
     });
@@ -123,7 +121,7 @@ function DeviceForm(p: Props) {
 
   const runTest = async (): Promise<void> => {
     const { body, faults } = settings(draft, kind);
-    if (faults.length > 0) return saving.reject(faults);
+    if (faults.length > 0) { saving.reject(faults); return; }
     saving.reject([]);
     setTest({ step: "running" });
     try {
@@ -132,7 +130,7 @@ function DeviceForm(p: Props) {
       keepSample(result);
     } catch (error) {
       setTest({ step: "idle" });
-      await saving.run(() => Promise.reject(error as Error));
+      await saving.run(() => Promise.reject(error));
     }
   };
   const keepSample = (result: TestResult): void => {

@@ -23,7 +23,8 @@ export function Login({ again }: { again: boolean }) {
       try {
         enter(await api.login(name.trim(), password));
       } catch (error) {
-        throw inWords(error, t.login.wrong, t.login.tooMany);
+        const wrong = error instanceof ApiError && error.status === 401;
+        throw wrong ? new ApiError(401, "login", t.login.wrong) : error;
       }
     });
   };
@@ -64,11 +65,4 @@ export function Login({ again }: { again: boolean }) {
       </Form>
     </main>
   );
-}
-
-function inWords(error: unknown, wrong: string, tooMany: string): unknown {
-  if (!(error instanceof ApiError)) return error;
-  if (error.status === 401) return new ApiError(401, "login", wrong);
-  if (error.status === 429) return new ApiError(429, "login", tooMany);
-  return error;
 }

@@ -96,7 +96,6 @@ function UplinkForm(p: Props) {
     void saving.run(async () => {
       if (p.saved) await api.uplinks.patch(uplink.id, mergePatch(draft, uplink), etag ?? p.saved.etag);
       else await api.uplinks.create(uplink);
-      live.again();
       tell(t.uplinks.saved(uplink.id));
       go("/uplinks");
     });
@@ -104,14 +103,14 @@ function UplinkForm(p: Props) {
 
   const runTest = async (): Promise<void> => {
     const { uplink, faults } = toUplink(draft);
-    if (faults.length > 0) return saving.reject(faults);
+    if (faults.length > 0) { saving.reject(faults); return; }
     saving.reject([]);
     setTest({ step: "running" });
     try {
       setTest({ step: "done", result: await api.uplinks.testBody(uplink) });
     } catch (error) {
       setTest({ step: "idle" });
-      await saving.run(() => Promise.reject(error as Error));
+      await saving.run(() => Promise.reject(error));
     }
   };
 

@@ -64,7 +64,6 @@ function WireForm({ saved, reload }: { saved: Stored<Bridge>; reload: () => void
     if (faults.length > 0) return saving.reject(faults.map((f) => ({ ...f, pointer: `/wire${f.pointer}` })));
     void saving.run(async () => {
       await api.bridges.replace(bridge.id, bridge, etag);
-      live.again();
       tell(t.devices.saved(bridge.id));
       go("/devices");
     });
