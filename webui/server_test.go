@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/bridges"
+	"fieldgate/broker"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
 	"fieldgate/webui"
@@ -90,14 +91,19 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	h.deps = api.Deps{
 		Settings: nothing{}, Bridges: nothing{}, Uplinks: nothing{}, Clients: nothing{}, Store: db.State(), Alarms: h.alarms,
-		Passwords: api.Passwords{
-			Hash:   func(p string) (string, error) { return "quick " + p, nil },
-			Verify: func(hash, p string) (bool, error) { return hash == "quick "+p, nil },
-		},
+		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verify},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) { return nil, nil },
 		System:      func() api.System { return api.System{} },
 	}
 	return h
+}
+
+func verify(hash, password string) (bool, error) {
+	err := broker.VerifyPassword(hash, password)
+	if errors.Is(err, broker.ErrCredentials) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (h *house) server(change func(*webui.Config)) *webui.Server {
@@ -398,4 +404,16 @@ func TestTLS_DamagedOwnCertificateIsMadeAnew(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, 200, resp.StatusCode)
+}
+
+func TestServer_KeepsPeopleOverARestart(t *testing.T) {
+	h := newHouse(t)
+	first := h.server(nil).Handler()
+	require.Equal(t, 201, call(t, first, "POST", "/api/v1/setup", `{"name":"anna","password":"correct horse"}`, "Content-Type", "application/json").Code)
+	again := h.server(nil).Handler()
+	login := func(password string) int {
+		return call(t, again, "POST", "/api/v1/session", `{"name":"anna","password":"`+password+`"}`, "Content-Type", "application/json").Code
+	}
+	require.Equal(t, 200, login("correct horse"))
+	require.Equal(t, 401, login("wrong horse"))
 }
