@@ -71,7 +71,7 @@ func (nothing) Write(context.Context, string, string, json.RawMessage) (bridges.
 
 func (nothing) DropQueue(context.Context, string) error { return nil }
 
-func (nothing) Count() int { return 0 }
+func (nothing) Clients() []broker.ClientInfo { return nil }
 
 // house is a server over a real store.
 type house struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fieldgate/bridges"
+	"fieldgate/broker"
 	"fieldgate/internal/fault"
 )
 
@@ -89,8 +90,8 @@ type Uplinks interface {
 
 // Clients is who is connected to the broker.
 type Clients interface {
-	// Count gives the number of connected MQTT clients.
-	Count() int
+	// Clients gives all sessions, connected or not; *broker.Broker.
+	Clients() []broker.ClientInfo
 }
 
 // Store keeps small things under a bucket and a key. Get gives a fault.NotFound for what is not there.
