@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,21 @@ func TestSession_CountsAnIPv6NetworkAsOneAddress(t *testing.T) {
 	} {
 		require.Equal(t, want, api.AddressKey(address), address)
 	}
+}
+
+func TestThrottle_RemembersABoundedNumberOfAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		try, size := api.NewThrottle()
+		for i := range 2 * api.MaxThrottled {
+			time.Sleep(time.Millisecond)
+			require.Zero(t, try(strconv.Itoa(i), 1))
+		}
+		require.Equal(t, api.MaxThrottled, size())
+		require.NotZero(t, try(strconv.Itoa(2*api.MaxThrottled-1), 1), "the newest is remembered")
+		time.Sleep(15 * time.Minute)
+		require.Zero(t, try("new", 1))
+		require.Equal(t, 1, size(), "windows that are over go first")
+	})
 }
 
 func TestSession_EndsAfter30DaysWithoutUse(t *testing.T) {
