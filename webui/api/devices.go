@@ -72,7 +72,7 @@ func (a *API) addDevices() {
 	})
 	add(a, operation{
 		method: http.MethodPost, path: one + "/points/{pid}/write", id: "write-point", summary: "Write a point and tell what became of it", tag: tag,
-		role: Operator, errors: []int{http.StatusNotFound, http.StatusUnsupportedMediaType},
+		role: Operator, errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
 	}, a.writePoint)
 }
 
