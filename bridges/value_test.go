@@ -225,3 +225,23 @@ func BenchmarkReading_AppendPayload(b *testing.B) {
 		room = r.AppendPayload(room[:0])
 	}
 }
+
+func FuzzParseCommand(f *testing.F) {
+	f.Add([]byte(`21.5`))
+	f.Add([]byte(`{"value":21.5,"id":"x7","expires":5}`))
+	f.Add([]byte(`{"value":{"a":1},"id":3}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		c, err := bridges.ParseCommand(payload)
+		require.LessOrEqual(t, len(c.ID), 128)
+		if err != nil {
+			return
+		}
+		require.GreaterOrEqual(t, c.Expires, time.Duration(0))
+		v, err := bridges.ParseValue(c.Value)
+		if err == nil { // a number may be too large
+			require.False(t, v.IsNone())
+		}
+		result := bridges.WriteResult{OK: true, Value: v}.AppendJSON(nil, c.ID)
+		require.True(t, json.Valid(result), "%s", result)
+	})
+}

@@ -179,7 +179,7 @@ func TestBridge_SaysWhenLinesMatchNothing(t *testing.T) {
 	st.bus.AwaitRetained(t, "fieldgate/scale/$state", `"state":"offline"`, "lines come, but for 300ms none matches parse.regex")
 	close(stop)
 	<-done
-	require.Positive(t, st.Statuses()[0].Counters["unmatched"]+1)
+	require.Eventually(t, func() bool { return st.Statuses()[0].Counters["unmatched"] > 0 }, 10*time.Second, 10*time.Millisecond)
 	require.Len(t, st.bus.Messages("fieldgate/scale/weight"), 1)
 }
 
@@ -217,10 +217,7 @@ func TestBridge_CountsOverlongLines(t *testing.T) {
 	st := start(t, `"framing":{"max_length":16},`+scale)
 	st.send(strings.Repeat("9", 100_000) + "kg\r\n1kg\r\n")
 	st.bus.AwaitRetained(t, "fieldgate/scale/weight", `"value":1,`)
-	st.bus.Await(t, "the counter", func() bool {
-		time.Sleep(10 * time.Millisecond)
-		return st.Statuses()[0].Counters["overlong"] == 1
-	})
+	require.Eventually(t, func() bool { return st.Statuses()[0].Counters["overlong"] == 1 }, 10*time.Second, 10*time.Millisecond)
 	require.Len(t, st.bus.Messages("fieldgate/scale/weight"), 1)
 }
 

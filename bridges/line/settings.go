@@ -50,6 +50,8 @@ type Framing struct {
 	MaxLength int    `json:"max_length"` // bytes, delimiter not counted
 }
 
+func (f Framing) framer() *Framer { return NewFramer(f.Delimiter, f.MaxLength) }
+
 // Device is what one regular expression makes of the lines.
 type Device struct {
 	ID       string         `json:"id"`
