@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -152,7 +153,7 @@ func (s *Spool) owe(e *entry, owed []session.Owed) {
 	if len(e.owed) == 0 {
 		return
 	}
-	byID := func(a, b session.Owed) int { return int(a.Session) - int(b.Session) }
+	byID := func(a, b session.Owed) int { return cmp.Compare(a.Session, b.Session) }
 	if !slices.IsSortedFunc(e.owed, byID) {
 		slices.SortFunc(e.owed, byID)
 	}
