@@ -48,8 +48,8 @@ func (w *twins) session(label string) session.ID {
 
 func (w *twins) append(t *rapid.T) {
 	n := 1
-	if rapid.IntRange(0, 9).Draw(t, "burst") == 0 {
-		n = rapid.IntRange(500, 6000).Draw(t, "n")
+	if rapid.IntRange(0, 29).Draw(t, "burst") == 0 {
+		n = rapid.IntRange(500, 5000).Draw(t, "n") // a segment is 4096
 	}
 	qos := mqtt.QoS(rapid.IntRange(1, 2).Draw(t, "qos"))
 	retain := n == 1 && rapid.Bool().Draw(t, "retain")
