@@ -134,6 +134,7 @@ func (w *twins) reopen(*rapid.T) {
 	require.NoError(w, w.db.Close())
 	w.db = w.openDB()
 	w.model = w.model.Reopen()
+	require.Equal(w, w.stored(w.model, w.ids), w.stored(w.db.Spool(), nil))
 }
 
 func (w *twins) openDB() *storage.DB {
@@ -163,7 +164,6 @@ func (w *twins) compare(t *rapid.T) {
 			after = want[len(want)-1].Message.ID
 		}
 	}
-	require.Equal(t, w.stored(w.model, w.ids), w.stored(w.db.Spool(), nil))
 }
 
 func (w *twins) same(t *rapid.T, want, got session.Queued) {

@@ -23,8 +23,10 @@ const (
 	maxCached  = 8 << 20  // bytes of committed messages for Page
 	idBlock    = 1 << 20  // IDs reserved in the file ahead of use
 
-	// lazyDelay is how long acknowledgements wait for a commit to go with.
+	// lazyDelay is how long acknowledgements wait for a commit to go with, and
+	// lazyPause how long before the next commit takes some along again.
 	lazyDelay = 900 * time.Millisecond
+	lazyPause = 200 * time.Millisecond
 	// rowOverhead is what a message costs beside its topic, properties and payload.
 	rowOverhead = 192
 )
