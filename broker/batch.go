@@ -1,0 +1,178 @@
+package broker
+
+import (
+	"sync"
+	"time"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
+	"fieldgate/broker/route"
+	"fieldgate/broker/session"
+)
+
+// cacheBytes is how much a batch remembers of who gets which topic.
+const cacheBytes = 256 << 10
+
+// batch is what one goroutine needs while it works through what one read, one
+// message from inside or one commit brought: the receivers that got something
+// and are to be flushed at the end, and room to work in. A goroutine that waits
+// holds none.
+type batch struct {
+	b     *Broker
+	now   time.Time // looked at once a batch
+	cache *route.Cache[*client]
+	dirty []*conn   // got bytes
+	pulls []*client // are owed something
+	pub   publication
+	count counts
+
+	owed   []session.Owed // of pub
+	owedTo []*client      // the same sessions
+	topic  []byte         // of pub, when it came from inside
+	name   []byte         // of a message that is encoded for one client
+}
+
+// counts are added to the broker's totals at the end of a batch.
+type counts struct {
+	messagesReceived, messagesSent int64 // control packets
+	publishReceived, publishSent   int64
+	publishBytesIn, publishBytes   int64 // payloads
+	dropped                        int64
+}
+
+// batches holds those that nobody needs now.
+type batches struct{ pool sync.Pool }
+
+func (b *Broker) batch() *batch {
+	w, ok := b.batches.pool.Get().(*batch)
+	if !ok {
+		w = &batch{b: b, cache: b.tree.NewCache(cacheBytes)}
+	}
+	w.now = time.Now()
+	return w
+}
+
+// done flushes and gives the batch back.
+func (w *batch) done() {
+	w.flush()
+	w.pub.reset()
+	w.b.batches.pool.Put(w)
+}
+
+// flush lets everybody whom the batch touched have what is theirs: first the
+// owed deliveries are fetched, then each connection gets one write.
+func (w *batch) flush() {
+	for i, cl := range w.pulls {
+		w.pulls[i] = nil
+		cl.refill(w)
+	}
+	for i, c := range w.dirty {
+		w.dirty[i] = nil
+		c.out.flush()
+	}
+	w.pulls, w.dirty = trimmed(w.pulls), trimmed(w.dirty)
+	w.b.stats.add(&w.count)
+	w.count = counts{}
+}
+
+// trimmed empties a list, and lets go of a large one.
+func trimmed[T any](list []T) []T {
+	if cap(list) > 1024 {
+		return nil
+	}
+	return list[:0]
+}
+
+// mark remembers to flush c; c.out.mu is held.
+func (w *batch) mark(c *conn) {
+	if !c.out.dirty {
+		c.out.dirty = true
+		w.dirty = append(w.dirty, c)
+	}
+}
+
+// publication is one accepted message on its way to its receivers.
+type publication struct {
+	packet.Publish
+	name    string        // the topic, as the receivers may keep it; empty while nobody needed it
+	version mqtt.Version  // of raw
+	raw     []byte        // the packet as it came, nil when there was none
+	origin  string        // client identifier of the publisher
+	message *mqtt.Message // made when somebody keeps it
+	frames  [2][3]frame   // encoded for 3.x and 5.0, by QoS
+}
+
+// frame is an encoded PUBLISH without DUP and RETAIN, to be copied into out buffers.
+type frame struct {
+	bytes []byte
+	room  []byte // kept from one publication to the next
+	pidAt int    // where the packet identifier stands, 0 for QoS 0
+}
+
+// reset makes p ready for the next publication.
+func (p *publication) reset() {
+	for v := range p.frames {
+		for q := range p.frames[v] {
+			p.frames[v][q].bytes = nil
+		}
+	}
+	p.Publish = packet.Publish{}
+	p.name, p.raw, p.origin, p.message = "", nil, "", nil
+}
+
+// frame gives the packet for receivers of the version, encoded once.
+func (p *publication) frame(v mqtt.Version, qos mqtt.QoS) *frame {
+	row := 0
+	if v >= mqtt.V5 {
+		row = 1
+	}
+	f := &p.frames[row][qos]
+	if f.bytes != nil {
+		return f
+	}
+	if p.raw != nil && qos == p.QoS && v < mqtt.V5 && p.version < mqtt.V5 {
+		f.bytes = p.raw // the same bytes but for the flags and the packet identifier
+	} else {
+		out := p.Publish
+		out.QoS, out.PacketID, out.Dup, out.Retain, out.TopicAlias = qos, 1, false, false, 0
+		f.room = out.Append(f.room[:0], v)
+		f.bytes = f.room
+		if cap(f.room) > outKeep {
+			f.room = nil
+		}
+	}
+	f.pidAt = 0
+	if qos > mqtt.AtMostOnce {
+		f.pidAt = packet.PacketIDOffset(f.bytes)
+	}
+	return f
+}
+
+// keep gives the message in a form that may be kept and shared.
+func (p *publication) keep(now time.Time) *mqtt.Message {
+	if p.message != nil {
+		return p.message
+	}
+	if p.name == "" {
+		p.name = string(p.Topic)
+	}
+	m := &mqtt.Message{
+		Topic:    p.name,
+		QoS:      p.QoS,
+		Retain:   p.Retain,
+		Accepted: now,
+		Origin:   p.origin,
+	}
+	// One array for all bytes of the message.
+	bytes := make([]byte, 0, len(p.Payload)+len(p.Props))
+	bytes = append(append(bytes, p.Payload...), p.Props...)
+	m.Payload = bytes[:len(p.Payload):len(p.Payload)]
+	if len(p.Props) > 0 {
+		m.Props = bytes[len(p.Payload):]
+	}
+	if p.HasExpiry {
+		m.Expiry = time.Duration(p.Expiry) * time.Second
+	}
+	p.message = m
+	return m
+}

@@ -1,0 +1,114 @@
+package broker
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"fieldgate/broker/listen"
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
+	"fieldgate/internal/fault"
+)
+
+// What happens to a message for a session whose queue is full.
+const (
+	DropOldest = "drop_oldest" // the oldest message goes
+	Reject     = "reject"      // the new message is not queued
+)
+
+// Config is the section mqtt of the host file. Take DefaultConfig and change it.
+type Config struct {
+	Listeners          []listen.Config `json:"listeners"`
+	AllowAnonymous     bool            `json:"allow_anonymous"`
+	MaxConnections     int             `json:"max_connections"`       // 1 to 1,000,000
+	MaxInflight        int             `json:"max_inflight"`          // 1 to 65,535 deliveries of QoS 1 and 2
+	MaxPacketSize      int             `json:"max_packet_size"`       // bytes, 1024 to 268,435,460
+	MaxKeepAlive       int             `json:"max_keep_alive"`        // seconds, 1 to 65,535; only 5.0 clients can be told
+	MaxTopicAlias      int             `json:"max_topic_alias"`       // 0 to 65,535
+	MaxQoS             int             `json:"max_qos"`               // 0, 1 or 2
+	RetainAvailable    bool            `json:"retain_available"`      // false: RETAIN is ignored
+	AllowEmptyClientID bool            `json:"allow_empty_client_id"` // the broker makes one up
+	MaxQueuedMessages  int             `json:"max_queued_messages"`   // per session
+	MaxQueuedBytes     int64           `json:"max_queued_bytes"`      // per session
+	MaxSessionExpiry   int64           `json:"max_session_expiry"`    // seconds; 4,294,967,295 and more for never
+	QueueFull          string          `json:"queue_full"`            // DropOldest or Reject
+	QueueQoS0          bool            `json:"queue_qos0"`            // QoS 0 for offline sessions
+	ConnectTimeout     time.Duration   `json:"connect_timeout"`       // from the first byte that may come to CONNECT, 100 ms to 5 min
+
+	Version string `json:"-"` // of the gateway, for $SYS/broker/version
+}
+
+// DefaultConfig is what a host file without the section mqtt means.
+func DefaultConfig() Config {
+	return Config{
+		Listeners:          []listen.Config{{Address: "127.0.0.1:1883"}},
+		MaxConnections:     10_000,
+		MaxInflight:        20,
+		MaxPacketSize:      1 << 20,
+		MaxKeepAlive:       65535,
+		MaxTopicAlias:      10,
+		MaxQoS:             2,
+		RetainAvailable:    true,
+		AllowEmptyClientID: true,
+		MaxQueuedMessages:  100_000,
+		MaxQueuedBytes:     1 << 30,
+		MaxSessionExpiry:   7 * 24 * 3600,
+		QueueFull:          DropOldest,
+		ConnectTimeout:     10 * time.Second,
+	}
+}
+
+// Validate tells everything that is wrong, as a fault.List with JSON pointers
+// into the section, or nil.
+func (c Config) Validate() error {
+	var faults fault.List
+	seen := map[string]bool{}
+	for i, l := range c.Listeners {
+		at := "/listeners/" + strconv.Itoa(i)
+		for _, f := range l.Validate() {
+			f.Field = at + f.Field
+			faults = append(faults, f)
+		}
+		if seen[l.Address] {
+			faults.Add(at+"/address", fault.Conflict, "another listener has %s", l.Address)
+		}
+		seen[l.Address] = true
+	}
+	for _, n := range []struct {
+		key           string
+		value, lo, hi int64
+	}{
+		{"max_connections", int64(c.MaxConnections), 1, 1_000_000},
+		{"max_inflight", int64(c.MaxInflight), 1, 65535},
+		{"max_packet_size", int64(c.MaxPacketSize), 1024, packet.MaxSize},
+		{"max_keep_alive", int64(c.MaxKeepAlive), 1, 65535},
+		{"max_topic_alias", int64(c.MaxTopicAlias), 0, 65535},
+		{"max_qos", int64(c.MaxQoS), 0, 2},
+		{"max_queued_messages", int64(c.MaxQueuedMessages), 1, 1_000_000_000},
+		{"max_queued_bytes", c.MaxQueuedBytes, 1024, 1 << 50},
+		{"max_session_expiry", c.MaxSessionExpiry, 0, math.MaxInt64},
+	} {
+		if n.value < n.lo || n.value > n.hi {
+			faults.Add("/"+n.key, fault.OutOfRange, "must be %d to %d", n.lo, n.hi)
+		}
+	}
+	if c.QueueFull != DropOldest && c.QueueFull != Reject {
+		faults.Add("/queue_full", fault.Invalid, "must be %s or %s", DropOldest, Reject)
+	}
+	if c.ConnectTimeout < 100*time.Millisecond || c.ConnectTimeout > 5*time.Minute {
+		faults.Add("/connect_timeout", fault.OutOfRange, "must be 100ms to 5m")
+	}
+	return faults.Err()
+}
+
+func (c *Config) maxQoS() mqtt.QoS { return mqtt.QoS(c.MaxQoS) }
+
+// sessionExpiry is how long a durable session lives on without its client.
+func (c *Config) sessionExpiry() time.Duration {
+	if c.MaxSessionExpiry >= math.MaxUint32 {
+		return session.Never
+	}
+	return time.Duration(c.MaxSessionExpiry) * time.Second
+}

@@ -1,0 +1,340 @@
+package broker
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
+)
+
+// uncommittedLimit is how many bytes of one connection may wait for their commit
+// before the broker stops reading from it.
+const uncommittedLimit = 1 << 20
+
+// conn is one network connection, from its first byte to its last.
+type conn struct {
+	b        *Broker
+	nc       net.Conn
+	log      *slog.Logger // with remote, later with client_id
+	listener string
+	in       input
+	out      outbox
+	answers  answers // under out.mu
+	refused  bool    // under out.mu: something could not be kept, so nothing more is acknowledged
+
+	// Set by the connection's own goroutine on CONNECT.
+	client    *client
+	attached  atomic.Pointer[client] // the same, for other goroutines
+	version   mqtt.Version
+	user      atomic.Pointer[string] // user name, nil for an anonymous client
+	will      *packet.Will
+	since     time.Time
+	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
+
+	heard     atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
+	held      atomic.Bool            // the broker does not read, because commits are slow
+	ended     atomic.Pointer[ending] // why it ends; the first reason counts
+	dead      chan struct{}          // closed with ended
+	done      chan struct{}          // closed when all is cleaned up
+	room      chan struct{}          // one place: a limit that this connection waits for may have gone
+	committed func(error)            // onCommit, made once
+}
+
+// ending is why a connection ends.
+type ending struct {
+	text   string          // for the log
+	reason mqtt.ReasonCode // for the DISCONNECT of 5.0
+	err    error
+	clean  bool // the client said goodbye: its will is forgotten
+	quiet  bool // it needs no warning
+}
+
+func (b *Broker) newConn(nc net.Conn, listener string) *conn {
+	c := &conn{
+		b:        b,
+		nc:       nc,
+		listener: listener,
+		log:      b.log.With("remote", remoteOf(nc), "listener", listener),
+		dead:     make(chan struct{}),
+		done:     make(chan struct{}),
+		room:     make(chan struct{}, 1),
+		since:    time.Now(),
+	}
+	c.committed = c.onCommit
+	var raw syscall.RawConn
+	switch socket := nc.(type) {
+	case *net.TCPConn:
+		raw, _ = socket.SyscallConn()
+	case *net.UnixConn:
+		raw, _ = socket.SyscallConn()
+	}
+	c.in.buffers, c.out.buffers, c.out.sent = &b.reads, &b.outs, &b.stats.bytesSent
+	c.in.open(nc, raw)
+	c.out.open(nc, raw)
+	c.out.failed = func(err error) { c.end(ending{text: "connection lost", err: err, quiet: true}) }
+	c.out.roomy = c.onRoom
+	c.heard.Store(int64(time.Since(b.started)))
+	return c
+}
+
+func remoteOf(nc net.Conn) string {
+	if a := nc.RemoteAddr(); a != nil && a.String() != "" {
+		return a.String()
+	}
+	return "local"
+}
+
+// end makes the connection end; only the first reason counts. Anybody may call it.
+func (c *conn) end(why ending) {
+	if c.setEnding(why) {
+		c.close()
+	}
+}
+
+// setEnding notes why the connection ends; false when there is a reason already.
+func (c *conn) setEnding(why ending) bool {
+	if !c.ended.CompareAndSwap(nil, &why) {
+		return false
+	}
+	close(c.dead)
+	return true
+}
+
+// close closes the socket. The error is nothing that anybody could act on.
+func (c *conn) close() {
+	if t, isTLS := c.nc.(*tls.Conn); isTLS {
+		_ = t.NetConn().Close() // without the farewell, which may block
+		return
+	}
+	_ = c.nc.Close()
+}
+
+// serve is the connection's goroutine.
+func (c *conn) serve() {
+	defer close(c.done)
+	c.setEnding(endingOf(c.work()))
+	if c.client != nil {
+		c.client.detach(c) // before the client can know that it is disconnected
+	}
+	c.close()
+	c.out.close()
+	c.finish(*c.ended.Load())
+}
+
+// endingOf tells why the connection's own goroutine stopped, when nobody else ended it.
+func endingOf(err error) ending {
+	e, isPacket := errors.AsType[*packet.Error](err)
+	switch {
+	case isPacket:
+		return ending{text: "bad packet", reason: e.Reason, err: err}
+	case errors.Is(err, errGoodbye):
+		return ending{text: "disconnected", clean: true, quiet: true}
+	case errors.Is(err, io.EOF):
+		return ending{text: "closed without DISCONNECT", quiet: true}
+	}
+	return ending{text: "connection lost", err: err, quiet: true}
+}
+
+// work handles what comes in until the connection ends. A panic in it is our
+// mistake about one client's bytes; the others must not pay for it.
+func (c *conn) work() (err error) {
+	defer c.in.release()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+			c.log.Error("panic while handling a packet", "err", err, "stack", string(debug.Stack()))
+		}
+	}()
+	for {
+		data, err := c.in.more()
+		if err != nil {
+			return err
+		}
+		w := c.b.batch()
+		used, err := c.handleAll(w, data)
+		c.in.consume(used)
+		w.done()
+		if err != nil {
+			return err
+		}
+		if err := c.waitForRoom(); err != nil {
+			return err
+		}
+	}
+}
+
+// handleAll handles all whole packets at the front of data and tells how many bytes they were.
+func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
+	for used < len(data) {
+		n, err := packet.Length(data[used:], c.b.cfg.MaxPacketSize)
+		if err != nil {
+			return used, err
+		}
+		if n == 0 || used+n > len(data) {
+			break
+		}
+		raw := data[used : used+n : used+n]
+		w.count.messagesReceived++
+		used += n
+		if err := c.handle(w, raw); err != nil {
+			return used, err
+		}
+	}
+	c.b.stats.bytesReceived.Add(int64(used))
+	if used > 0 {
+		c.heard.Store(int64(w.now.Sub(c.b.started)))
+	}
+	return used, nil
+}
+
+// What ends work beside errors of the socket and of packets.
+var (
+	errGoodbye = errors.New("the client disconnected")
+	errEnded   = errors.New("the connection was ended") // and somebody has said why
+)
+
+func (c *conn) handle(w *batch, raw []byte) error {
+	kind := packet.TypeOf(raw[0])
+	if c.client == nil {
+		return c.handleFirst(w, kind, raw)
+	}
+	switch kind {
+	case packet.PUBLISH:
+		return c.handlePublish(w, raw)
+	case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
+		return c.handleAck(w, raw)
+	case packet.SUBSCRIBE:
+		return c.handleSubscribe(w, raw)
+	case packet.UNSUBSCRIBE:
+		return c.handleUnsubscribe(w, raw)
+	case packet.PINGREQ:
+		return c.handlePing(w, raw)
+	case packet.DISCONNECT:
+		return c.handleDisconnect(raw)
+	case packet.CONNECT:
+		return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v3.1.1 MQTT-3.1.0-2", Detail: "CONNECT came a second time"}
+	}
+	return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v3.1.1 MQTT-4.8.0-1", Detail: fmt.Sprintf("%s is no packet that a client sends", kind)}
+}
+
+func (c *conn) handlePing(w *batch, raw []byte) error {
+	if err := packet.DecodeEmpty(raw); err != nil {
+		return err
+	}
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	if !c.out.closed {
+		c.out.grow()
+		c.out.buf = packet.AppendPingresp(c.out.buf)
+		w.count.messagesSent++
+		w.mark(c)
+	}
+	return nil
+}
+
+func (c *conn) handleDisconnect(raw []byte) error {
+	var p packet.Disconnect
+	if err := p.Decode(raw, c.version); err != nil {
+		return err
+	}
+	return errGoodbye
+}
+
+func (c *conn) handleAck(w *batch, raw []byte) error {
+	var p packet.Ack
+	if err := p.Decode(raw, c.version); err != nil {
+		return err
+	}
+	cl := c.client
+	switch p.Type {
+	case packet.PUBACK:
+		cl.puback(w, p.PacketID)
+	case packet.PUBREC:
+		known, release := cl.pubrec(c, p.PacketID)
+		if release || !known { // 3.x has no word for an identifier that is not in use
+			c.answerNow(w, answer{kind: packet.PUBREL, pid: p.PacketID})
+		}
+	case packet.PUBCOMP:
+		cl.pubcomp(w, p.PacketID)
+	case packet.PUBREL:
+		c.handlePubrel(w, p.PacketID)
+	}
+	return nil
+}
+
+// handlePubrel forgets an incoming packet identifier. What a durable session
+// forgets is committed before PUBCOMP goes out: else, after a power cut, the
+// client's next message with this identifier would be taken for the old one.
+func (c *conn) handlePubrel(w *batch, pid uint16) {
+	cl := c.client
+	cl.mu.Lock()
+	cl.received.Forget(pid)
+	cl.mu.Unlock()
+	if !cl.isDurable() {
+		c.answerNow(w, answer{kind: packet.PUBCOMP, pid: pid})
+		return
+	}
+	c.answerLater(answer{kind: packet.PUBCOMP, pid: pid})
+	c.b.spool.Apply(session.Change{Session: cl.sid, Forget: []uint16{pid}}, c.committed)
+}
+
+// waitForRoom waits while too much of this connection is not committed, or while
+// its client does not read what it is sent.
+func (c *conn) waitForRoom() error {
+	return c.wait(func() bool {
+		uncommitted := c.answers.cost > uncommittedLimit
+		c.held.Store(uncommitted)
+		return !uncommitted && c.out.size() < 2*outLimit
+	})
+}
+
+// waitForSocket waits until the client keeps up with what it is sent.
+func (c *conn) waitForSocket() error {
+	return c.wait(func() bool { return c.out.size() < outLimit })
+}
+
+// wait waits for the condition, which is asked with out.mu held.
+func (c *conn) wait(met func() bool) error {
+	for {
+		c.out.mu.Lock()
+		ok := met()
+		c.out.starved = c.out.starved || !ok
+		c.out.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-c.room:
+		case <-c.dead:
+			return errEnded
+		}
+	}
+}
+
+// wake lets waitForRoom look again.
+func (c *conn) wake() {
+	select {
+	case c.room <- struct{}{}:
+	default:
+	}
+}
+
+// onRoom is called when a full socket has taken bytes.
+func (c *conn) onRoom() {
+	c.wake()
+	if cl := c.attached.Load(); cl != nil {
+		w := c.b.batch()
+		cl.refill(w)
+		w.done()
+	}
+}

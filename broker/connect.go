@@ -1,0 +1,176 @@
+package broker
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
+)
+
+// handleFirst handles the first packet, which must be CONNECT [v3.1.1 MQTT-3.1.0-1].
+func (c *conn) handleFirst(w *batch, kind packet.Type, raw []byte) error {
+	if kind != packet.CONNECT {
+		return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v3.1.1 MQTT-3.1.0-1", Detail: fmt.Sprintf("%s came before CONNECT", kind)}
+	}
+	var p packet.Connect
+	if err := p.Decode(raw); err != nil {
+		if e, ok := errors.AsType[*packet.Error](err); ok && e.Reason == mqtt.UnsupportedProtocolVersion {
+			c.refuse(mqtt.V311, e.Reason)
+		}
+		return err
+	}
+	c.version = p.Version
+	c.held.Store(true) // what follows may wait for us
+	defer c.held.Store(false)
+	if reason := c.admit(&p); reason.Failed() {
+		c.refuse(p.Version, reason)
+		c.end(ending{text: "connection refused", reason: reason, err: errors.New(reason.String())})
+		return errEnded
+	}
+	return c.begin(w, &p)
+}
+
+// refuse answers CONNECT with a failure. Nothing else was ever written, so this
+// may block, for a moment.
+func (c *conn) refuse(v mqtt.Version, reason mqtt.ReasonCode) {
+	p := packet.Connack{Reason: reason}
+	_ = c.nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = c.nc.Write(p.Append(nil, v)) // the connection ends anyway
+}
+
+// admit decides whether the client may connect, and completes its CONNECT.
+func (c *conn) admit(p *packet.Connect) mqtt.ReasonCode {
+	cfg := &c.b.cfg
+	if p.Version >= mqtt.V5 {
+		return mqtt.UnsupportedProtocolVersion
+	}
+	switch {
+	case strings.HasPrefix(p.ClientID, "$"): // those are in process
+		return mqtt.ClientIdentifierNotValid
+	case p.ClientID != "":
+	case p.Version == mqtt.V31 || !p.CleanStart || !cfg.AllowEmptyClientID: // [v3.1.1 MQTT-3.1.3-8]
+		return mqtt.ClientIdentifierNotValid
+	default:
+		p.ClientID = assignedID() // [v3.1.1 MQTT-3.1.3-6]
+	}
+	c.log = c.log.With("client_id", p.ClientID)
+	return c.authenticate(p)
+}
+
+func assignedID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "auto-" + hex.EncodeToString(b[:])
+}
+
+func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
+	if !p.HasUsername || c.b.auth == nil {
+		if c.b.cfg.AllowAnonymous {
+			return mqtt.Success
+		}
+		return mqtt.NotAuthorized
+	}
+	c.user.Store(&p.Username) // before the check: an account that changes meanwhile ends this connection
+	err := c.b.auth.Authenticate(p.ClientID, p.Username, p.Password)
+	switch {
+	case err == nil:
+		return mqtt.Success
+	case errors.Is(err, ErrCredentials):
+		return mqtt.BadUserNameOrPassword
+	case errors.Is(err, ErrNotAuthorized):
+		return mqtt.NotAuthorized
+	}
+	c.log.Error("accounts can't be checked", "err", err)
+	return mqtt.ServerUnavailable
+}
+
+// begin gives the connection its session and answers CONNECT.
+func (c *conn) begin(w *batch, p *packet.Connect) error {
+	present, err := c.b.claim(c, p)
+	if err != nil {
+		c.refuse(p.Version, mqtt.ServerUnavailable)
+		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
+		return errEnded
+	}
+	if p.HasWill {
+		c.will = &p.Will
+	}
+	if p.KeepAlive > 0 {
+		c.keepAlive.Store(int64(p.KeepAlive) * int64(3*time.Second/2)) // [v3.1.1 MQTT-3.1.2-24]
+	}
+	ack := packet.Connack{SessionPresent: present && p.Version > mqtt.V31} // 3.1 has no such flag
+	c.out.mu.Lock()
+	c.out.grow()
+	c.out.buf = ack.Append(c.out.buf, p.Version)
+	w.count.messagesSent++
+	w.mark(c)
+	c.out.mu.Unlock()
+	c.client.attach(w, c, c.b.cfg.MaxInflight)
+	c.attached.Store(c.client)
+	c.log.Info("connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
+		"keep_alive", p.KeepAlive, "username", p.Username)
+	return nil
+}
+
+// claim finds or makes the session of the client identifier and makes c its
+// owner; whoever had it before loses it [v3.1.1 MQTT-3.1.4-2]. It returns when
+// what it changed is committed.
+func (b *Broker) claim(c *conn, p *packet.Connect) (present bool, err error) {
+	cl, old, err := b.seize(c, p)
+	if err != nil {
+		return false, err
+	}
+	c.client = cl
+	if cl == old {
+		return true, nil
+	}
+	var waits []func() error
+	if old != nil {
+		waits = append(waits, b.endSession(old, c.dead))
+	}
+	if cl.isDurable() {
+		waits = append(waits, b.apply(session.Change{Session: cl.sid, Put: cl.record()}, c.dead))
+	}
+	for _, wait := range waits {
+		if err := wait(); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// seize makes c the owner of the session to go on with, old when that is the one
+// that there is, after its present owner has gone.
+func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) {
+	for {
+		b.mu.Lock()
+		if b.stopping {
+			b.mu.Unlock()
+			return nil, nil, errStopping
+		}
+		old = b.clients[p.ClientID]
+		if old == nil || old.owner == nil {
+			break
+		}
+		holder := old.owner
+		b.mu.Unlock()
+		holder.end(ending{text: "another connection took the session over", reason: mqtt.SessionTakenOver})
+		<-holder.done
+	}
+	defer b.mu.Unlock()
+	if old != nil && !p.CleanStart {
+		old.owner = c
+		return old, old, nil
+	}
+	cl = b.newClient(p.ClientID, !p.CleanStart)
+	cl.owner = c
+	cl.meta = session.Meta{Version: p.Version, Expiry: b.cfg.sessionExpiry()}
+	b.clients[p.ClientID] = cl
+	return cl, old, nil
+}

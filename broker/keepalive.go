@@ -1,0 +1,106 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"fieldgate/broker/mqtt"
+)
+
+// The sweep looks at the clock for all connections, so that no packet needs a
+// timer. It sleeps until the first deadline, but never longer than sweepMost: a
+// new connection's is at least as far away.
+const (
+	sweepMost  = time.Second
+	sweepLeast = 50 * time.Millisecond
+)
+
+// sweep ends connections that have been silent for too long, until ctx is done.
+func (b *Broker) sweep(ctx context.Context) {
+	timer := time.NewTimer(sweepMost)
+	defer timer.Stop()
+	nextExpiry := b.started
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-timer.C:
+			if now.After(nextExpiry) {
+				b.expire(now)
+				nextExpiry = now.Add(time.Minute)
+			}
+			timer.Reset(b.sweepOnce())
+		}
+	}
+}
+
+// sweepOnce ends the connections whose time has come and tells how long to sleep.
+func (b *Broker) sweepOnce() time.Duration {
+	now := time.Since(b.started)
+	sleep := min(sweepMost, b.cfg.ConnectTimeout)
+	var late []*conn
+	b.mu.Lock()
+	for c := range b.conns {
+		left, watched := c.timeLeft(now)
+		switch {
+		case !watched:
+		case left <= 0:
+			late = append(late, c)
+		default:
+			sleep = min(sleep, left)
+		}
+	}
+	b.mu.Unlock()
+	for _, c := range late {
+		c.endSilent()
+	}
+	return max(sleep, sweepLeast)
+}
+
+// timeLeft tells how long the client may still be silent.
+func (c *conn) timeLeft(now time.Duration) (left time.Duration, watched bool) {
+	allowed := time.Duration(c.keepAlive.Load())
+	if c.attached.Load() == nil {
+		allowed = c.b.cfg.ConnectTimeout
+	}
+	if allowed == 0 || c.held.Load() {
+		return 0, false
+	}
+	return time.Duration(c.heard.Load()) + allowed - now, true
+}
+
+func (c *conn) endSilent() {
+	if c.attached.Load() == nil {
+		c.end(ending{text: "no CONNECT within the connect timeout", quiet: true})
+		return
+	}
+	c.end(ending{text: "keep alive exceeded", reason: mqtt.KeepAliveTimeout})
+}
+
+// expire ends durable sessions that nobody has come back to in time.
+func (b *Broker) expire(now time.Time) {
+	var ended []*client
+	b.mu.Lock()
+	for id, cl := range b.clients {
+		if cl.hasExpired(now) {
+			delete(b.clients, id)
+			ended = append(ended, cl)
+		}
+	}
+	b.mu.Unlock()
+	for _, cl := range ended {
+		b.endSession(cl, nil)
+		b.stats.expired.Add(1)
+		b.log.Info("session expired", "client_id", cl.id)
+	}
+}
+
+// hasExpired tells whether the session's time without a connection is over; b.mu is held.
+func (cl *client) hasExpired(now time.Time) bool {
+	if cl.owner != nil || !cl.isDurable() || cl.meta.Version == 0 {
+		return false
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.conn == nil && cl.meta.Offline+now.Sub(cl.offline) > cl.meta.Expiry
+}

@@ -1,0 +1,196 @@
+package broker
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// Sizes of the out buffers, in bytes.
+const (
+	outStart = 2 << 10  // of a fresh one
+	outKeep  = 64 << 10 // larger ones are not used again
+	outLimit = 1 << 20  // what a slow reader may let wait before QoS 0 is dropped and its queue stays where it is
+)
+
+// outBuffers holds the buffers of connections that have nothing to send.
+type outBuffers struct{ pool sync.Pool }
+
+func (p *outBuffers) get() []byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, outStart)
+}
+
+func (p *outBuffers) put(b []byte) {
+	if cap(b) >= outStart && cap(b) <= outKeep {
+		p.pool.Put(&b)
+	}
+}
+
+// outbox gathers what one connection is to be sent. Whoever appends to it marks
+// it and flushes it later with one write that does not block; a goroutine of its
+// own exists only while the socket is full.
+type outbox struct {
+	nc      net.Conn
+	raw     syscall.RawConn // nil when nc can't be written to without blocking
+	buffers *outBuffers
+	sent    *atomic.Int64      // bytes, of all connections
+	failed  func(error)        // the connection can't be written to; called without the lock, perhaps twice
+	roomy   func()             // a full socket took bytes again; called without the lock
+	helper  sync.WaitGroup     // the goroutine that waits for a full socket
+	tryFunc func(uintptr) bool // try, made once
+
+	mu      sync.Mutex
+	buf     []byte // waits to be written
+	writing int    // bytes that are being written, beside buf
+	busy    bool   // one goroutine writes; it takes what is appended meanwhile
+	dirty   bool   // someone has promised to flush
+	closed  bool
+	starved bool // somebody waits for room
+
+	// what try works on; it belongs to the goroutine that made busy true
+	chunk   []byte
+	written int
+	err     error
+}
+
+func (o *outbox) open(nc net.Conn, raw syscall.RawConn) {
+	o.nc, o.raw = nc, raw
+	o.tryFunc = o.try
+}
+
+// grow makes sure that there is a buffer; mu is held.
+func (o *outbox) grow() {
+	if o.buf == nil {
+		o.buf = o.buffers.get()
+	}
+}
+
+// size tells how many bytes wait; mu is held.
+func (o *outbox) size() int { return len(o.buf) + o.writing }
+
+// hasRoom tells whether the reader at the far end keeps up. When it does not,
+// roomy will be called.
+func (o *outbox) hasRoom() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.size() >= outLimit {
+		o.starved = true
+	}
+	return o.size() < outLimit && !o.closed
+}
+
+// flush writes what waits, as far as that goes without blocking.
+func (o *outbox) flush() {
+	o.mu.Lock()
+	o.dirty = false
+	for len(o.buf) > 0 && !o.busy && !o.closed {
+		b := o.buf
+		o.buf, o.busy, o.writing = nil, true, len(b)
+		o.mu.Unlock()
+		n, err := o.tryWrite(b)
+		o.mu.Lock()
+		o.busy, o.writing = false, 0
+		switch {
+		case o.closed:
+		case err != nil:
+			o.fail(err)
+		case n < len(b):
+			o.busy, o.writing = true, len(b)-n
+			o.helper.Go(func() { o.writeAll(b, n) })
+		default:
+			o.buffers.put(b)
+		}
+	}
+	again := o.starved && o.size() < outLimit
+	if again {
+		o.starved = false
+	}
+	o.mu.Unlock()
+	if again {
+		o.roomy()
+	}
+}
+
+// fail ends the writing for good; mu is held, and let go meanwhile.
+func (o *outbox) fail(err error) {
+	o.buf, o.closed = nil, true
+	o.mu.Unlock()
+	o.failed(err)
+	o.mu.Lock()
+}
+
+// writeAll waits for a full socket. It ends when all is written.
+func (o *outbox) writeAll(b []byte, from int) {
+	for {
+		n, err := o.nc.Write(b[from:])
+		o.sent.Add(int64(n))
+		o.mu.Lock()
+		o.writing = 0
+		if o.closed || err != nil {
+			o.busy = false
+			if err != nil {
+				o.fail(err)
+			}
+			o.mu.Unlock()
+			return
+		}
+		if o.starved && o.size() < outLimit {
+			o.starved = false
+			o.mu.Unlock()
+			o.roomy()
+			o.mu.Lock()
+		}
+		if len(o.buf) == 0 {
+			o.busy = false
+			o.mu.Unlock()
+			return
+		}
+		b, from = o.buf, 0
+		o.buf, o.writing = nil, len(b)
+		o.mu.Unlock()
+	}
+}
+
+// tryWrite writes as much as the socket takes now.
+func (o *outbox) tryWrite(b []byte) (int, error) {
+	if o.raw == nil {
+		return 0, nil
+	}
+	o.chunk, o.written, o.err = b, 0, nil
+	if err := o.raw.Write(o.tryFunc); err != nil {
+		return 0, err
+	}
+	o.chunk = nil
+	o.sent.Add(int64(o.written))
+	return o.written, o.err
+}
+
+// try is called by the runtime with the socket's descriptor; it never asks to wait.
+func (o *outbox) try(fd uintptr) bool {
+	for o.written < len(o.chunk) {
+		n, err := syscall.Write(int(fd), o.chunk[o.written:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return true
+		case err != nil:
+			o.err = err
+			return true
+		}
+		o.written += n
+	}
+	return true
+}
+
+// close lets nothing more be written and waits for the helper. The connection must be closed already.
+func (o *outbox) close() {
+	o.mu.Lock()
+	o.closed, o.buf = true, nil
+	o.mu.Unlock()
+	o.helper.Wait()
+}

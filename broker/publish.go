@@ -1,0 +1,230 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
+	"fieldgate/broker/route"
+	"fieldgate/broker/session"
+	"fieldgate/internal/fault"
+)
+
+func (c *conn) handlePublish(w *batch, raw []byte) error {
+	p := &w.pub
+	p.reset()
+	if err := p.Decode(raw, c.version); err != nil {
+		return err
+	}
+	w.count.publishReceived++
+	w.count.publishBytesIn += int64(len(p.Payload))
+	if p.QoS > c.b.cfg.maxQoS() {
+		return &packet.Error{Reason: mqtt.QoSNotSupported, Clause: "v5 MQTT-3.2.2-11", Detail: "PUBLISH: QoS is above max_qos"}
+	}
+	if p.QoS == mqtt.ExactlyOnce && !c.isFresh(w, p.PacketID) {
+		return nil
+	}
+	p.raw, p.version, p.origin = raw, c.version, c.client.id
+	kind := packet.Type(0)
+	switch p.QoS {
+	case mqtt.AtLeastOnce:
+		kind = packet.PUBACK
+	case mqtt.ExactlyOnce:
+		kind = packet.PUBREC
+	}
+	if p.Topic[0] == '$' { // not open to clients; 3.x has no word to refuse
+		c.accepted(w, kind, p.PacketID)
+		return nil
+	}
+	w.fanOut()
+	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable}
+	if p.QoS == mqtt.ExactlyOnce {
+		e.From, e.PacketID = c.client.sid, p.PacketID
+	}
+	if len(w.owed) == 0 && !e.Retain && e.From == 0 {
+		c.accepted(w, kind, p.PacketID)
+		return nil
+	}
+	e.Message = p.keep(w.now)
+	c.answerLater(answer{kind: kind, pid: p.PacketID, cost: session.Cost(e.Message)})
+	w.store(e, c.committed)
+	return nil
+}
+
+// isFresh tells whether a QoS 2 message comes for the first time, and answers it when it does not.
+func (c *conn) isFresh(w *batch, pid uint16) bool {
+	c.client.mu.Lock()
+	fresh, safe := c.client.received.Add(pid)
+	c.client.mu.Unlock()
+	if !fresh && safe {
+		c.answerNow(w, answer{kind: packet.PUBREC, pid: pid})
+	}
+	return fresh
+}
+
+// accepted acknowledges a message that nothing has to be stored for.
+func (c *conn) accepted(w *batch, kind packet.Type, pid uint16) {
+	if kind == 0 {
+		return
+	}
+	if kind == packet.PUBREC {
+		c.client.mu.Lock()
+		c.client.received.Safe(pid)
+		c.client.mu.Unlock()
+	}
+	c.answerNow(w, answer{kind: kind, pid: pid})
+}
+
+// fanOut gives w.pub to everybody who needs no spool and gathers in w.owed to
+// which durable sessions it is owed.
+func (w *batch) fanOut() {
+	w.owed, w.owedTo = w.owed[:0], w.owedTo[:0]
+	p := &w.pub
+	found := w.cache.Match(p.Topic)
+	p.name = found.Topic
+	for i := range found.Subscribers {
+		w.deliver(&found.Subscribers[i])
+	}
+	for i := range found.Shared {
+		if m := pick(&found.Shared[i]); m != nil {
+			w.deliver(m)
+		}
+	}
+}
+
+func (w *batch) deliver(m *route.Match[*client]) {
+	p, cl := &w.pub, m.Subscriber
+	if m.NoLocal && cl.id == p.origin {
+		return
+	}
+	retain := p.Retain && m.RetainAsPublished
+	switch qos := m.Delivered(p.QoS); {
+	case qos == mqtt.AtMostOnce:
+		cl.offer(w, p, retain, m.IDs)
+	case cl.isDurable():
+		w.owed = append(w.owed, session.Owed{Session: cl.sid, QoS: qos, Retain: retain, SubscriptionIDs: m.IDs})
+		w.owedTo = append(w.owedTo, cl)
+	default:
+		cl.give(w, p, qos, retain, m.IDs)
+	}
+}
+
+// pick chooses the member of a shared subscription that gets a message: the next
+// one that is there, or the next one that will be.
+func pick(g *route.Group[*client]) *route.Match[*client] {
+	first := g.Pick()
+	var later *route.Match[*client]
+	for i := range g.Members {
+		m := &g.Members[(first+i)%len(g.Members)]
+		if m.Subscriber.online.Load() != nil {
+			return m
+		}
+		if later == nil && m.Subscriber.isDurable() {
+			later = m
+		}
+	}
+	return later
+}
+
+// store hands an entry to the spool and promises its receivers a look into it.
+// safe may be nil.
+func (w *batch) store(e session.Entry, safe func(error)) {
+	b := w.b
+	e.Owed = slices.Clone(w.owed)
+	if slices.ContainsFunc(e.Owed, func(o session.Owed) bool { return o.QoS == mqtt.ExactlyOnce }) {
+		safe = b.thenPull(slices.Clone(w.owedTo), safe)
+	}
+	var id mqtt.MsgID
+	if e.Retain {
+		// The index must end with the same message as the spool.
+		b.retainOrder.Lock()
+		id = b.spool.Append(e, safe)
+		b.retained.Set(e.Message)
+		b.retainOrder.Unlock()
+	} else {
+		id = b.spool.Append(e, safe)
+	}
+	b.firstID.CompareAndSwap(0, uint64(id))
+	for _, cl := range w.owedTo {
+		cl.owe(w, id)
+	}
+}
+
+// thenPull gives a callback that lets sessions look again, for a QoS 2 delivery
+// shows only when it is committed.
+func (b *Broker) thenPull(owedTo []*client, safe func(error)) func(error) {
+	return func(err error) {
+		if err == nil {
+			b.late.pull(owedTo)
+		}
+		if safe != nil {
+			safe(err)
+		}
+	}
+}
+
+// isFromBefore tells whether the spool gave the ID out before this broker began: the
+// message may have been sent already.
+func (b *Broker) isFromBefore(id mqtt.MsgID) bool {
+	first := b.firstID.Load()
+	return first == 0 || uint64(id) < first
+}
+
+// Publish accepts a message from inside the process, in the order of the calls of
+// one goroutine; it waits only while too much of what came from inside is not
+// committed. m must not be changed afterwards; its Accepted is set when it is
+// zero. safe, when not nil, runs once the message is safe, or with the error that
+// prevents it; it must not block. It fails with a fault when the message can't be
+// published, and with ctx.
+func (b *Broker) Publish(ctx context.Context, m *mqtt.Message, safe func(error)) error {
+	if err := mqtt.CheckName(m.Topic); err != nil {
+		return fault.New(fault.Invalid, "topic name %.60q %v", m.Topic, err)
+	}
+	cost := int64(session.Cost(m))
+	if m.QoS > mqtt.ExactlyOnce || cost > packet.MaxSize {
+		return fault.New(fault.Invalid, "a message must have QoS 0, 1 or 2 and fit into a packet")
+	}
+	weight := min(cost, insideLimit)
+	if err := b.inside.Acquire(ctx, weight); err != nil {
+		return err
+	}
+	release := func(err error) {
+		b.inside.Release(weight)
+		if safe != nil {
+			safe(err)
+		}
+	}
+	w := b.batch()
+	defer w.done()
+	b.publish(w, m, release)
+	return nil
+}
+
+// publish distributes a message from inside; safe must not be nil.
+func (b *Broker) publish(w *batch, m *mqtt.Message, safe func(error)) {
+	if m.Accepted.IsZero() {
+		m.Accepted = w.now
+	}
+	w.setMessage(m)
+	w.fanOut()
+	e := session.Entry{Message: m, Retain: m.Retain && !strings.HasPrefix(m.Topic, "$SYS/")}
+	if m.Retain && !e.Retain {
+		b.retained.Set(m) // what the broker says of itself is not worth a write
+	}
+	if len(w.owed) == 0 && !e.Retain {
+		safe(nil)
+		return
+	}
+	w.store(e, safe)
+}
+
+// setMessage makes m the batch's publication.
+func (w *batch) setMessage(m *mqtt.Message) {
+	p := &w.pub
+	p.reset()
+	w.topic = append(w.topic[:0], m.Topic...)
+	p.Publish = packet.Publish{QoS: m.QoS, Retain: m.Retain, Topic: w.topic, Payload: m.Payload, Props: m.Props}
+	p.origin, p.message = m.Origin, m
+}

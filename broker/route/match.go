@@ -1,0 +1,147 @@
+package route
+
+import (
+	"slices"
+	"strings"
+	"unsafe"
+
+	"fieldgate/broker/mqtt"
+)
+
+// Result is who gets the messages of one topic. Many share it: nobody may change it.
+type Result[S comparable] struct {
+	Topic       string // the topic name, a copy that may be kept
+	Subscribers []Match[S]
+	Shared      []Group[S]
+
+	own int // bytes that only this result holds
+}
+
+// Match gives who gets messages of the topic name. Each subscriber is in
+// Subscribers once; it may be a member of groups beside. See Cache for the hot path.
+func (t *Tree[S]) Match(name string) *Result[S] { return t.current.Load().match(name) }
+
+// match walks all matching nodes of a level together, level by level.
+func (s *snapshot[S]) match(name string) *Result[S] {
+	found := finding[S]{result: Result[S]{Topic: name}}
+	var firstHere, firstNext [16]*node[S]
+	here, next := append(firstHere[:0], s.root), firstNext[:0]
+	isSystem := strings.HasPrefix(name, "$") // not for leading wildcards [v3.1.1 MQTT-4.7.2-1]
+	for rest, more := name, true; more && len(here) > 0; {
+		var word string
+		word, rest, more = strings.Cut(rest, "/")
+		next = next[:0]
+		for _, n := range here {
+			if child := n.words.get(s.seed, word); child != nil {
+				next = append(next, child)
+			}
+			if isSystem {
+				continue
+			}
+			found.add(n.multi)
+			if n.plus != nil {
+				next = append(next, n.plus)
+			}
+		}
+		here, next = next, here
+		isSystem = false
+	}
+	for _, n := range here {
+		found.add(n.multi) // "a/#" matches "a" too [v3.1.1 4.7.1.2]
+		found.add(n.exact)
+	}
+	return found.end()
+}
+
+// finding gathers a result.
+type finding[S comparable] struct {
+	result Result[S]
+	first  roster[S]
+	more   []roster[S]
+	list   []Match[S] // when it must be a copy
+	place  map[S]int  // of each subscriber in list, when there are many
+}
+
+// manySubscribers is the length of a list from which on looking a subscriber up
+// costs more than a map does.
+const manySubscribers = 16
+
+func (f *finding[S]) add(k *takers[S]) {
+	if k == nil {
+		return
+	}
+	f.result.Shared = append(f.result.Shared, k.shared...)
+	switch {
+	case k.own.len == 0:
+	case f.first.len == 0:
+		f.first = k.own
+	default:
+		f.more = append(f.more, k.own)
+	}
+}
+
+// end makes the list: that of one filter alone is taken as it is when it has one block.
+func (f *finding[S]) end() *Result[S] {
+	r := f.result
+	r.own = int(unsafe.Sizeof(r)) + len(r.Topic) + cap(r.Shared)*int(unsafe.Sizeof(Group[S]{}))
+	if len(f.more) == 0 && len(f.first.blocks) == 1 {
+		// The tree still adds to the array: no append to the result may reach it.
+		r.Subscribers = slices.Clip(f.first.blocks[0])
+		return &r
+	}
+	r.Subscribers = f.merged()
+	r.own += cap(r.Subscribers) * int(unsafe.Sizeof(Match[S]{}))
+	return &r
+}
+
+// merged copies all lists into one that has each subscriber once.
+func (f *finding[S]) merged() []Match[S] {
+	total := f.first.len
+	for _, r := range f.more {
+		total += r.len
+	}
+	f.list = make([]Match[S], 0, total)
+	for _, block := range f.first.blocks {
+		f.list = append(f.list, block...)
+	}
+	for _, r := range f.more {
+		for _, block := range r.blocks {
+			for i := range block {
+				f.merge(&block[i])
+			}
+		}
+	}
+	return f.list
+}
+
+func (f *finding[S]) merge(m *Match[S]) {
+	list := f.list
+	i, known := -1, false
+	if len(list) < manySubscribers {
+		i = indexOf(list, m.Subscriber)
+		known = i >= 0
+	} else {
+		if f.place == nil {
+			f.place = make(map[S]int, cap(list))
+			for at := range list {
+				f.place[list[at].Subscriber] = at
+			}
+		}
+		i, known = f.place[m.Subscriber]
+	}
+	if !known {
+		if f.place != nil {
+			f.place[m.Subscriber] = len(list)
+		}
+		f.list = append(list, *m)
+		return
+	}
+	old := &list[i]
+	old.QoS = max(old.QoS, m.QoS)
+	old.NoLocal = old.NoLocal && m.NoLocal
+	old.RetainAsPublished = old.RetainAsPublished || m.RetainAsPublished
+	old.IDs = slices.Concat(old.IDs, m.IDs)
+}
+
+// Delivered gives the QoS at which a message published with qos reaches the subscriber.
+func (m *Match[S]) Delivered(qos mqtt.QoS) mqtt.QoS { return min(qos, m.QoS) }

@@ -1,0 +1,167 @@
+package broker
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/session"
+)
+
+// What a session without a spool may hold in RAM, whatever the configuration allows.
+const (
+	ramMessages = 100_000
+	ramBytes    = 8 << 20
+)
+
+// newClient makes a session; b.mu is held.
+func (b *Broker) newClient(id string, durable bool) *client {
+	cl := &client{b: b, id: id, offline: time.Now()}
+	cl.queue = session.Queue{
+		MaxMessages: min(b.cfg.MaxQueuedMessages, ramMessages),
+		MaxBytes:    int(min(b.cfg.MaxQueuedBytes, ramBytes)),
+		DropOldest:  b.cfg.QueueFull == DropOldest,
+	}
+	if durable {
+		b.lastSID++
+		cl.sid = b.lastSID
+	}
+	return cl
+}
+
+// load takes over what the spool holds.
+func (b *Broker) load() error {
+	byID := map[session.ID]*client{}
+	err := b.spool.Load(session.Visitor{
+		Session: func(r session.Record) {
+			b.lastSID = max(b.lastSID, r.ID)
+			cl := b.newClient(r.ClientID, false)
+			cl.sid = r.ID
+			meta, err := session.DecodeMeta(r.Meta)
+			if err != nil { // the queue is what counts
+				b.log.Warn("session has an unknown record; it is kept as if new", "client_id", r.ClientID, "err", err)
+				meta = session.Meta{Expiry: b.cfg.sessionExpiry()}
+			}
+			cl.meta = meta
+			byID[r.ID] = cl
+			b.clients[r.ClientID] = cl
+		},
+		Subscription: func(id session.ID, sub mqtt.Subscription) {
+			if cl := byID[id]; cl != nil {
+				cl.subscribe(sub)
+			}
+		},
+		Received: func(id session.ID, pid uint16) {
+			if cl := byID[id]; cl != nil {
+				cl.received.Restore(pid)
+			}
+		},
+		Released: func(id session.ID, msg mqtt.MsgID) {
+			if cl := byID[id]; cl != nil {
+				cl.window.Send(session.Flight{ID: msg, QoS: mqtt.ExactlyOnce, Stage: session.Released})
+			}
+		},
+		Retained: b.retained.Set,
+	})
+	if err != nil {
+		return err
+	}
+	for _, cl := range byID {
+		cl.backlog = true
+	}
+	return nil
+}
+
+// record is what the spool keeps of the session.
+func (cl *client) record() *session.Record {
+	return &session.Record{ID: cl.sid, ClientID: cl.id, Meta: cl.meta.Encode()}
+}
+
+var errGivenUp = errors.New("the connection ended before the commit")
+
+// apply asks the spool for a change and gives a function that waits until it is
+// committed, or until giveUp is closed.
+func (b *Broker) apply(c session.Change, giveUp <-chan struct{}) func() error {
+	done := make(chan error, 1)
+	b.spool.Apply(c, func(err error) { done <- err })
+	return func() error {
+		select {
+		case err := <-done:
+			return err
+		case <-giveUp:
+			return errGivenUp
+		}
+	}
+}
+
+// endSession takes a session that nobody holds out of the broker and, when it
+// is durable, out of the spool. b.clients no longer leads to it.
+func (b *Broker) endSession(cl *client, giveUp <-chan struct{}) func() error {
+	cl.mu.Lock()
+	filters := slices.Collect(maps.Keys(cl.subs))
+	cl.mu.Unlock()
+	b.tree.RemoveAll(cl, filters...)
+	if !cl.isDurable() {
+		return func() error { return nil }
+	}
+	return b.apply(session.Change{Session: cl.sid, End: true}, giveUp)
+}
+
+// finish cleans up behind a connection: its session lets go of it, its will is
+// published unless it said goodbye [v3.1.1 MQTT-3.1.2-8] [v3.1.1 MQTT-3.1.2-10].
+func (c *conn) finish(why ending) {
+	b := c.b
+	if cl := c.client; cl != nil {
+		if c.will != nil && !why.clean {
+			c.publishWill()
+		}
+		b.mu.Lock()
+		cl.owner = nil
+		ends := !cl.isDurable() && b.clients[cl.id] == cl
+		if ends {
+			delete(b.clients, cl.id)
+		}
+		b.mu.Unlock()
+		if ends {
+			_ = b.endSession(cl, nil)()
+		}
+	}
+	b.mu.Lock()
+	delete(b.conns, c)
+	b.mu.Unlock()
+	c.logEnd(why)
+}
+
+func (c *conn) logEnd(why ending) {
+	args := []any{"cause", why.text}
+	if why.err != nil {
+		args = append(args, "err", why.err)
+	}
+	switch {
+	case !why.quiet:
+		c.log.Warn("connection closed", args...)
+	case c.client != nil:
+		c.log.Info("connection closed", args...)
+	default:
+		c.log.Debug("connection closed before CONNECT", args...)
+	}
+}
+
+func (c *conn) publishWill() {
+	w := c.b.batch()
+	defer w.done()
+	c.b.publish(w, &mqtt.Message{
+		Topic:   c.will.Topic,
+		Payload: c.will.Payload,
+		QoS:     min(c.will.QoS, c.b.cfg.maxQoS()),
+		Retain:  c.will.Retain && c.b.cfg.RetainAvailable,
+		Props:   c.will.Props,
+		Origin:  c.client.id,
+	}, func(err error) {
+		if err != nil {
+			c.log.Error("the will can't be kept", "err", err)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package broker
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// totals counts since the broker began.
+type totals struct {
+	messagesReceived, messagesSent atomic.Int64
+	publishReceived, publishSent   atomic.Int64
+	publishBytesIn, publishBytes   atomic.Int64
+	dropped                        atomic.Int64
+	bytesReceived, bytesSent       atomic.Int64
+	expired, refused               atomic.Int64
+	maximum                        int // connections at once; under Broker.mu
+}
+
+func (t *totals) add(c *counts) {
+	for _, one := range []struct {
+		total *atomic.Int64
+		n     int64
+	}{
+		{&t.messagesReceived, c.messagesReceived},
+		{&t.messagesSent, c.messagesSent},
+		{&t.publishReceived, c.publishReceived},
+		{&t.publishSent, c.publishSent},
+		{&t.publishBytesIn, c.publishBytesIn},
+		{&t.publishBytes, c.publishBytes},
+		{&t.dropped, c.dropped},
+	} {
+		if one.n != 0 {
+			one.total.Add(one.n)
+		}
+	}
+}
+
+// Stats is a snapshot of the broker's counters. Counts run since its start.
+type Stats struct {
+	Uptime             time.Duration
+	MessagesReceived   int64 // control packets
+	MessagesSent       int64
+	PublishReceived    int64
+	PublishSent        int64
+	PublishBytesIn     int64 // payloads
+	PublishBytesOut    int64
+	PublishDropped     int64 // QoS 0 for slow readers, and what queues in RAM could not hold
+	BytesReceived      int64
+	BytesSent          int64
+	ClientsConnected   int // network clients
+	ClientsTotal       int // and durable sessions of network clients that are not connected
+	ClientsMaximum     int
+	ClientsExpired     int64
+	ConnectionsRefused int64 // by max_connections
+	Subscriptions      int
+	RetainedMessages   int
+	RetainedBytes      int64
+	QueuedMessages     int64 // owed to sessions, one count for each
+	QueuedBytes        int64
+}
+
+// Stats gives the counters as they are now.
+func (b *Broker) Stats() Stats {
+	t := &b.stats
+	s := Stats{
+		Uptime:             time.Since(b.started),
+		MessagesReceived:   t.messagesReceived.Load(),
+		MessagesSent:       t.messagesSent.Load(),
+		PublishReceived:    t.publishReceived.Load(),
+		PublishSent:        t.publishSent.Load(),
+		PublishBytesIn:     t.publishBytesIn.Load(),
+		PublishBytesOut:    t.publishBytes.Load(),
+		PublishDropped:     t.dropped.Load(),
+		BytesReceived:      t.bytesReceived.Load(),
+		BytesSent:          t.bytesSent.Load(),
+		ClientsExpired:     t.expired.Load(),
+		ConnectionsRefused: t.refused.Load(),
+		Subscriptions:      b.tree.Len(),
+		RetainedMessages:   b.retained.Len(),
+		RetainedBytes:      b.retained.Bytes(),
+	}
+	for _, cl := range b.snapshot() {
+		if cl.isNetwork() {
+			s.ClientsTotal++
+			if cl.online.Load() != nil {
+				s.ClientsConnected++
+			}
+		}
+		u := cl.usage()
+		s.QueuedMessages += u.Messages
+		s.QueuedBytes += u.Bytes
+	}
+	b.mu.Lock()
+	s.ClientsMaximum = t.maximum
+	b.mu.Unlock()
+	return s
+}
+
+// isNetwork tells whether the session belongs to a network client.
+func (cl *client) isNetwork() bool { return cl.id[0] != '$' }
+
+func (b *Broker) snapshot() []*client {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]*client, 0, len(b.clients))
+	for _, cl := range b.clients {
+		list = append(list, cl)
+	}
+	return list
+}

@@ -1,0 +1,148 @@
+package broker
+
+import (
+	"strings"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
+)
+
+// maxLevels is how many levels a topic filter may have; more are refused.
+const maxLevels = 128
+
+func (c *conn) handleSubscribe(w *batch, raw []byte) error {
+	var p packet.Subscribe
+	if err := p.Decode(raw, c.version); err != nil {
+		return err
+	}
+	cl := c.client
+	answered := packet.Suback{PacketID: p.PacketID}
+	var taken []mqtt.Subscription
+	var isNew []bool
+	for _, sub := range p.Subscriptions {
+		if !subscribable(sub.Filter) {
+			answered.Reasons = append(answered.Reasons, mqtt.UnspecifiedError)
+			continue
+		}
+		sub.QoS = min(sub.QoS, c.b.cfg.maxQoS())
+		answered.Reasons = append(answered.Reasons, mqtt.ReasonCode(sub.QoS))
+		taken = append(taken, sub)
+		isNew = append(isNew, cl.subscribe(sub))
+	}
+	suback := answer{kind: packet.SUBACK, raw: answered.Append(nil, c.version)}
+	if cl.isDurable() && len(taken) > 0 {
+		c.answerLater(suback)
+		c.b.spool.Apply(session.Change{Session: cl.sid, Subscribe: taken}, c.committed)
+	} else {
+		c.answerNow(w, suback)
+	}
+	for i, sub := range taken {
+		if err := c.sendRetained(w, sub, isNew[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func subscribable(filter string) bool {
+	_, _, _, err := mqtt.ParseShared(filter)
+	return err == nil && strings.Count(filter, "/") < maxLevels
+}
+
+// subscribe adds the subscription, or replaces the one to the same filter.
+func (cl *client) subscribe(sub mqtt.Subscription) (isNew bool) {
+	cl.mu.Lock()
+	if cl.subs == nil {
+		cl.subs = map[string]mqtt.Subscription{}
+	}
+	cl.subs[sub.Filter] = sub
+	cl.mu.Unlock()
+	return cl.b.tree.Subscribe(cl, sub)
+}
+
+// unsubscribe ends subscriptions.
+func (cl *client) unsubscribe(filters []string) {
+	cl.mu.Lock()
+	for _, filter := range filters {
+		delete(cl.subs, filter)
+	}
+	cl.mu.Unlock()
+	cl.b.tree.RemoveAll(cl, filters...)
+}
+
+func (c *conn) handleUnsubscribe(w *batch, raw []byte) error {
+	var p packet.Unsubscribe
+	if err := p.Decode(raw, c.version); err != nil {
+		return err
+	}
+	cl := c.client
+	answered := packet.Unsuback{PacketID: p.PacketID}
+	for range p.Filters {
+		answered.Reasons = append(answered.Reasons, mqtt.Success)
+	}
+	cl.unsubscribe(p.Filters)
+	unsuback := answer{kind: packet.UNSUBACK, raw: answered.Append(nil, c.version)}
+	if !cl.isDurable() {
+		c.answerNow(w, unsuback)
+		return nil
+	}
+	c.answerLater(unsuback)
+	c.b.spool.Apply(session.Change{Session: cl.sid, Unsubscribe: p.Filters}, c.committed)
+	return nil
+}
+
+// sendRetained sends the retained messages that match a subscription
+// [v3.1.1 MQTT-3.3.1-6]. It waits for this client to take them.
+func (c *conn) sendRetained(w *batch, sub mqtt.Subscription, isNew bool) error {
+	if !wantsRetained(sub, isNew) {
+		return nil
+	}
+	for m := range c.b.retained.Match(sub.Filter) {
+		if !c.out.hasRoom() {
+			w.flush()
+			if err := c.waitForSocket(); err != nil {
+				return err
+			}
+		}
+		d := retainedFor(sub, m)
+		if d.QoS == mqtt.AtMostOnce {
+			c.sendMessage(w, m, delivery{retain: true, ids: d.SubscriptionIDs})
+		} else {
+			c.client.giveRetained(w, d)
+		}
+	}
+	return nil
+}
+
+// retainedFor is how a retained message goes to a new subscription.
+func retainedFor(sub mqtt.Subscription, m *mqtt.Message) mqtt.Delivery {
+	d := mqtt.Delivery{Message: m, QoS: min(m.QoS, sub.QoS), Retain: true}
+	if sub.ID != 0 {
+		d.SubscriptionIDs = []uint32{sub.ID}
+	}
+	return d
+}
+
+func wantsRetained(sub mqtt.Subscription, isNew bool) bool {
+	if strings.HasPrefix(sub.Filter, "$share/") {
+		return false
+	}
+	return sub.RetainHandling == 0 || sub.RetainHandling == 1 && isNew
+}
+
+// giveRetained owes the client a retained message of QoS 1 or 2, or of any QoS
+// when it is in process.
+func (cl *client) giveRetained(w *batch, d mqtt.Delivery) {
+	if cl.isDurable() && d.QoS > mqtt.AtMostOnce {
+		own := *d.Message // it gets an ID of its own, behind all that the client is owed
+		w.owed = append(w.owed[:0], session.Owed{Session: cl.sid, QoS: d.QoS, Retain: true, SubscriptionIDs: d.SubscriptionIDs})
+		w.owedTo = append(w.owedTo[:0], cl)
+		w.store(session.Entry{Message: &own}, nil)
+		return
+	}
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	cl.enqueue(w, d)
+	cl.drainQueue(w)
+}
