@@ -144,8 +144,7 @@ export const api = {
   session: async () => userOf(await data<User | { user: User }>("GET", "/session")),
   login: async (name: string, password: string) =>
     userOf(await data<User | { user: User }>("POST", "/session", { body: { name, password } })),
-  setLanguage: (language: Language) =>
-    data<unknown>("PATCH", "/session", { body: { language }, etag: "*" }),
+  setLanguage: (language: Language) => data<unknown>("PATCH", "/session", { body: { language }, etag: "*" }),
   logout: () => data<undefined>("DELETE", "/session"),
 
   bridges: {

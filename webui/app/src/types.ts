@@ -4,14 +4,7 @@ export type Language = "en" | "zh-CN";
 export type Role = "viewer" | "operator" | "admin";
 export type Quality = "good" | "stale" | "bad";
 export type State =
-  | "online"
-  | "offline"
-  | "degraded"
-  | "disabled"
-  | "connecting"
-  | "connected"
-  | "disconnected"
-  | "failed";
+  "online" | "offline" | "degraded" | "disabled" | "connecting" | "connected" | "disconnected" | "failed";
 export type Scalar = number | string | boolean | null;
 
 export interface User {

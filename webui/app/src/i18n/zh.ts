@@ -24,8 +24,6 @@ export const zh: Messages = {
   loading: "正在加载…",
   on: "开",
   off: "关",
-  none: "无",
-  name: "名称",
 
   nav: {
     main: "主导航",
@@ -40,7 +38,6 @@ export const zh: Messages = {
 
   account: {
     title: "账户",
-    language: "语言",
     logout: "退出登录",
     signedIn: (name) => `当前用户：${name}`,
     notKept: "此处的语言已切换，但网关没有保存这项设置。",
@@ -94,10 +91,9 @@ export const zh: Messages = {
     nothingYet: "还没有任何设置。",
     alarms: (count) => `有 ${count} 件事需要您处理。`,
     trouble: (devices, uplinks) =>
-      [
-        ...(devices ? [`${devices} 台设备响应不正常`] : []),
-        ...(uplinks ? [`${uplinks} 个上行未连接`] : []),
-      ].join("，") + "。",
+      [...(devices ? [`${devices} 台设备响应不正常`] : []), ...(uplinks ? [`${uplinks} 个上行未连接`] : [])].join(
+        "，",
+      ) + "。",
     waiting: "正在等待第一批数值…",
     alarmsTitle: "需要您处理",
     valuesTitle: "实时数值",
@@ -110,10 +106,6 @@ export const zh: Messages = {
     done: "已完成",
     noPoints: "这台设备还没有测点。",
     noValue: "还没有数值",
-    point: "测点",
-    value: "数值",
-    quality: "质量",
-    age: "时间",
     since: (age) => `已持续 ${age}`,
   },
 
@@ -143,7 +135,6 @@ export const zh: Messages = {
     empty: "没有待发消息",
     waiting: (messages, bytes) => `${messages} 条消息待发（${bytes}）`,
     oldest: (age) => `最早的已等待 ${age}`,
-    label: "队列",
   },
 
   devices: {
@@ -159,7 +150,6 @@ export const zh: Messages = {
     devicesOnWire: (count) => `${count} 台设备`,
     unit: (unit) => `单元 ${unit}`,
     live: "实时数值",
-    settings: "设置",
     topic: "主题",
     notFound: (id) => `没有名为 ${id} 的设备。`,
     deleteTitle: (id) => `删除设备 ${id}？`,
@@ -178,6 +168,8 @@ export const zh: Messages = {
     atMost: (max) => `不大于 ${max}`,
     done: (value, ms) => `完成：设备现在的值是 ${value}（${ms} 毫秒）。`,
     notDone: (why) => `未完成：${why}`,
+    switchOn: "打开",
+    switchOff: "关闭",
     lookOnly: "您只能查看，不能写入。",
   },
 
@@ -225,8 +217,7 @@ export const zh: Messages = {
     delimiters: { "\\r\\n": "CR LF（\\r\\n）", "\\n": "LF（\\n）", "\\r": "CR（\\r）" },
     edit: "编辑线路",
     deleteTitle: (id) => `删除线路 ${id}？`,
-    deleteText: (devices) =>
-      devices === "" ? "上面没有设备。" : `这些设备会一起删除：${devices}。10 秒内可以撤销。`,
+    deleteText: (devices) => (devices === "" ? "上面没有设备。" : `这些设备会一起删除：${devices}。10 秒内可以撤销。`),
     notFound: (id) => `没有名为 ${id} 的线路。`,
     pausedToast: (id) => `${id} 已暂停。`,
     resumedToast: (id) => `${id} 已恢复运行。`,
@@ -287,7 +278,6 @@ export const zh: Messages = {
     scale: "乘以",
     offset: "再加上",
     unitOf: "单位",
-    unitOfHint: "例如 V、kWh、°C",
     bit: "只取一位",
     bitHint: "0 至 15，从寄存器中取出一位。",
     writable: "可以写入",
@@ -303,14 +293,12 @@ export const zh: Messages = {
     regexNoGroups: "模式中还没有命名组，因此得不到数值。",
     fromGroups: (names) => `添加测点 ${names}`,
     testText: "测试会用这些设置读取设备一次，不会保存任何内容。",
-    testOnSaved: "已保存。",
   },
 
   outcome: {
     ok: (ms) => `可以工作。应答用时 ${ms} 毫秒。`,
     partly: (ms) => `设备有应答（${ms} 毫秒），但有的测点读不到。`,
     failed: "还不能工作。",
-    notRun: "测试无法进行。",
     okLink: (ms) => `可以工作：${ms} 毫秒内已连接。`,
   },
 
@@ -366,7 +354,6 @@ export const zh: Messages = {
     stale: "在此期间有人修改了它。您填写的内容还在这里。",
     overwrite: "仍然保存我的",
     loadTheirs: "载入对方的",
-    notSaved: "未保存。",
   },
 
   own: {

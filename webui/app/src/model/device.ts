@@ -35,9 +35,7 @@ export interface DeviceDraft {
   points: PointDraft[];
 }
 
-export const modbusTypes = [
-  "int16", "uint16", "int32", "uint32", "float32", "int64", "uint64", "float64", "bool",
-]; // prettier-ignore
+export const modbusTypes = ["int16", "uint16", "int32", "uint32", "float32", "int64", "uint64", "float64", "bool"];
 export const lineTypes = ["float64", "int64", "string", "bool"];
 export const orders = ["ABCD", "CDAB", "BADC", "DCBA"];
 
@@ -59,10 +57,22 @@ let keys = 0;
 
 export function newPoint(kind: Kind): PointDraft {
   return {
-    key: keys++, keep: { id: "" }, id: "", table: "holding", address: "", manual: true,
-    type: kind === "line" ? "float64" : "int16", order: "ABCD", bit: "", scale: "", offset: "", unit: "",
-    writable: false, min: "", max: "",
-  }; // prettier-ignore
+    key: keys++,
+    keep: { id: "" },
+    id: "",
+    table: "holding",
+    address: "",
+    manual: true,
+    type: kind === "line" ? "float64" : "int16",
+    order: "ABCD",
+    bit: "",
+    scale: "",
+    offset: "",
+    unit: "",
+    writable: false,
+    min: "",
+    max: "",
+  };
 }
 
 export function copyPoint(p: PointDraft): PointDraft {
@@ -71,8 +81,14 @@ export function copyPoint(p: PointDraft): PointDraft {
 
 export function newDevice(kind: Kind): DeviceDraft {
   return {
-    keep: { id: "" }, id: "", unit: "1", interval: "1", enabled: true, regex: "", points: [newPoint(kind)],
-  }; // prettier-ignore
+    keep: { id: "" },
+    id: "",
+    unit: "1",
+    interval: "1",
+    enabled: true,
+    regex: "",
+    points: [newPoint(kind)],
+  };
 }
 
 export function fromDevice(device: Device, kind: Kind): DeviceDraft {

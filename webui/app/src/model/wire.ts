@@ -27,9 +27,19 @@ export const delimiters = ["\\r\\n", "\\n", "\\r"];
 
 export function newWire(id: string): WireDraft {
   return {
-    keep: { id: "", kind: "modbus" }, id, kind: "modbus", medium: "serial", port: "", baud: "9600", format: "8N1",
-    ascii: false, host: "", tcpPort: "502", timeout: "", delimiter: "\\r\\n",
-  }; // prettier-ignore
+    keep: { id: "", kind: "modbus" },
+    id,
+    kind: "modbus",
+    medium: "serial",
+    port: "",
+    baud: "9600",
+    format: "8N1",
+    ascii: false,
+    host: "",
+    tcpPort: "502",
+    timeout: "",
+    delimiter: "\\r\\n",
+  };
 }
 
 /** freeName gives the first of wire-1, wire-2, ... that is not taken. */

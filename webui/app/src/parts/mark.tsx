@@ -1,6 +1,6 @@
 // States, qualities and ages: always a word and a shape, never a colour alone.
 import { clockAhead } from "../api";
-import { useText } from "../i18n";
+import { language, useText } from "../i18n";
 import { now } from "../live";
 import type { Quality, State } from "../types";
 import { age, stateWord } from "../words";
@@ -42,13 +42,19 @@ export function QualityMark({ quality }: { quality: Quality | undefined }) {
   );
 }
 
-/** Age counts up from an RFC 3339 time, by the gateway's clock; a time that never was (year 1) shows nothing. */
-export function Age({ time }: { time: string }) {
+/** Age counts up from an RFC 3339 time, by the gateway's clock; a time that never was (year 1) shows nothing. lasting words it for a state. */
+export function Age({ time, lasting }: { time: string; lasting?: boolean }) {
   const t = useText();
   if (!(Date.parse(time) > 0)) return null;
+  const text = age(now.value + clockAhead.value - Date.parse(time), t);
   return (
     <time dateTime={time} title={new Date(time).toLocaleString()}>
-      {age(now.value + clockAhead.value - Date.parse(time), t)}
+      {lasting && text !== t.age.now ? t.overview.since(text) : text}
     </time>
   );
+}
+
+/** Told is text from the gateway, which is English whatever the page's language is. */
+export function Told({ text }: { text: string }) {
+  return <span lang={language.value === "en" ? undefined : "en"}>{text}</span>;
 }

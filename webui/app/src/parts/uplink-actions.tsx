@@ -37,7 +37,12 @@ export function UplinkActions({ uplink, changed }: { uplink: Uplink; changed: ()
   const remove = async (): Promise<void> => {
     const queue = live.picture.uplinks.value.get(id)?.queue ?? uplink.status?.queue;
     const waiting = queue?.messages ? t.queue.waiting(String(queue.messages), bytes(queue.bytes)) : t.queue.empty;
-    const question = { title: t.uplinks.deleteTitle(id), text: t.uplinks.deleteText(waiting), yes: t.delete, danger: true };
+    const question = {
+      title: t.uplinks.deleteTitle(id),
+      text: t.uplinks.deleteText(waiting),
+      yes: t.delete,
+      danger: true,
+    };
     if (!(await ask(question))) return;
     await run(async () => {
       const { etag } = await api.uplinks.get(id);
@@ -48,15 +53,27 @@ export function UplinkActions({ uplink, changed }: { uplink: Uplink; changed: ()
 
   return (
     <div class="actions" role="group" aria-label={t.uplinks.actions(id)}>
-      <a class="button" href={href("uplinks", id)} data-testid={`uplink-edit-${id}`}>
+      <a class="button small" href={href("uplinks", id)} data-testid={`uplink-edit-${id}`}>
         <Icon name="edit" />
         {t.edit}
       </a>
-      <button type="button" class="button" disabled={busy} onClick={() => void toggle()} data-testid={`uplink-pause-${id}`}>
+      <button
+        type="button"
+        class="button small"
+        disabled={busy}
+        onClick={() => void toggle()}
+        data-testid={`uplink-pause-${id}`}
+      >
         <Icon name={paused ? "play" : "pause"} />
         {paused ? t.resume : t.pause}
       </button>
-      <button type="button" class="button" disabled={busy} onClick={() => void remove()} data-testid={`uplink-delete-${id}`}>
+      <button
+        type="button"
+        class="button small"
+        disabled={busy}
+        onClick={() => void remove()}
+        data-testid={`uplink-delete-${id}`}
+      >
         <Icon name="trash" />
         {t.delete}
       </button>

@@ -30,10 +30,20 @@ export function rowsOf(device: Device, values: ReadonlyMap<string, Signal<Value>
 const chunk = 40;
 const rowHeight = 45; // px, an estimate
 
-export function ValueTable({ rows, label, extra }: { rows: Row[]; label: string; extra?: (r: Row) => ComponentChildren }) {
+export function ValueTable({
+  rows,
+  label,
+  extra,
+}: {
+  rows: Row[];
+  label: string;
+  extra?: (r: Row) => ComponentChildren;
+}) {
   const t = useText();
   if (rows.length === 0) return <p class="muted">{t.overview.noPoints}</p>;
-  const chunks = Array.from({ length: Math.ceil(rows.length / chunk) }, (_, i) => rows.slice(i * chunk, (i + 1) * chunk));
+  const chunks = Array.from({ length: Math.ceil(rows.length / chunk) }, (_, i) =>
+    rows.slice(i * chunk, (i + 1) * chunk),
+  );
   return (
     <>
       {chunks.map((part, i) => (
@@ -65,7 +75,11 @@ function LiveValue({ row }: { row: Row }) {
         data-testid={`value-${row.device}-${row.point}`}
         data-quality={v?.quality ?? "none"}
       >
-        {v === undefined ? <span class="muted">{t.overview.noValue}</span> : <Amount value={v} unit={v.unit || row.unit} />}
+        {v === undefined ? (
+          <span class="muted">{t.overview.noValue}</span>
+        ) : (
+          <Amount value={v} unit={v.unit || row.unit} />
+        )}
       </span>
       <span class="value-quality">
         <QualityMark quality={v?.quality} />

@@ -34,21 +34,38 @@ export function WireActions(p: { bridge: Bridge; paused: boolean; changed: () =>
 
   const remove = async (): Promise<void> => {
     const devices = (p.bridge.devices ?? []).map((d) => d.id).join(", ");
-    const yes = await ask({ title: t.wire.deleteTitle(id), text: t.wire.deleteText(devices), yes: t.delete, danger: true });
+    const yes = await ask({
+      title: t.wire.deleteTitle(id),
+      text: t.wire.deleteText(devices),
+      yes: t.delete,
+      danger: true,
+    });
     if (yes) await run(() => removeWire(id, p.changed));
   };
 
   return (
     <div class="actions" role="group" aria-label={t.wire.actions(id)}>
-      <a class="button" href={href("wires", id)} data-testid={`wire-edit-${id}`}>
+      <a class="button small" href={href("wires", id)} data-testid={`wire-edit-${id}`}>
         <Icon name="edit" />
         {t.edit}
       </a>
-      <button type="button" class="button" disabled={busy} onClick={() => void toggle()} data-testid={`wire-pause-${id}`}>
+      <button
+        type="button"
+        class="button small"
+        disabled={busy}
+        onClick={() => void toggle()}
+        data-testid={`wire-pause-${id}`}
+      >
         <Icon name={p.paused ? "play" : "pause"} />
         {p.paused ? t.resume : t.pause}
       </button>
-      <button type="button" class="button" disabled={busy} onClick={() => void remove()} data-testid={`wire-delete-${id}`}>
+      <button
+        type="button"
+        class="button small"
+        disabled={busy}
+        onClick={() => void remove()}
+        data-testid={`wire-delete-${id}`}
+      >
         <Icon name="trash" />
         {t.delete}
       </button>

@@ -121,16 +121,21 @@ function DeviceForm(p: Props) {
 
   const runTest = async (): Promise<void> => {
     const { body, faults } = settings(draft, kind);
-    if (faults.length > 0) { saving.reject(faults); return; }
-    saving.reject([]);
+    if (faults.length > 0) {
+      saving.reject(faults);
+      return;
+    }
+    saving.clear();
     setTest({ step: "running" });
     try {
-      const result = await ("kind" in body ? api.bridges.testDevice(body, draft.device.id) : api.devices.testBody(body));
+      const result = await ("kind" in body
+        ? api.bridges.testDevice(body, draft.device.id)
+        : api.devices.testBody(body));
       setTest({ step: "done", result });
       keepSample(result);
     } catch (error) {
       setTest({ step: "idle" });
-      await saving.run(() => Promise.reject(error));
+      saving.failed(error);
     }
   };
   const keepSample = (result: TestResult): void => {

@@ -6,7 +6,7 @@ import { Control } from "../parts/control";
 import { ask } from "../parts/dialog";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { Age, StateMark } from "../parts/mark";
+import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { tell } from "../parts/toast";
 import { rowsOf, ValueTable, type Row } from "../parts/values";
@@ -57,7 +57,7 @@ function Body({ device }: { device: Device }) {
         <StateMark state={status?.state} testid={`device-state-${device.id}`} />
         {status && (
           <span class="muted">
-            <Age time={status.since} />
+            <Age time={status.since} lasting />
           </span>
         )}
         {device.bridge && <a href={href("wires", device.bridge)}>{t.devices.onWire(device.bridge)}</a>}
@@ -65,7 +65,11 @@ function Body({ device }: { device: Device }) {
           {t.devices.topic}: <code>{device.topic ?? `fieldgate/${device.id}`}</code>
         </span>
       </p>
-      {status?.reason && <p class="note stale">{status.reason}</p>}
+      {status?.reason && (
+        <p class="note stale">
+          <Told text={status.reason} />
+        </p>
+      )}
       <section class="card group" aria-labelledby="live-title">
         <h2 id="live-title">{t.devices.live}</h2>
         <ValueTable rows={rowsOf(device, live.picture.values.value)} label={device.id} extra={control} />

@@ -3,7 +3,7 @@ import { useText } from "../i18n";
 import { live } from "../live";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { StateMark } from "../parts/mark";
+import { StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { WireActions } from "../parts/wire-actions";
 import { href } from "../router";
@@ -67,7 +67,11 @@ function DeviceList({ devices }: { devices: Device[] }) {
                 .filter(Boolean)
                 .join(" · ")}
             </span>
-            {status?.reason && <p class="why">{status.reason}</p>}
+            {status?.reason && (
+              <p class="why">
+                <Told text={status.reason} />
+              </p>
+            )}
           </li>
         );
       })}
@@ -93,7 +97,11 @@ function Wires({ bridges, reload }: { bridges: Bridge[]; reload: () => void }) {
               <span class="muted">
                 {linkText(b)} · {t.devices.devicesOnWire(b.devices?.length ?? 0)}
               </span>
-              {status?.reason && <p class="why">{status.reason}</p>}
+              {status?.reason && (
+                <p class="why">
+                  <Told text={status.reason} />
+                </p>
+              )}
               {mayChange.value && <WireActions bridge={b} paused={b.enabled === false} changed={reload} />}
             </li>
           );

@@ -3,7 +3,7 @@ import { useText } from "../i18n";
 import { live } from "../live";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { Age, StateMark } from "../parts/mark";
+import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { QueueText } from "../parts/queue";
 import { UplinkActions } from "../parts/uplink-actions";
@@ -56,12 +56,16 @@ function UplinkCard({ uplink, reload }: { uplink: Uplink; reload: () => void }) 
       <StateMark state={status?.state} testid={`uplink-state-${uplink.id}`} />
       {status && (
         <span class="muted">
-          <Age time={status.since} />
+          <Age time={status.since} lasting />
         </span>
       )}
       <QueueText queue={status?.queue ?? uplink.status?.queue} id={uplink.id} />
       <code class="muted">{uplink.url}</code>
-      {status?.reason && <p class="why">{status.reason}</p>}
+      {status?.reason && (
+        <p class="why">
+          <Told text={status.reason} />
+        </p>
+      )}
       {mayChange.value && <UplinkActions uplink={uplink} changed={reload} />}
     </li>
   );
