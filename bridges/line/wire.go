@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -13,7 +14,7 @@ import (
 type wire interface {
 	// Read waits at most pollEvery for bytes; 0 and no error when none came.
 	Read(p []byte) (int, error)
-	Close() error
+	io.Closer
 }
 
 const (
