@@ -20,7 +20,7 @@ type wire interface {
 const (
 	pollEvery   = 200 * time.Millisecond // also how late a stop or a silence may be seen
 	dialWithin  = 5 * time.Second
-	retrySerial = 250 * time.Millisecond
+	retrySerial = 100 * time.Millisecond
 	retryTCP    = time.Second
 )
 
