@@ -115,14 +115,14 @@ func (x *stated) set(s State, reason string, log *slog.Logger) {
 	failure := string(s) + reason
 	switch {
 	case s == Connecting:
-		log.Debug("state", "state", s)
+		log.Debug("state changed", "state", s)
 	case !s.isFault():
-		log.Info("state", "state", s, "reason", reason)
+		log.Info("state changed", "state", s, "reason", reason)
 		x.told = ""
 	case failure == x.told:
-		log.Debug("state", "state", s, "reason", reason)
+		log.Debug("state changed", "state", s, "reason", reason)
 	default:
-		log.Warn("state", "state", s, "reason", reason)
+		log.Warn("state changed", "state", s, "reason", reason)
 		x.told = failure
 	}
 }
