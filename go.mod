@@ -2,6 +2,8 @@ module fieldgate
 
 go 1.26.0
 
+ignore ./webui/app/node_modules
+
 // npm packages hold Go files too.
 ignore ./webui/app/node_modules
 

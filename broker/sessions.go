@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
 )
 
@@ -136,7 +137,9 @@ func (c *conn) finish(why ending) {
 
 func (c *conn) logEnd(why ending) {
 	args := []any{"cause", why.text}
-	if why.err != nil {
+	if e, isPacket := errors.AsType[*packet.Error](why.err); isPacket {
+		args = append(args, "clause", e.Clause, "err", e.Detail)
+	} else if why.err != nil {
 		args = append(args, "err", why.err)
 	}
 	switch {

@@ -141,6 +141,9 @@ func (g *Gateway) system() api.System {
 	return s
 }
 
+// PageBuilt tells whether this binary holds the page; without it, it says how to build it.
+func PageBuilt() bool { return webui.PageBuilt() }
+
 // Handler is the REST interface for calls in the process, as the machine's
 // administrator. It works without Run.
 func (g *Gateway) Handler() http.Handler { return g.page.Handler() }

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,8 +23,10 @@ const (
 	maxCached  = 8 << 20  // bytes of committed messages for Page
 	idBlock    = 1 << 20  // IDs reserved in the file ahead of use
 
-	// lazyDelay is how long acknowledgements wait for a commit to go with.
+	// lazyDelay is how long acknowledgements wait for a commit to go with, and
+	// lazyPause how long before the next commit takes some along again.
 	lazyDelay = 900 * time.Millisecond
+	lazyPause = 200 * time.Millisecond
 	// rowOverhead is what a message costs beside its topic, properties and payload.
 	rowOverhead = 192
 )
@@ -152,7 +155,7 @@ func (s *Spool) owe(e *entry, owed []session.Owed) {
 	if len(e.owed) == 0 {
 		return
 	}
-	byID := func(a, b session.Owed) int { return int(a.Session) - int(b.Session) }
+	byID := func(a, b session.Owed) int { return cmp.Compare(a.Session, b.Session) }
 	if !slices.IsSortedFunc(e.owed, byID) {
 		slices.SortFunc(e.owed, byID)
 	}

@@ -12,7 +12,6 @@ import (
 const (
 	maxBatchOps   = 1000
 	maxBatchBytes = 256 << 10
-	lazyBudget    = 2 << 10 // bytes of bitmaps that go along with a commit before they are due
 )
 
 // How long the writer waits before it tries a failed commit again.
@@ -30,6 +29,7 @@ type writer struct {
 	slots     int   // slots that exist
 	lastSync  time.Duration
 	lastMerge time.Time
+	lastLazy  time.Time
 	gaveUp    error // what the last try said, once the spool closes
 	buf       []byte
 	batch     batch
@@ -249,31 +249,28 @@ func (g *segment) owedRow(p *part) owedRow {
 	return row
 }
 
-// takeLazy adds acknowledgements: all when they are due, or those that cost little.
+// takeLazy adds acknowledgements when they are due, or when a commit happens
+// anyway and the last ones that were added are lazyPause ago: they cost a page
+// or two, as much as the message that they would go with.
 func (s *Spool) takeLazy(b *batch) {
-	all := s.lazyDue || s.closing
-	if !all && !b.writes {
+	due := s.lazyDue || s.closing
+	if !due && !b.writes {
 		return
 	}
-	taken, cost := 0, 0
+	s.takeFreed(b)
+	if !due && time.Since(s.writer.lastLazy) < lazyPause {
+		return
+	}
+	s.writer.lastLazy = time.Now()
 	for _, p := range s.dirty {
-		if !all && cost > lazyBudget {
-			break
-		}
-		taken++
-		if !p.dirty {
-			continue
+		if p.dirty && !p.dead && !p.seg.gone && p.seg.slot != noSlot {
+			b.owed = append(b.owed, p.seg.owedRow(p))
 		}
 		p.dirty = false
-		if p.dead || p.seg.gone || p.seg.slot == noSlot {
-			continue
-		}
-		row := p.seg.owedRow(p)
-		cost += len(row.bits) + 16
-		b.owed = append(b.owed, row)
 	}
-	s.dirty = append(s.dirty[:0], s.dirty[taken:]...)
-	s.takeFreed(b)
+	s.dirty = rest(s.dirty, len(s.dirty))
+	// not before the bitmaps: a QoS 2 message that is owed and not released would be sent again
+	s.takeSettled(b)
 	b.writes = b.writes || len(b.owed)+len(b.free)+len(b.settled) > 0
 	if len(s.dirty)+len(s.freed)+len(s.settled) == 0 {
 		s.lazyDue, s.lazyArmed = false, false
@@ -281,7 +278,7 @@ func (s *Spool) takeLazy(b *batch) {
 	}
 }
 
-// takeFreed adds what may go because all before it is in this batch or committed.
+// takeFreed adds the segments that may go because all before it is in this batch or committed.
 func (s *Spool) takeFreed(b *batch) {
 	committed := s.seq - uint64(len(s.pending))
 	keptFreed := s.freed[:0]
@@ -294,6 +291,11 @@ func (s *Spool) takeFreed(b *batch) {
 		}
 	}
 	s.freed = keptFreed
+}
+
+// takeSettled does the same for rows of q2out.
+func (s *Spool) takeSettled(b *batch) {
+	committed := s.seq - uint64(len(s.pending))
 	keptSettled := s.settled[:0]
 	for _, r := range s.settled {
 		if r.seq > committed {

@@ -105,24 +105,24 @@ func (v *service) text() string {
 }
 
 // stop sends the signal and gives how the process ended and how long that took.
-func (v *service) stop(t *testing.T, signal syscall.Signal) (error, time.Duration) {
+func (v *service) stop(t *testing.T, signal syscall.Signal) (time.Duration, error) {
 	t.Helper()
 	start := time.Now()
 	_ = v.cmd.Process.Signal(signal) // it may have ended
 	select {
 	case err := <-v.done:
 		v.done <- err // for who asks again
-		return err, time.Since(start)
+		return time.Since(start), err
 	case <-time.After(patience):
 		t.Fatalf("the service does not end:\n%s", v.text())
-		return nil, 0
+		return 0, nil
 	}
 }
 
 func TestServe_EndsWithinTenSecondsOfSIGTERM(t *testing.T) {
 	v := newSite(t).serve()
 	require.Eventually(t, func() bool { return strings.Contains(v.text(), "admin page") }, patience, 10*time.Millisecond)
-	err, took := v.stop(t, syscall.SIGTERM)
+	took, err := v.stop(t, syscall.SIGTERM)
 	require.NoError(t, err, "%s", v.text())
 	require.Less(t, took, 10*time.Second)
 	require.Contains(t, v.text(), "fieldgate stopped")

@@ -312,9 +312,9 @@ add bridges/new
 	require.Len(t, h.bridges, 3)
 	require.Len(t, h.summaries(t), 3)
 
-	real, err := h.Apply(t.Context(), "bert", doc, false)
+	applied, err := h.Apply(t.Context(), "bert", doc, false)
 	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(real, &answer))
+	require.NoError(t, json.Unmarshal(applied, &answer))
 	require.EqualValues(t, 4, answer.Revision)
 	require.Len(t, last(h.bridges), 2)
 	require.Len(t, h.uplinks, 2, "the section that was not mentioned stays")

@@ -133,10 +133,6 @@ func findWrites(t *testing.T, s source, f *ast.FuncDecl, vars map[string]bool) {
 			}
 		case *ast.IncDecStmt:
 			check(n.X)
-		case *ast.UnaryExpr:
-			if n.Op == token.AND {
-				check(n.X)
-			}
 		case *ast.CallExpr:
 			if (isIdent(n.Fun, "delete") || isIdent(n.Fun, "clear")) && len(n.Args) > 0 {
 				check(n.Args[0])
