@@ -60,32 +60,19 @@ func (s *Spool) take() *batch {
 	clear(b.steps)
 	*b = batch{steps: b.steps[:0], owed: b.owed[:0]}
 	n := 0
-	for n < len(s.pending) && n < maxBatchOps && b.bytes < maxBatchBytes {
-		b.steps = append(b.steps, step{op: s.pending[n]})
-		s.pending[n] = op{}
+	for n < s.pending.len() && n < maxBatchOps && b.bytes < maxBatchBytes {
+		b.steps = append(b.steps, step{op: *s.pending.at(n)})
 		b.bytes += b.steps[n].size
 		s.prepare(&b.steps[n], b)
 		n++
 	}
-	s.pending = rest(s.pending, n)
+	s.pending.drop(n)
 	s.takeLazy(b)
 	if s.ceiling-s.next < idBlock/2 || s.next >= s.ceiling {
 		b.ceiling = s.next + idBlock
 		b.writes = true
 	}
 	return b
-}
-
-// rest takes n off the front; an emptied list gives up what a burst has made it take.
-func rest[T any](list []T, n int) []T {
-	const small = 4 * maxBatchOps
-	switch {
-	case n < len(list):
-		return list[n:]
-	case cap(list) > small:
-		return nil
-	}
-	return list[:0]
 }
 
 // prepare decides what of the operation is written.
@@ -198,17 +185,18 @@ func (s *Spool) takeLazy(b *batch) {
 		return
 	}
 	s.writer.lastLazy = time.Now()
-	for _, p := range s.dirty {
+	for i := range s.dirty.len() {
+		p := *s.dirty.at(i)
 		if p.dirty && !p.dead && !p.seg.gone && p.seg.slot != noSlot {
 			b.owed = append(b.owed, p.seg.owedRow(p))
 		}
 		p.dirty = false
 	}
-	s.dirty = rest(s.dirty, len(s.dirty))
+	s.dirty.drop(s.dirty.len())
 	// not before the bitmaps: a QoS 2 message that is owed and not released would be sent again
 	s.takeSettled(b)
 	b.writes = b.writes || len(b.owed)+len(b.free)+len(b.settled) > 0
-	if len(s.dirty)+len(s.freed)+len(s.settled) == 0 {
+	if s.dirty.len()+len(s.freed)+len(s.settled) == 0 {
 		s.lazyDue, s.lazyArmed = false, false
 		s.lazy.Stop()
 	}
@@ -216,7 +204,7 @@ func (s *Spool) takeLazy(b *batch) {
 
 // takeFreed adds the segments that may go because all before it is in this batch or committed.
 func (s *Spool) takeFreed(b *batch) {
-	committed := s.seq - uint64(len(s.pending))
+	committed := s.seq - uint64(s.pending.len())
 	keptFreed := s.freed[:0]
 	for _, f := range s.freed {
 		switch {
@@ -231,7 +219,7 @@ func (s *Spool) takeFreed(b *batch) {
 
 // takeSettled does the same for rows of q2out.
 func (s *Spool) takeSettled(b *batch) {
-	committed := s.seq - uint64(len(s.pending))
+	committed := s.seq - uint64(s.pending.len())
 	keptSettled := s.settled[:0]
 	for _, r := range s.settled {
 		if r.seq > committed {

@@ -58,10 +58,10 @@ type Spool struct {
 	ceiling    mqtt.MsgID // IDs below are reserved in the file
 	sessions   map[session.ID]*queue
 	segs       []*segment // by rising base; the last one grows
-	pending    []op       // not given to the writer, oldest first
+	pending    fifo[op]   // not given to the writer, oldest first
 	seq        uint64     // of the last op that was added to pending
 	pendBytes  int64      // of pending and of what the writer has
-	dirty      []*part
+	dirty      fifo[*part]
 	freed      []freedSegment
 	settled    []settledRelease
 	lazyDue    bool // the lazy timer has fired
@@ -70,7 +70,7 @@ type Spool struct {
 	delivering bool // callbacks run
 	closing    bool
 	failing    bool // the last commit failed
-	recent     []*entry
+	recent     fifo[*entry]
 	cacheBytes int64
 	thinned    bool  // some sealed segment has less to keep than before
 	lost       int64 // messages that could not be read
@@ -191,7 +191,7 @@ func (s *Spool) growing(id mqtt.MsgID) *segment {
 func (s *Spool) push(o op) {
 	s.seq++
 	s.pendBytes += o.size
-	s.pending = append(s.pending, o)
+	s.pending.push(o)
 	s.signal()
 }
 
@@ -265,7 +265,7 @@ func (s *Spool) forget(g *segment, pos int) {
 func (s *Spool) touch(p *part) {
 	if !p.dirty {
 		p.dirty = true
-		s.dirty = append(s.dirty, p)
+		s.dirty.push(p)
 	}
 	s.arm()
 }

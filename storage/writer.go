@@ -49,9 +49,9 @@ func (s *Spool) run() {
 func (s *Spool) await() bool {
 	for {
 		s.mu.Lock()
-		lazy := len(s.dirty)+len(s.freed)+len(s.settled) > 0
-		due := len(s.pending) > 0 || lazy && (s.lazyDue || s.closing) || s.next >= s.ceiling && !s.closing
-		closing, few := s.closing, len(s.pending) < maxBatchOps
+		lazy := s.dirty.len()+len(s.freed)+len(s.settled) > 0
+		due := s.pending.len() > 0 || lazy && (s.lazyDue || s.closing) || s.next >= s.ceiling && !s.closing
+		closing, few := s.closing, s.pending.len() < maxBatchOps
 		s.idle = !due && !closing
 		s.mu.Unlock()
 		switch {
@@ -155,7 +155,7 @@ func (s *Spool) settleBatch(b *batch) {
 		}
 		e.committed = true
 		if e.left > 0 {
-			s.recent = append(s.recent, e)
+			s.recent.push(e)
 			s.cacheBytes += e.size
 		}
 	}
@@ -172,14 +172,15 @@ func (s *Spool) settleBatch(b *batch) {
 // that nobody needs.
 func (s *Spool) evict() {
 	n := 0
-	for n < len(s.recent) && (s.recent[n].left == 0 || s.cacheBytes > maxCached) {
-		e := s.recent[n]
+	for ; n < s.recent.len(); n++ {
+		e := *s.recent.at(n)
+		if e.left > 0 && s.cacheBytes <= maxCached {
+			break
+		}
 		s.cacheBytes -= e.size
 		if e.left > 0 {
 			e.seg.uncache(e.pos)
 		}
-		s.recent[n] = nil
-		n++
 	}
-	s.recent = rest(s.recent, n)
+	s.recent.drop(n)
 }
