@@ -39,8 +39,8 @@ export interface Value {
   value: Scalar;
   unit: string;
   quality: Quality;
-  error: string; // a code, empty when all is well
-  time: string;
+  error: string; // a code such as "timeout", empty when all is well
+  time: string | null; // null when there was none yet
   writable: boolean;
 }
 
@@ -167,7 +167,6 @@ export interface TestResult {
   error: string;
   code: string;
   readings: Value[] | null;
-  received?: string; // line bridges: the last text that came
 }
 
 export interface WriteResult {

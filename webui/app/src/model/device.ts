@@ -4,6 +4,7 @@ import type { Device, Point } from "../types";
 import { isTable, readings, type Table } from "./address";
 import { Checks, setOrDrop, show, type OwnFault } from "./check";
 import { durationOf, secondsOf } from "./duration";
+import { unescaped } from "./escape";
 
 export type Kind = "modbus" | "line";
 
@@ -207,4 +208,10 @@ export function expression(regex: string): RegExp | Error {
 /** groupNames lists the named groups of an expression, each one a possible point. */
 export function groupNames(regex: string): string[] {
   return [...regex.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)].map(([, name = ""]) => name);
+}
+
+/** lastLine finds, in the words of a failed test, the line that came but did not match (it is quoted as Go quotes). */
+export function lastLine(error: string): string | undefined {
+  const quoted = /the last (?:was|were) "((?:[^"\\]|\\.)*)"/.exec(error)?.[1];
+  return quoted === undefined ? undefined : unescaped(quoted);
 }

@@ -2,7 +2,7 @@
 import { clockAhead } from "../api";
 import { language, useText } from "../i18n";
 import { now } from "../live";
-import type { Quality, State } from "../types";
+import type { Quality, State, Value } from "../types";
 import { age, stateWord } from "../words";
 import { Icon, type IconName } from "./icon";
 
@@ -31,13 +31,20 @@ export function StateMark({ state, testid }: { state: State | undefined; testid?
   );
 }
 
-export function QualityMark({ quality }: { quality: Quality | undefined }) {
+/** qualityOf gives the quality to show: what was never read, or is paused, is not good, but nothing is wrong either. */
+export function qualityOf(v: Value | undefined): Quality | "none" | "paused" {
+  if (v === undefined || v.error === "no_value_yet") return "none";
+  return v.error === "disabled" ? "paused" : v.quality;
+}
+
+export function QualityMark({ value }: { value: Value | undefined }) {
   const t = useText();
-  const tone = quality ?? "waiting";
+  const quality = qualityOf(value);
+  const tone = quality === "none" || quality === "paused" ? "waiting" : quality;
   return (
-    <span class={`mark ${tone}`} data-quality={quality ?? "none"}>
-      <Icon name={tone} />
-      {quality ? t.quality[quality] : t.quality.none}
+    <span class={`mark ${tone}`}>
+      <Icon name={quality === "paused" ? "pause" : tone} />
+      {quality === "paused" ? t.state.disabled : t.quality[quality]}
     </span>
   );
 }
@@ -56,5 +63,9 @@ export function Age({ time, lasting }: { time: string; lasting?: boolean }) {
 
 /** Told is text from the gateway, which is English whatever the page's language is. */
 export function Told({ text }: { text: string }) {
-  return <span lang={language.value === "en" ? undefined : "en"}>{text}</span>;
+  return (
+    <span class="told" lang={language.value === "en" ? undefined : "en"}>
+      {text}
+    </span>
+  );
 }

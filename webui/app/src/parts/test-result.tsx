@@ -1,6 +1,7 @@
 // What a test of a device or an uplink found, in words that say what to do.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { ApiError } from "../api";
 import { language, useText } from "../i18n";
 import type { TestResult } from "../types";
 import { codeWord, scalar } from "../words";
@@ -8,6 +9,12 @@ import { Icon } from "./icon";
 import { Told } from "./mark";
 
 export type TestState = { step: "idle" } | { step: "running" } | { step: "done"; result: TestResult };
+
+/** failedTest is the result of a test that the gateway refused for a reason that lies in no field. */
+export function failedTest(error: unknown): TestResult | undefined {
+  if (!(error instanceof ApiError) || error.status !== 422 || error.faults.length > 0) return undefined;
+  return { ok: false, ms: 0, error: error.detail, code: error.code, readings: [] };
+}
 
 export function TestOutcome({ state }: { state: TestState }) {
   const ref = useRef<HTMLDivElement>(null);

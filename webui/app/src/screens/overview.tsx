@@ -1,18 +1,18 @@
-import { useEffect } from "preact/hooks";
 import { api } from "../api";
 import { useText } from "../i18n";
 import { live } from "../live";
 import { health, type Health } from "../model/health";
 import { Icon } from "../parts/icon";
 import { Lazy } from "../parts/lazy";
-import { Failed, Skeleton, useLoad, type Loaded } from "../parts/load";
+import { Failed, Skeleton, useLoad } from "../parts/load";
 import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { QueueText } from "../parts/queue";
+import { deviceStatuses, useFollow } from "../parts/states";
 import { rowsOf, ValueTable } from "../parts/values";
 import { href } from "../router";
 import { mayChange } from "../session";
-import type { Alarm, Device, DeviceStatus, Uplink } from "../types";
+import type { Alarm, Device, Uplink } from "../types";
 
 interface All {
   devices: Device[];
@@ -22,8 +22,11 @@ interface All {
 /** Overview answers the one question first: is all well? */
 export function Overview() {
   const t = useText();
-  const loaded = useParts();
-  const { data, error, reload } = loaded;
+  const { data, error, reload } = useLoad("overview", async () => {
+    const [devices, uplinks] = await Promise.all([api.devices.list(), api.uplinks.list()]);
+    return { devices, uplinks };
+  });
+  useFollow(reload);
   return (
     <Page title={t.overview.title}>
       {data ? (
@@ -35,35 +38,6 @@ export function Overview() {
       )}
     </Page>
   );
-}
-
-/** useParts loads what is configured, and again when the stream shows that something came or went. */
-function useParts(): Loaded<All> {
-  const shape = shapeOf();
-  const loaded = useLoad("overview", async () => {
-    const [devices, uplinks] = await Promise.all([api.devices.list(), api.uplinks.list()]);
-    return { devices, uplinks };
-  });
-  const { reload } = loaded;
-  useEffect(() => {
-    if (shape !== "") reload();
-  }, [shape, reload]);
-  return loaded;
-}
-
-function shapeOf(): string {
-  const { bridges, uplinks } = live.picture;
-  const devices = [...bridges.value.values()].flatMap((b) => [b.id, ...(b.devices ?? []).map((d) => d.id)]);
-  return [...devices, ...uplinks.value.keys()].join(" ");
-}
-
-/** deviceStatuses gives the newest state of every device, by its id. */
-export function deviceStatuses(): Map<string, DeviceStatus> {
-  const states = new Map<string, DeviceStatus>();
-  for (const b of live.picture.bridges.value.values()) {
-    for (const d of b.devices ?? []) states.set(d.id, d);
-  }
-  return states;
 }
 
 function Body({ devices, uplinks }: All) {

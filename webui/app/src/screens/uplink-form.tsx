@@ -20,7 +20,7 @@ import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
 import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { QueueText } from "../parts/queue";
-import { TestOutcome, type TestState } from "../parts/test-result";
+import { failedTest, TestOutcome, type TestState } from "../parts/test-result";
 import { tell } from "../parts/toast";
 import { go, href } from "../router";
 import { mayChange, system } from "../session";
@@ -116,8 +116,9 @@ function UplinkForm(p: Props) {
     try {
       setTest({ step: "done", result: await api.uplinks.testBody(uplink) });
     } catch (error) {
-      setTest({ step: "idle" });
-      saving.failed(error);
+      const failed = failedTest(error);
+      setTest(failed ? { step: "done", result: failed } : { step: "idle" });
+      if (!failed) saving.failed(error);
     }
   };
 

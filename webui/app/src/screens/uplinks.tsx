@@ -6,7 +6,8 @@ import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
 import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { QueueText } from "../parts/queue";
-import { UplinkActions } from "../parts/uplink-actions";
+import { useFollow } from "../parts/states";
+import { UplinkActions } from "../parts/link-actions";
 import { href } from "../router";
 import { mayChange } from "../session";
 import type { Uplink } from "../types";
@@ -15,6 +16,7 @@ import type { Uplink } from "../types";
 export function Uplinks() {
   const t = useText();
   const { data, error, reload } = useLoad("uplinks", api.uplinks.list);
+  useFollow(reload);
   return (
     <Page
       title={t.uplinks.title}
@@ -33,7 +35,7 @@ export function Uplinks() {
         ) : (
           <ul class="cards">
             {data.map((u) => (
-              <UplinkCard key={u.id} uplink={u} reload={reload} />
+              <UplinkCard key={u.id} uplink={u} />
             ))}
           </ul>
         )
@@ -46,7 +48,7 @@ export function Uplinks() {
   );
 }
 
-function UplinkCard({ uplink, reload }: { uplink: Uplink; reload: () => void }) {
+function UplinkCard({ uplink }: { uplink: Uplink }) {
   const status = live.picture.uplinks.value.get(uplink.id) ?? uplink.status;
   return (
     <li class="card row" data-testid={`uplink-${uplink.id}`}>
@@ -66,7 +68,7 @@ function UplinkCard({ uplink, reload }: { uplink: Uplink; reload: () => void }) 
           <Told text={status.reason} />
         </p>
       )}
-      {mayChange.value && <UplinkActions uplink={uplink} changed={reload} />}
+      {mayChange.value && <UplinkActions uplink={uplink} />}
     </li>
   );
 }

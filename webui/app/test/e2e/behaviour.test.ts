@@ -171,6 +171,7 @@ describe("writing", () => {
     await seen(`${at("switch-meter-pump")}[aria-checked="false"]`);
     await click("switch-meter-pump");
     await seen(`${at("switch-meter-pump")}[aria-checked="true"]`);
+    await expectAccessible(b.page, "a device that works");
     expect(await text("write-result-meter-pump")).toBe("Done: the device now has On (38 ms).");
   });
 
@@ -216,16 +217,18 @@ describe("forms", () => {
     await click("wire-choice-new");
     await click("medium-tcp");
     await fill("wire-host", "10.0.0.5");
-    await fill("device-id", "über");
+    await fill("device-id", "meter");
     await fill("device-unit", "250");
     await fill("point-id-0", "power");
     await fill("point-address-0", "40105");
     await click("device-save");
     await seen(at("fault-/device/unit"));
     expect(await text("fault-/device/unit")).toBe("Must be 1 to 247.");
-    expect(await text("fault-/device/id")).toBe("Must be letters, digits, - and _.");
-    await fill("device-id", "second");
     await fill("device-unit", "7");
+    await click("device-save");
+    await seen(at("fault-/device/id"));
+    expect(await text("fault-/device/id")).toBe("Is in use by a device of the bridge cabinet.");
+    await fill("device-id", "second");
     await click("device-save");
     await seen(at("value-second-power"));
     expect(g.bridges[1]?.devices?.[0]?.points?.[0]?.address).toBe(104);
@@ -296,16 +299,26 @@ describe("forms", () => {
     await click("medium-tcp");
     await fill("wire-host", "10.0.0.9");
     await fill("device-id", "scale");
-    await fill("device-regex", "ST,GS,\\s*(?P<weight>[0-9.]+)kg");
-    await fill("device-sample", "ST,XX");
-    await seen(`${at("regex-match")}[data-match="false"]`);
+    await fill("device-regex", "XX,\\s*(?P<weight>[0-9.]+)kg");
     await click("points-from-groups");
     await click("device-test");
+    await seen(`${at("regex-match")}[data-match="false"]`);
+    expect(await b.page.inputValue(at("device-sample"))).toBe("ST,GS,  12.5kg");
+    await fill("device-regex", "ST,GS,\\s*(?P<weight>[0-9.]+)kg");
     await seen(`${at("regex-match")}[data-match="true"]`);
-    expect(await b.page.inputValue(at("device-sample"))).toContain("12.5kg");
+    await click("device-test");
+    await seen(at("reading-scale-weight"));
     await expectAccessible(b.page, "a line device");
     await click("device-save");
     await seen(at("value-scale-weight"));
+    await click("device-delete-scale"); // the wire goes with its only device
+    await click("ask-yes");
+    await b.page.waitForSelector("dialog >> text=wire-1");
+    await click("ask-yes");
+    await seen(at("undo"));
+    expect(g.bridges).toHaveLength(1);
+    await click("undo");
+    await seen(at("device-scale"));
   });
 });
 

@@ -141,7 +141,7 @@ describe.each(looks)("at $name", (look) => {
     const screens: [name: string, path: string, wait: string][] = [
       ["devices", "/devices", at("device-main-meter")],
       ["device", "/devices/main-meter", at("write-main-meter-setpoint")],
-      ["relays", "/devices/relays", at("switch-relays-pump")],
+      ["relays", "/devices/relays", at("switch-relays-pump-on")],
       ["device-edit", "/devices/main-meter/edit", at("point-2")],
       ["line-edit", "/devices/scale/edit", at("device-regex")],
       ["device-add", "/devices/new", at("wire-choice-new")],

@@ -269,6 +269,9 @@ export class MockGateway {
     if (method === "GET") return ok({ ...old, status: this.deviceStatus(id) }, { ETag: etag(old) });
     checkMatch(match, etag(old));
     if (method === "PUT") refuse(checkDevice(body, ""));
+    if (method === "DELETE" && of.kind === "line" && of.devices?.length === 1) {
+      throw new Refusal(422, "required", `bridge ${of.id}, /devices: at least one device is needed`);
+    }
     of.devices = (of.devices ?? []).flatMap((d) =>
       d.id !== id ? [d] : method === "DELETE" ? [] : [withoutBridge(body)],
     );
@@ -292,6 +295,16 @@ export class MockGateway {
       : ["/link/tcp/address", b.link?.tcp?.address ?? ""];
     const user = this.bridges.find((o) => o.id !== b.id && o.link?.serial?.port === of);
     if (user) faults.push({ pointer, code: "conflict", detail: `is used by the bridge ${user.id}` });
+    const others = this.devices().filter((d) => d.bridge !== b.id);
+    (b.devices ?? []).forEach((d, i) => {
+      const twin = others.find((o) => o.id === d.id);
+      if (twin)
+        faults.push({
+          pointer: `/devices/${i}/id`,
+          code: "conflict",
+          detail: `is in use by a device of the bridge ${twin.bridge}`,
+        });
+    });
     (b.devices ?? []).forEach((d, i) => faults.push(...checkDevice(d, `/devices/${i}`)));
     return faults;
   }
@@ -313,6 +326,17 @@ export class MockGateway {
         code: refusedBy ? "unreachable" : "timeout",
         readings: [],
       };
+    const line = "ST,GS,  12.5kg";
+    if (
+      b.kind === "line" &&
+      !devices.every((d) => new RegExp((d.parse?.regex ?? "").replace("?P<", "?<")).test(line))
+    ) {
+      throw new Refusal(
+        422,
+        "invalid",
+        `1 lines came, but none matches parse.regex; the last was ${JSON.stringify(line)}`,
+      );
+    }
     const readings = devices.flatMap((d) => (d.points ?? []).map((p) => this.value(d, p)));
     return {
       ok: true,

@@ -5,6 +5,7 @@ import {
   expression,
   fromDevice,
   groupNames,
+  lastLine,
   newDevice,
   newPoint,
   toDevice,
@@ -12,7 +13,8 @@ import {
 } from "../../src/model/device";
 import { durationOf, secondsOf } from "../../src/model/duration";
 import { fromUplink, mergePatch, newUplink, toUplink } from "../../src/model/uplink";
-import { escaped, freeName, fromBridge, newWire, splitAddress, toBridge, unescaped } from "../../src/model/wire";
+import { freeName, fromBridge, newWire, splitAddress, toBridge } from "../../src/model/wire";
+import { escaped, unescaped } from "../../src/model/escape";
 import type { Bridge, Device, Uplink } from "../../src/types";
 
 const pointers = (faults: { pointer: string; code: string }[]): string[] => faults.map((f) => `${f.pointer} ${f.code}`);
@@ -252,6 +254,13 @@ describe("patterns", () => {
   });
   it("gives an error for half a pattern", () => expect(expression("(?P<a>")).toBeInstanceOf(Error));
   it("lists the named groups", () => expect(groupNames("(?P<a>x)(y)(?<b>z)(?:w)")).toEqual(["a", "b"]));
+});
+
+it.each([
+  ['2 lines came, but none matches parse.regex; the last was "ST,GS,\\x03 \\"a\\""', 'ST,GS,\u0003 "a"'],
+  ["nothing came", undefined],
+])("finds the line in %j", (error, line) => {
+  expect(lastLine(error)).toBe(line);
 });
 
 it("makes names while they are typed", () => {
