@@ -45,7 +45,7 @@ func TestSystem_PersonSetsTheGatewayUp(t *testing.T) {
 	b.start()
 	awaitPort(t, b.admin)
 	chromium(t, "journey",
-		"BASE_URL=http://"+b.admin,
+		"FG_URL=http://"+b.admin,
 		"FG_SERIAL="+w.gateway, "FG_BAUD=19200", "FG_UNIT=1",
 		`FG_POINTS=[{"id":"voltage","table":"input","address":"0","type":"float32","unit":"V"}]`,
 		"FG_UPLINK="+c.address)
@@ -71,7 +71,7 @@ func TestSystem_DemoShowsLiveValues(t *testing.T) {
 	login := regexp.MustCompile(`login\s+(\S+) / (\S+)`).FindStringSubmatch(demo.awaitLine("login "))
 	require.NotEmpty(t, page)
 	require.Len(t, login, 3)
-	chromium(t, "demo", "FG_DEMO=1", "BASE_URL="+page, "FG_NAME="+login[1], "FG_PASSWORD="+login[2])
+	chromium(t, "demo", "FG_DEMO=1", "FG_URL="+page, "FG_NAME="+login[1], "FG_PASSWORD="+login[2])
 
 	_, _, err = net.SplitHostPort(strings.TrimPrefix(page, "http://"))
 	require.NoError(t, err)

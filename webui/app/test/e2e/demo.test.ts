@@ -1,5 +1,5 @@
 // `fieldgate demo` as a person sees it, within 10 s of its banner: live values of the simulated devices and a
-// connected cloud. It needs the demo at BASE_URL, started by the caller with FG_NAME and FG_PASSWORD from the banner.
+// connected cloud. It needs the demo at FG_URL, started by the caller with FG_NAME and FG_PASSWORD from the banner.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, expectAccessible, openBrowser, startChromium, type Browser } from "./browser";
 
@@ -10,7 +10,7 @@ describe.runIf(env.FG_DEMO)("the demo", () => {
   let b: Browser;
   beforeAll(async () => {
     running = await startChromium();
-    b = await openBrowser(running, env.BASE_URL ?? "");
+    b = await openBrowser(running, env.FG_URL ?? "");
   });
   afterAll(() => running.close());
 
