@@ -94,7 +94,9 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 func (c *conn) begin(w *batch, p *packet.Connect) error {
 	present, err := c.b.claim(c, p)
 	if err != nil {
-		c.refuse(p.Version, mqtt.ServerUnavailable)
+		if !errors.Is(err, errGivenUp) {
+			c.refuse(p.Version, mqtt.ServerUnavailable)
+		}
 		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
 		return errEnded
 	}

@@ -116,7 +116,10 @@ func (c *conn) finish(why ending) {
 	b := c.b
 	if cl := c.client; cl != nil {
 		if c.will != nil && !why.clean {
-			c.publishWill()
+			safe := c.publishWill()
+			if why.reason == mqtt.ServerShuttingDown {
+				waitAtMost(stopPatience, safe)
+			}
 		}
 		b.mu.Lock()
 		cl.owner = nil
@@ -152,7 +155,21 @@ func (c *conn) logEnd(why ending) {
 	}
 }
 
-func (c *conn) publishWill() {
+// stopPatience is how long the end of the broker waits for a will's commit.
+const stopPatience = 2 * time.Second
+
+func waitAtMost(d time.Duration, done <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// publishWill publishes the will and gives a channel that is closed when it is safe.
+func (c *conn) publishWill() <-chan struct{} {
+	safe := make(chan struct{})
 	w := c.b.batch()
 	defer w.done()
 	c.b.publish(w, &mqtt.Message{
@@ -166,5 +183,7 @@ func (c *conn) publishWill() {
 		if err != nil {
 			c.log.Error("the will can't be kept", "err", err)
 		}
+		close(safe)
 	})
+	return safe
 }
