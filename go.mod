@@ -2,6 +2,9 @@ module fieldgate
 
 go 1.26.0
 
+// npm packages hold Go files too.
+ignore ./webui/app/node_modules
+
 require (
 	github.com/coder/websocket v1.8.15
 	github.com/coreos/go-systemd/v22 v22.7.0

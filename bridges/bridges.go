@@ -37,10 +37,17 @@ type Source interface {
 }
 
 // Host is what a running bridge works with: the bus, and the places where it
-// says what it sees. All methods may be called at the same time.
+// says what it sees. All methods may be called at the same time. Once Run's ctx is
+// done, readings and states are dropped: a link that the bridge closes is no news
+// of the field. After Run has returned nothing goes out any more.
+//
+// Client identifiers given to Attach and Forget are the bridge's own name space:
+// the empty one is the usual, and the broker sees SessionID of it.
 type Host interface {
 	Bus
-	// Report publishes readings under their topics and keeps them for the page.
+	// Report publishes readings under their topics and keeps them for the page. An
+	// empty Topic, Unit stands for what Kind.Devices says. A point that Kind.Devices
+	// does not list is an error.
 	Report(ctx context.Context, readings ...Reading) error
 	// SetDevice publishes and keeps a device's state; reason is for a person, empty when all is well.
 	SetDevice(device string, s State, reason string)
@@ -71,9 +78,12 @@ type Kind struct {
 	// Secrets are the JSON pointers of settings that leave the gateway never ("/password").
 	Secrets []string
 	// New checks the settings (fault.List with pointers into them, all faults at
-	// once) and builds the bridge; it opens and starts nothing.
+	// once) and builds the bridge; it opens and starts nothing. It is called again
+	// before each restart, so a Bridge runs once.
 	New func(c Config, log *slog.Logger) (Bridge, error)
-	// Devices lists what the settings define, for topics, names and the page. nil when the kind has no devices.
+	// Devices lists what the settings define, in their order and with what is
+	// disabled, for topics, names and the page; what can be read of wrong settings.
+	// nil when the kind has no devices.
 	Devices func(c Config) []Device
 }
 
@@ -87,8 +97,10 @@ type Config struct {
 
 // Device is what the page needs to know of a configured device.
 type Device struct {
+	Bridge string // set by the supervisor
 	ID     string
-	Topic  string
+	Topic  string // of which its points' topics and $state are the levels below
+	Plain  bool   // "payload: value"
 	Points []Point
 }
 

@@ -1,6 +1,10 @@
 package bridges
 
-import "time"
+import (
+	"time"
+
+	"fieldgate/broker/mqtt"
+)
 
 // Quality says how far a reading may be trusted.
 type Quality string
@@ -10,6 +14,16 @@ const (
 	Good  Quality = "good"
 	Stale Quality = "stale"
 	Bad   Quality = "bad"
+)
+
+// The codes in Reading.Error that every kind uses; a kind may add its own.
+const (
+	ErrTimeout    = "timeout"      // no answer in time
+	ErrLink       = "link"         // the port or connection is gone
+	ErrParse      = "parse"        // an answer that is no value
+	ErrNoValueYet = "no_value_yet" // configured, never read since the start
+	ErrDisabled   = "disabled"     // the bridge, device or point is switched off
+	ErrFailed     = "failed"       // the bridge does not run: its settings or the program are wrong
 )
 
 // Reading is one point's value at one moment. When Quality is Bad, Value is
@@ -24,4 +38,59 @@ type Reading struct {
 	Quality Quality
 	Error   string
 	Time    time.Time // when the last byte of the answer came
+}
+
+// AppendPayload appends the payload as section 5 of the design has it: an object
+// with value, unit (left out when empty), quality, time and, when not good, error. With Plain
+// it is the bare value; a bad one is empty, which also removes the retained value,
+// for a bare number cannot say that it is none.
+func (r Reading) AppendPayload(b []byte) []byte {
+	value := r.Value
+	if r.Quality == Bad {
+		value = Value{}
+	}
+	if r.Plain {
+		switch value.kind {
+		case noValue:
+			return b
+		case textValue:
+			return append(b, value.text...)
+		}
+		return value.AppendJSON(b)
+	}
+	b = append(b, `{"value":`...)
+	b = value.AppendJSON(b)
+	if r.Unit != "" {
+		b = append(b, `,"unit":`...)
+		b = appendText(b, r.Unit)
+	}
+	b = append(b, `,"quality":"`...)
+	b = append(b, r.Quality...)
+	b = append(b, `","time":`...)
+	b = appendTime(b, r.Time)
+	if r.Error != "" {
+		b = append(b, `,"error":`...)
+		b = appendText(b, r.Error)
+	}
+	return append(b, '}')
+}
+
+// Message makes the message that tells the reading: retained, QoS 1.
+func (r Reading) Message() *mqtt.Message {
+	return &mqtt.Message{
+		Topic:   r.Topic,
+		Payload: r.AppendPayload(make([]byte, 0, 112)),
+		QoS:     mqtt.AtLeastOnce,
+		Retain:  true,
+	}
+}
+
+// appendTime appends a time as "2026-11-22T10:00:00.047Z", null for the zero time.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
+	}
+	b = append(b, '"')
+	b = t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	return append(b, '"')
 }

@@ -2,21 +2,21 @@ package mqtt
 
 import "unicode/utf8"
 
-// grammarError is what a string breaks, in words that follow the string's name:
-// "must not contain U+0000". Its values are constants and can be compared.
-type grammarError string
+// GrammarError is what a string breaks, in words that follow the string's name:
+// "must not contain U+0000". Its values are the Err constants.
+type GrammarError string
 
-func (e grammarError) Error() string { return string(e) }
+func (e GrammarError) Error() string { return string(e) }
 
 // What may be wrong with a string, a topic name or a topic filter.
 const (
-	ErrNotUTF8   grammarError = "must be well-formed UTF-8"                              // [v3.1.1 MQTT-1.5.3-1] [v5 MQTT-1.5.4-1]
-	ErrNull      grammarError = "must not contain U+0000"                                // [v3.1.1 MQTT-1.5.3-2] [v5 MQTT-1.5.4-2]
-	ErrLength    grammarError = "must have 1 to 65535 bytes"                             // [v3.1.1 MQTT-4.7.3-1] [v3.1.1 MQTT-4.7.3-3] [v5 MQTT-4.7.3-1] [v5 MQTT-4.7.3-3]
-	ErrWildcard  grammarError = "must not contain the wildcards + and #"                 // [v3.1.1 MQTT-3.3.2-2] [v5 MQTT-3.3.2-2]
-	ErrMultiLast grammarError = "must have # only alone in its last level"               // [v3.1.1 MQTT-4.7.1-2] [v5 MQTT-4.7.1-1]
-	ErrPlusAlone grammarError = "must have + only alone in a level"                      // [v3.1.1 MQTT-4.7.1-3] [v5 MQTT-4.7.1-2]
-	ErrShareName grammarError = "must be $share/NAME/FILTER, NAME not empty, no + and #" // [v5 MQTT-4.8.2-1] [v5 MQTT-4.8.2-2]
+	ErrNotUTF8   GrammarError = "must be well-formed UTF-8"                              // [v3.1.1 MQTT-1.5.3-1] [v5 MQTT-1.5.4-1]
+	ErrNull      GrammarError = "must not contain U+0000"                                // [v3.1.1 MQTT-1.5.3-2] [v5 MQTT-1.5.4-2]
+	ErrLength    GrammarError = "must have 1 to 65535 bytes"                             // [v3.1.1 MQTT-4.7.3-1] [v3.1.1 MQTT-4.7.3-3] [v5 MQTT-4.7.3-1] [v5 MQTT-4.7.3-3]
+	ErrWildcard  GrammarError = "must not contain the wildcards + and #"                 // [v3.1.1 MQTT-3.3.2-2] [v5 MQTT-3.3.2-2]
+	ErrMultiLast GrammarError = "must have # only alone in its last level"               // [v3.1.1 MQTT-4.7.1-2] [v5 MQTT-4.7.1-1]
+	ErrPlusAlone GrammarError = "must have + only alone in a level"                      // [v3.1.1 MQTT-4.7.1-3] [v5 MQTT-4.7.1-2]
+	ErrShareName GrammarError = "must be $share/NAME/FILTER, NAME not empty, no + and #" // [v5 MQTT-4.8.2-1] [v5 MQTT-4.8.2-2]
 )
 
 // maxText is the length in bytes of the longest string that MQTT can carry.

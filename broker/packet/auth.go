@@ -24,7 +24,8 @@ func (p *Auth) Decode(raw []byte) error {
 	if len(r.rest) > 0 {
 		p.decodeProperties(&r)
 	}
-	if p.Method == "" {
+	isShortForm := p.Reason == mqtt.Success && p.Data == nil && p.ReasonString == "" && len(p.User) == 0
+	if p.Method == "" && !isShortForm {
 		r.fail(mqtt.ProtocolError, clause{v5: "3.15.2.2.2"}, "no authentication method")
 	}
 	return r.done()

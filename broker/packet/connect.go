@@ -59,8 +59,8 @@ func (p *Connect) Decode(raw []byte) error {
 	r := open(raw, CONNECT, mqtt.V311)
 	*p = Connect{ReceiveMaximum: 65535, RequestProblem: true}
 	p.decodeVersion(&r)
-	if _, _, err := varint(raw[min(1, len(raw)):]); err == errNotMinimal && p.Version == mqtt.V5 {
-		r.fail(mqtt.MalformedPacket, varintRule, "remaining length %v", err)
+	if _, _, fault := varint(raw[min(1, len(raw)):]); fault == isNotMinimal && p.Version == mqtt.V5 {
+		r.fail(mqtt.MalformedPacket, varintRule, "remaining length %s", fault)
 	}
 	if p.Version != mqtt.V31 {
 		r.wantFlags(0)

@@ -53,7 +53,7 @@ func (p *Publish) Decode(raw []byte, v mqtt.Version) error {
 			r.grammar("topic name", clause{"MQTT-3.3.2-2", "MQTT-3.3.2-2"}, mqtt.TopicNameInvalid, err)
 		}
 	}
-	p.Payload, r.rest = r.rest, nil
+	p.Payload, r.rest = r.rest[:len(r.rest):len(r.rest)], nil // the buffer goes on with the next packet
 	return r.done()
 }
 

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"fieldgate/broker/mqtt"
@@ -26,11 +27,11 @@ func Length(buf []byte, limit int) (int, error) {
 	if len(buf) < 2 {
 		return 0, nil
 	}
-	remaining, n, err := varint(buf[1:])
-	switch {
-	case err == errTorn:
+	remaining, n, fault := varint(buf[1:])
+	switch fault {
+	case isTorn:
 		return 0, nil
-	case err == errTooLong:
+	case isTooLong:
 		return 0, &Error{mqtt.MalformedPacket, "v5 1.5.5", fmt.Sprintf("%s: remaining length takes more than four bytes", TypeOf(buf[0]))}
 	}
 	size := 1 + n + remaining
@@ -40,34 +41,32 @@ func Length(buf []byte, limit int) (int, error) {
 	return size, nil
 }
 
-type varintError string
-
-func (e varintError) Error() string { return string(e) }
+// varintFault is what is wrong with a variable byte integer, in words; empty for nothing.
+type varintFault string
 
 const (
-	errTorn       varintError = "is cut off"
-	errTooLong    varintError = "takes more than four bytes"
-	errNotMinimal varintError = "takes more bytes than it needs"
+	isTorn       varintFault = "is cut off"
+	isTooLong    varintFault = "takes more than four bytes"
+	isNotMinimal varintFault = "takes more bytes than it needs" // only 5.0 forbids it: value and n are good
 )
 
-// varint reads a variable byte integer [v5 1.5.5] of n bytes. With errNotMinimal,
-// which only 5.0 forbids, value and n are good.
-func varint(b []byte) (value, n int, err error) {
+// varint reads a variable byte integer [v5 1.5.5] of n bytes.
+func varint(b []byte) (value, n int, fault varintFault) {
 	for n < 4 {
 		if n == len(b) {
-			return 0, 0, errTorn
+			return 0, 0, isTorn
 		}
 		c := b[n]
 		value |= int(c&0x7F) << (7 * n)
 		n++
 		if c < 0x80 {
 			if c == 0 && n > 1 {
-				err = errNotMinimal
+				fault = isNotMinimal
 			}
-			return value, n, err
+			return value, n, fault
 		}
 	}
-	return 0, 0, errTooLong
+	return 0, 0, isTooLong
 }
 
 // varintSize gives the number of bytes of n as a variable byte integer.
@@ -108,9 +107,9 @@ func open(raw []byte, kind Type, v mqtt.Version) reader {
 		r.fail(mqtt.ProtocolError, violation, "packet is not %s", kind)
 		return r
 	}
-	remaining, n, err := varint(raw[1:])
-	if err == errNotMinimal && v >= mqtt.V5 || err != nil && err != errNotMinimal {
-		r.fail(mqtt.MalformedPacket, varintRule, "remaining length %v", err)
+	remaining, n, fault := varint(raw[1:])
+	if fault == isNotMinimal && v >= mqtt.V5 || fault == isTorn || fault == isTooLong {
+		r.fail(mqtt.MalformedPacket, varintRule, "remaining length %s", fault)
 		return r
 	}
 	r.flags = raw[0] & 0x0F
@@ -199,13 +198,13 @@ func (r *reader) uint32(field string) uint32 {
 
 // varint reads a variable byte integer of 5.0.
 func (r *reader) varint(field string) int {
-	v, n, err := varint(r.rest)
+	v, n, fault := varint(r.rest)
 	switch {
 	case r.err != nil:
-	case err == errTorn:
+	case fault == isTorn:
 		r.torn(field)
-	case err != nil:
-		r.fail(mqtt.MalformedPacket, varintRule, "%s %v", field, err)
+	case fault != "":
+		r.fail(mqtt.MalformedPacket, varintRule, "%s %s", field, fault)
 	default:
 		r.rest = r.rest[n:]
 		return v
@@ -251,7 +250,8 @@ func (r *reader) topicName(field string, wildcards clause) []byte {
 // grammar notes what package mqtt found wrong with a string: c and reason are for
 // a fault of its wildcards.
 func (r *reader) grammar(field string, c clause, reason mqtt.ReasonCode, err error) {
-	switch err {
+	fault, _ := errors.AsType[mqtt.GrammarError](err)
+	switch fault {
 	case mqtt.ErrNotUTF8:
 		c, reason = utf8Rule, mqtt.MalformedPacket
 	case mqtt.ErrNull:
@@ -265,7 +265,7 @@ func (r *reader) grammar(field string, c clause, reason mqtt.ReasonCode, err err
 	case mqtt.ErrShareName:
 		c = clause{"4.7", "MQTT-4.8.2-2"}
 	}
-	r.fail(reason, c, "%s %v", field, err)
+	r.fail(reason, c, "%s %s", field, fault)
 }
 
 // packetID reads a packet identifier, which is never 0.

@@ -100,3 +100,18 @@ func BenchmarkRetained(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkRemove_SameFilter10000Times(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		tree := route.New[int]()
+		for n := range 10_000 {
+			tree.Subscribe(n, mqtt.Subscription{Filter: "all/#"})
+		}
+		b.StartTimer()
+		for n := range 10_000 {
+			tree.Unsubscribe(n, "all/#")
+		}
+	}
+}

@@ -53,11 +53,13 @@ func (s *snapshot[S]) match(name string) *Result[S] {
 	return found.end()
 }
 
-// finding gathers a result. The list of one filter alone is taken as it is.
+// finding gathers a result.
 type finding[S comparable] struct {
 	result Result[S]
-	lists  int
-	place  map[S]int // of each subscriber in the result, when there are many
+	first  roster[S]
+	more   []roster[S]
+	list   []Match[S] // when it must be a copy
+	place  map[S]int  // of each subscriber in list, when there are many
 }
 
 // manySubscribers is the length of a list from which on looking a subscriber up
@@ -69,31 +71,58 @@ func (f *finding[S]) add(k *takers[S]) {
 		return
 	}
 	f.result.Shared = append(f.result.Shared, k.shared...)
-	if len(k.own) == 0 {
-		return
-	}
-	f.lists++
-	if f.lists == 1 {
-		f.result.Subscribers = k.own
-		return
-	}
-	if f.lists == 2 {
-		f.result.Subscribers = slices.Clone(f.result.Subscribers)
-	}
-	for i := range k.own {
-		f.merge(&k.own[i])
+	switch {
+	case k.own.len == 0:
+	case f.first.len == 0:
+		f.first = k.own
+	default:
+		f.more = append(f.more, k.own)
 	}
 }
 
+// end makes the list: that of one filter alone is taken as it is when it has one block.
+func (f *finding[S]) end() *Result[S] {
+	r := f.result
+	r.own = int(unsafe.Sizeof(r)) + len(r.Topic) + cap(r.Shared)*int(unsafe.Sizeof(Group[S]{}))
+	if len(f.more) == 0 && len(f.first.blocks) == 1 {
+		// The tree still adds to the array: no append to the result may reach it.
+		r.Subscribers = slices.Clip(f.first.blocks[0])
+		return &r
+	}
+	r.Subscribers = f.merged()
+	r.own += cap(r.Subscribers) * int(unsafe.Sizeof(Match[S]{}))
+	return &r
+}
+
+// merged copies all lists into one that has each subscriber once.
+func (f *finding[S]) merged() []Match[S] {
+	total := f.first.len
+	for _, r := range f.more {
+		total += r.len
+	}
+	f.list = make([]Match[S], 0, total)
+	for _, block := range f.first.blocks {
+		f.list = append(f.list, block...)
+	}
+	for _, r := range f.more {
+		for _, block := range r.blocks {
+			for i := range block {
+				f.merge(&block[i])
+			}
+		}
+	}
+	return f.list
+}
+
 func (f *finding[S]) merge(m *Match[S]) {
-	list := f.result.Subscribers
+	list := f.list
 	i, known := -1, false
 	if len(list) < manySubscribers {
 		i = indexOf(list, m.Subscriber)
 		known = i >= 0
 	} else {
 		if f.place == nil {
-			f.place = make(map[S]int, 2*len(list))
+			f.place = make(map[S]int, cap(list))
 			for at := range list {
 				f.place[list[at].Subscriber] = at
 			}
@@ -104,7 +133,7 @@ func (f *finding[S]) merge(m *Match[S]) {
 		if f.place != nil {
 			f.place[m.Subscriber] = len(list)
 		}
-		f.result.Subscribers = append(list, *m)
+		f.list = append(list, *m)
 		return
 	}
 	old := &list[i]
@@ -112,80 +141,6 @@ func (f *finding[S]) merge(m *Match[S]) {
 	old.NoLocal = old.NoLocal && m.NoLocal
 	old.RetainAsPublished = old.RetainAsPublished || m.RetainAsPublished
 	old.IDs = slices.Concat(old.IDs, m.IDs)
-}
-
-func (f *finding[S]) end() *Result[S] {
-	r := f.result
-	r.own = int(unsafe.Sizeof(r)) + len(r.Topic) + cap(r.Shared)*int(unsafe.Sizeof(Group[S]{}))
-	if f.lists > 1 {
-		r.own += cap(r.Subscribers) * int(unsafe.Sizeof(Match[S]{}))
-	}
-	// The list may be one that the tree still adds to: no append may reach it.
-	r.Subscribers = slices.Clip(r.Subscribers)
-	return &r
-}
-
-// Cache keeps the results of a Tree for the topics that one goroutine publishes
-// to, so that a message costs one look-up, no lock and no allocation. It forgets
-// all of them when a subscription changes. A Cache must be used by one goroutine
-// at a time; it belongs beside the buffer that a connection takes from a pool when
-// it has something to read, so that there are as many as busy connections.
-type Cache[S comparable] struct {
-	tree       *Tree[S]
-	generation uint64
-	results    map[string]*Result[S]
-	bytes      int
-	limit      int
-}
-
-// NewCache returns an empty cache that holds at most limit bytes of results.
-func (t *Tree[S]) NewCache(limit int) *Cache[S] {
-	return &Cache[S]{tree: t, results: map[string]*Result[S]{}, limit: limit}
-}
-
-// Match gives who gets messages of the topic name; see Tree.Match.
-func (c *Cache[S]) Match(name []byte) *Result[S] {
-	now := c.refresh()
-	if r, ok := c.results[string(name)]; ok {
-		return r
-	}
-	return c.miss(now, string(name))
-}
-
-// MatchString is Match for a topic name that is a string.
-func (c *Cache[S]) MatchString(name string) *Result[S] {
-	now := c.refresh()
-	if r, ok := c.results[name]; ok {
-		return r
-	}
-	return c.miss(now, name)
-}
-
-func (c *Cache[S]) refresh() *snapshot[S] {
-	now := c.tree.current.Load()
-	if now.generation != c.generation {
-		c.forget()
-		c.generation = now.generation
-	}
-	return now
-}
-
-func (c *Cache[S]) forget() {
-	clear(c.results)
-	c.bytes = 0
-}
-
-func (c *Cache[S]) miss(now *snapshot[S], name string) *Result[S] {
-	r := now.match(name)
-	if r.own > c.limit/4 { // would push all others out
-		return r
-	}
-	if c.bytes+r.own > c.limit {
-		c.forget()
-	}
-	c.results[name] = r
-	c.bytes += r.own
-	return r
 }
 
 // Delivered gives the QoS at which a message published with qos reaches the subscriber.

@@ -49,7 +49,7 @@ func (n *node[S]) isEmpty() bool {
 
 // takers are the subscribers of one filter.
 type takers[S comparable] struct {
-	own    []Match[S]
+	own    roster[S]
 	shared []Group[S]
 }
 
@@ -227,24 +227,12 @@ func (n *node[S]) holds(seed maphash.Seed, s S, group, filter string) bool {
 	if k == nil {
 		return false
 	}
-	list := k.own
-	if group != "" {
-		i := k.group(group)
-		if i < 0 {
-			return false
-		}
-		list = k.shared[i].Members
+	if group == "" {
+		block, _ := k.own.find(s)
+		return block >= 0
 	}
-	return indexOf(list, s) >= 0
-}
-
-func indexOf[S comparable](list []Match[S], s S) int {
-	for i := range list {
-		if list[i].Subscriber == s {
-			return i
-		}
-	}
-	return -1
+	i := k.group(group)
+	return i >= 0 && indexOf(k.shared[i].Members, s) >= 0
 }
 
 // group gives the index of the named group, -1 when there is none.
@@ -258,7 +246,7 @@ func (k *takers[S]) with(group, filter string, m Match[S]) (next *takers[S], isN
 		*next = *k
 	}
 	if group == "" {
-		next.own, isNew = put(next.own, m)
+		next.own, isNew = next.own.with(m)
 		return next, isNew
 	}
 	next.shared = slices.Clone(next.shared)
@@ -267,20 +255,14 @@ func (k *takers[S]) with(group, filter string, m Match[S]) (next *takers[S], isN
 		i = len(next.shared)
 		next.shared = append(next.shared, Group[S]{Name: group, Filter: filter, turn: new(atomic.Uint64)})
 	}
-	next.shared[i].Members, isNew = put(next.shared[i].Members, m)
-	return next, isNew
-}
-
-// put adds m to the list, or replaces the subscriber's entry in a copy of it. What
-// is added stands behind what readers of the old list see, so its array may be
-// used again: there is one newest list, and only it is added to.
-func put[S comparable](list []Match[S], m Match[S]) (next []Match[S], isNew bool) {
-	i := indexOf(list, m.Subscriber)
-	if i < 0 {
-		return append(list, m), true
+	members := next.shared[i].Members
+	at := indexOf(members, m.Subscriber)
+	if at < 0 {
+		next.shared[i].Members = added(members, m)
+		return next, true
 	}
-	next = slices.Clone(list)
-	next[i] = m
+	next.shared[i].Members = slices.Clone(members)
+	next.shared[i].Members[at] = m
 	return next, false
 }
 
@@ -288,24 +270,18 @@ func put[S comparable](list []Match[S], m Match[S]) (next []Match[S], isNew bool
 func (k *takers[S]) without(group string, s S) *takers[S] {
 	next := *k
 	if group == "" {
-		next.own = drop(k.own, s)
+		next.own = k.own.without(s)
 	} else {
 		i := k.group(group)
 		next.shared = slices.Clone(k.shared)
-		next.shared[i].Members = drop(next.shared[i].Members, s)
+		members := next.shared[i].Members
+		next.shared[i].Members = removed(members, indexOf(members, s))
 		if len(next.shared[i].Members) == 0 {
 			next.shared = slices.Delete(next.shared, i, i+1)
 		}
 	}
-	if len(next.own) == 0 && len(next.shared) == 0 {
+	if next.own.len == 0 && len(next.shared) == 0 {
 		return nil
 	}
 	return &next
-}
-
-// drop gives a copy of the list without the subscriber.
-func drop[S comparable](list []Match[S], s S) []Match[S] {
-	i := indexOf(list, s)
-	next := make([]Match[S], 0, len(list)-1)
-	return append(append(next, list[:i]...), list[i+1:]...)
 }

@@ -106,6 +106,36 @@ func TestTree_MergesManySubscribers(t *testing.T) {
 	require.Equal(t, mqtt.AtLeastOnce, seen[500])
 }
 
+func TestTree_KeepsManySubscribersOfOneFilter(t *testing.T) {
+	tree := route.New[int]()
+	want := map[int]bool{}
+	for n := range 1000 {
+		require.True(t, tree.Subscribe(n, mqtt.Subscription{Filter: "all"}))
+		want[n] = true
+	}
+	before := tree.Match("all")
+	for n := range 3000 {
+		who := n * 7919 % 1500
+		if n%3 == 0 {
+			require.Equal(t, !want[who], tree.Subscribe(who, mqtt.Subscription{Filter: "all", QoS: 1}))
+			want[who] = true
+		} else {
+			require.Equal(t, want[who], tree.Unsubscribe(who, "all"))
+			delete(want, who)
+		}
+	}
+	got := map[int]bool{}
+	for _, m := range tree.Match("all").Subscribers {
+		got[m.Subscriber] = true
+	}
+	require.Equal(t, want, got)
+	require.Equal(t, len(want), tree.Len())
+	require.Len(t, before.Subscribers, 1000, "a result does not change")
+	for n, m := range before.Subscribers {
+		require.Equal(t, route.Match[int]{Subscriber: n}, m)
+	}
+}
+
 func TestTree_ReplacesASubscription(t *testing.T) {
 	tree := route.New[string]()
 	require.True(t, tree.Subscribe("a", mqtt.Subscription{Filter: "x", QoS: 0}))

@@ -25,6 +25,7 @@ var floors = map[string]string{
 	"bridges/line":               "bridges bridges/internal/* broker/mqtt",
 	"bridges/uplink":             "bridges broker/mqtt broker/packet broker/session",
 	"bridges":                    "broker/mqtt internal/fault",
+	"bridges/bridgestest":        "bridges broker/mqtt internal/fault", // the Kind conformance suite, imported by tests only
 	"bridges/internal/port":      "",
 	"storage":                    "broker/session broker/mqtt internal/fault",
 	"broker":                     "broker/* internal/fault",

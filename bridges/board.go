@@ -1,0 +1,352 @@
+package bridges
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/internal/fault"
+)
+
+// board is what a bridge said last: its state and counters, its devices' states
+// and every point's last reading.
+type board struct {
+	config  Config
+	role    Role
+	devices []Device
+	version *atomic.Uint64 // of the readings of all bridges
+	alarms  *fault.Alarms
+	wake    func() // after a state changed
+	log     *slog.Logger
+
+	mu       sync.Mutex // protects what follows
+	status   stated
+	counters map[string]int64
+	states   map[string]*stated // of the devices
+	points   []lastReading      // in the order of the settings
+	index    map[pointKey]int
+	queue    Source      // the durable session while it is attached
+	usage    *mqtt.Usage // of the queue when it was last seen
+	sessions []string    // durable ones that were attached
+}
+
+// stated is a state with its history, as far as it matters.
+type stated struct {
+	state   State
+	since   time.Time
+	reason  string
+	code    fault.Code // of the alarm, when the state is a fault
+	pending bool       // to be published
+	told    string     // the failure that was logged last, until all is well again
+}
+
+type pointKey struct{ device, point string }
+
+type lastReading struct {
+	Reading
+	version uint64
+}
+
+func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
+	now := time.Now().UTC()
+	b := &board{
+		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, log: log,
+		status: stated{state: Connecting, since: now, pending: true},
+		states: map[string]*stated{}, index: map[pointKey]int{},
+	}
+	for _, d := range devices {
+		b.states[d.ID] = &stated{state: Offline, since: now, reason: "not read yet"}
+		for _, p := range d.Points {
+			b.index[pointKey{d.ID, p.ID}] = len(b.points)
+			b.points = append(b.points, lastReading{version: b.version.Add(1), Reading: Reading{
+				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
+			}})
+		}
+	}
+	return b
+}
+
+// setState keeps the bridge's state; code is that of the alarm when it is a fault.
+func (b *board) setState(s State, code fault.Code, reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.code = code
+	if b.status.is(s, reason) {
+		return
+	}
+	b.status.set(s, reason, b.log)
+	b.alarm()
+	b.wake()
+}
+
+// setDevice keeps a device's state; one that the settings do not have is ignored.
+func (b *board) setDevice(device string, s State, reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d, known := b.states[device]
+	if !known || d.is(s, reason) { // the usual case, after every poll
+		return
+	}
+	d.set(s, reason, b.log.With("device", device))
+	b.alarm()
+	b.wake()
+}
+
+// is tells whether nothing would change.
+func (x *stated) is(s State, reason string) bool {
+	return x.state == s && x.reason == limitText(reason, maxReason)
+}
+
+// set keeps a state. A failure is logged once, however often it comes back before
+// all is well again.
+func (x *stated) set(s State, reason string, log *slog.Logger) {
+	reason = limitText(reason, maxReason)
+	if x.state != s {
+		x.since = time.Now().UTC()
+	}
+	x.state, x.reason, x.pending = s, reason, true
+	failure := string(s) + reason
+	switch {
+	case s == Connecting:
+		log.Debug("state changed", "state", s)
+	case !s.isFault():
+		log.Info("state changed", "state", s, "reason", reason)
+		x.told = ""
+	case failure == x.told:
+		log.Debug("state changed", "state", s, "reason", reason)
+	default:
+		log.Warn("state changed", "state", s, "reason", reason)
+		x.told = failure
+	}
+}
+
+// isFault tells whether a person should know of the state.
+func (s State) isFault() bool {
+	return s == Offline || s == Disconnected || s == Failed || s == Degraded
+}
+
+// alarm raises or clears the bridge's alarm; mu is held. While a link is being
+// made again the alarm stands as it is.
+func (b *board) alarm() {
+	if b.status.state == Connecting {
+		return
+	}
+	code, message := b.status.code, cmp.Or(b.status.reason, string(b.status.state))
+	if s := b.status.state; s != Failed && s != Offline && s != Disconnected {
+		code, message = fault.Unreachable, b.lostDevices()
+	}
+	part := b.role.Part(b.config.ID)
+	for _, other := range []fault.Code{fault.Invalid, fault.Internal, fault.Unreachable} {
+		if other != code || message == "" {
+			b.alarms.Clear(part, other)
+		}
+	}
+	if message != "" {
+		b.alarms.Raise(part, code, message)
+	}
+}
+
+// lostDevices names the devices that are offline, for an alarm.
+func (b *board) lostDevices() string {
+	const most = 5
+	var words []string
+	lost := 0
+	for _, d := range b.devices {
+		if x := b.states[d.ID]; x.state == Offline && x.told != "" {
+			if lost++; lost <= most {
+				words = append(words, fmt.Sprintf("device %s: %s", d.ID, x.reason))
+			}
+		}
+	}
+	if lost > most {
+		words = append(words, fmt.Sprintf("and %d more", lost-most))
+	}
+	return strings.Join(words, "; ")
+}
+
+func (b *board) setCounters(c map[string]int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counters = maps.Clone(c)
+}
+
+// keep puts a reading in its place and gives it back with what the settings add.
+func (b *board) keep(in Reading) (Reading, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i, known := b.index[pointKey{in.Device, in.Point}]
+	if !known {
+		return in, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
+	}
+	last := &b.points[i]
+	if in.Topic == "" {
+		in.Topic = last.Topic
+	}
+	if in.Unit == "" {
+		in.Unit = last.Unit
+	}
+	in.Plain = in.Plain || last.Plain
+	if in.Quality == Bad {
+		in.Value = Value{}
+	}
+	last.Reading, last.version = in, b.version.Add(1)
+	return in, nil
+}
+
+// makeBad turns every point that is not bad yet into a bad one and gives these.
+func (b *board) makeBad(code string) []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var changed []Reading
+	now := time.Now()
+	for i := range b.points {
+		p := &b.points[i]
+		if p.Quality == Bad && p.Error != ErrNoValueYet {
+			continue
+		}
+		p.Value, p.Quality, p.Error, p.Time = Value{}, Bad, code, now
+		p.version = b.version.Add(1)
+		changed = append(changed, p.Reading)
+	}
+	return changed
+}
+
+// since appends the readings that are newer than the version.
+func (b *board) since(version uint64, list []Reading) []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.points {
+		if p.version > version {
+			list = append(list, p.Reading)
+		}
+	}
+	return list
+}
+
+// snapshot gives the status for the page.
+func (b *board) snapshot() Status {
+	b.mu.Lock()
+	s := b.state()
+	for _, d := range b.devices {
+		x := b.states[d.ID]
+		s.Devices = append(s.Devices, DeviceStatus{ID: d.ID, State: x.state, Since: x.since, Reason: x.reason})
+	}
+	queue := b.queue
+	s.Queue = b.usage
+	b.mu.Unlock()
+	if queue != nil { // asked without the lock: the answer may have to wait for the broker
+		u := queue.Usage()
+		s.Queue = &u
+	}
+	return s
+}
+
+func (b *board) state() Status {
+	c := b.config
+	counters := maps.Clone(b.counters)
+	if counters == nil {
+		counters = map[string]int64{}
+	}
+	return Status{ID: c.ID, Kind: c.Kind, State: b.status.state, Since: b.status.since, Reason: b.status.reason, Counters: counters}
+}
+
+// outState is a state on its way out.
+type outState struct {
+	device  string // empty for the bridge's own
+	message *mqtt.Message
+}
+
+// pendingStates gives the states to publish: those that changed, and the bridge's own with all.
+func (b *board) pendingStates(all bool) []outState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []outState
+	if b.status.pending || all {
+		b.status.pending = false
+		topic := b.role.StateTopic(b.config.ID)
+		out = append(out, outState{message: stateMessage(topic, b.state().appendStatePayload(nil))})
+	}
+	for _, d := range b.devices {
+		x := b.states[d.ID]
+		if !x.pending {
+			continue
+		}
+		x.pending = false
+		payload := DeviceStatus{State: x.state, Since: x.since, Reason: x.reason}.appendStatePayload(nil)
+		out = append(out, outState{device: d.ID, message: stateMessage(d.Topic+"/$state", payload)})
+	}
+	return out
+}
+
+func stateMessage(topic string, payload []byte) *mqtt.Message {
+	return &mqtt.Message{Topic: topic, Payload: payload, QoS: mqtt.AtLeastOnce, Retain: true}
+}
+
+// retryState puts a state that could not be published back in line for the next round.
+func (b *board) retryState(device string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if device == "" {
+		b.status.pending = true
+	} else if d, known := b.states[device]; known {
+		d.pending = true
+	}
+}
+
+// topics lists every retained topic that the bridge may have left.
+func (b *board) topics() []string {
+	list := []string{b.role.StateTopic(b.config.ID)}
+	for _, d := range b.devices {
+		list = append(list, d.Topic, d.Topic+"/$state")
+		for _, p := range d.Points {
+			list = append(list, d.Topic+"/"+p.ID)
+		}
+	}
+	return list
+}
+
+// attached notes a durable session.
+func (b *board) attached(clientID string, queue Source) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.sessions, clientID) {
+		b.sessions = append(b.sessions, clientID)
+	}
+	b.queue = queue
+}
+
+// detached keeps the last usage of a durable session that was closed.
+func (b *board) detached(queue Source, last mqtt.Usage) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.queue == queue {
+		b.queue, b.usage = nil, &last
+	}
+}
+
+// sessionIDs lists the sessions that the broker may keep for the bridge.
+func (b *board) sessionIDs() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	base := b.role.SessionID(b.config.ID, "")
+	if slices.Contains(b.sessions, base) {
+		return slices.Clone(b.sessions)
+	}
+	return append([]string{base}, b.sessions...)
+}
+
+// emptied says that the durable session is gone.
+func (b *board) emptied() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.usage != nil {
+		b.usage = &mqtt.Usage{}
+	}
+}

@@ -1,0 +1,17 @@
+package bridges
+
+import "fieldgate/internal/fault"
+
+// The codes that kinds give to faults of their settings and of their far side; kinds import fault
+// through this package only.
+const (
+	Invalid     = fault.Invalid
+	Required    = fault.Required
+	OutOfRange  = fault.OutOfRange
+	Unreachable = fault.Unreachable
+)
+
+// Fault is the error of a Tester in words that say what to do.
+func Fault(code fault.Code, format string, args ...any) error {
+	return fault.New(code, format, args...)
+}

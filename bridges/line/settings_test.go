@@ -1,0 +1,73 @@
+package line_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"os"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+
+	"fieldgate/bridges"
+	"fieldgate/bridges/bridgestest"
+	"fieldgate/bridges/internal/port"
+	"fieldgate/bridges/line"
+	"fieldgate/internal/fault"
+)
+
+// sample gives the bridges of the sample file, which README.md shows.
+func sample(t *testing.T) []json.RawMessage {
+	text, err := os.ReadFile("line.yaml")
+	require.NoError(t, err)
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	require.Contains(t, string(readme), string(text), "README.md shows the sample as it is")
+	var file struct {
+		Bridges []map[string]any `yaml:"bridges"`
+	}
+	require.NoError(t, yaml.Unmarshal(text, &file))
+	var list []json.RawMessage
+	for _, b := range file.Bridges {
+		raw, err := json.Marshal(b)
+		require.NoError(t, err)
+		list = append(list, raw)
+	}
+	return list
+}
+
+func TestKind_KeepsThePromises(t *testing.T) {
+	bridgestest.Run(t, line.Kind(&port.Ports{}), bridgestest.Case{
+		Good: sample(t),
+		Bad: []bridgestest.Wrong{
+			{Settings: json.RawMessage(`{}`), Pointers: []string{"/link", "/devices"}},
+			{Settings: json.RawMessage(`{"link":{"serial":{"port":"","baud":1,"format":"9X9"}},"timeout":"-1s","framing":{"delimiter":"","max_length":0},
+				"devices":[{"id":"A","topic":"a/#","payload":"xml","interval":"48h","parse":{"regex":"(","decimal":";"},"points":[]}]}`),
+				Pointers: []string{"/link/serial/port", "/link/serial/baud", "/link/serial/format", "/timeout", "/framing/delimiter", "/framing/max_length",
+					"/devices/0/id", "/devices/0/topic", "/devices/0/payload", "/devices/0/interval", "/devices/0/parse/regex", "/devices/0/parse/decimal", "/devices/0/points"}},
+			{Settings: json.RawMessage(`{"link":{"tcp":{"address":"host"}},"devices":[{"id":"a","parse":{"regex":"(?P<b>.)"},"points":[
+				{"id":"b"},{"id":"b"},{"id":"c"},{"id":"d","group":"x"},{"id":"e","group":"b","type":"flaot64"},{"id":"f","group":"b","scale":0},
+				{"id":"g","group":"b","type":"bool","scale":2},{"id":"h","group":"b","precision":16}]},{"id":"a","parse":{"regex":"(?P<b>.)"},"points":[{"id":"b","wieght":1}]}]}`),
+				Pointers: []string{"/link/tcp/address", "/devices/0/points/1/id", "/devices/0/points/2/id", "/devices/0/points/3/group", "/devices/0/points/4/type",
+					"/devices/0/points/5/scale", "/devices/0/points/6/scale", "/devices/0/points/7/precision", "/devices/1/id", "/devices/1/points/0/wieght"}},
+			{Settings: json.RawMessage(`{"link":{"tcp":{"address":"h:1"},"serial":{"port":"p"}},"framing":{"delimiter":"\\r\\n"},"devices":[{"id":"a","timeout":5,"parse":{"regex":"(?P<b>.)"},"points":[{"id":"b"}]}]}`),
+				Pointers: []string{"/link", "/framing/delimiter", "/devices/0/timeout"}},
+		},
+	})
+}
+
+func TestKind_NamesTheGroupsOfTheRegex(t *testing.T) {
+	_, err := line.Kind(&port.Ports{}).New(bridges.Config{Settings: json.RawMessage(`{"link":{"tcp":{"address":"h:1"}},"devices":[
+		{"id":"a","parse":{"regex":"(?P<x>.)(?P<y>.)"},"points":[{"id":"max-load"}]}]}`)}, slog.New(slog.DiscardHandler))
+	require.EqualError(t, err, "/devices/0/points/0/id: the regex has no group (?P<max_load>...); it has x, y")
+	require.Equal(t, fault.Invalid, fault.CodeOf(err))
+}
+
+func TestKind_ListsItsDevices(t *testing.T) {
+	c, err := bridges.NewConfig(sample(t)[1], "")
+	require.NoError(t, err)
+	require.Equal(t, []bridges.Device{
+		{ID: "weather", Topic: "fieldgate/weather", Points: []bridges.Point{{ID: "temperature", Unit: "°C"}, {ID: "wind", Unit: "km/h"}, {ID: "rain"}}},
+		{ID: "station-name", Topic: "fieldgate/station-name", Plain: true, Points: []bridges.Point{{ID: "name"}}},
+	}, line.Kind(&port.Ports{}).Devices(c))
+}

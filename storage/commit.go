@@ -1,0 +1,266 @@
+package storage
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"time"
+
+	"fieldgate/broker/session"
+)
+
+// Every statement gives the same result when it runs again: a commit that was
+// reported as failed may have reached the disk all the same.
+const (
+	beginSegment = "INSERT OR REPLACE INTO segs(slot, base, sealed, rows) VALUES(?, ?, 0, NULL)"
+	sealSegment  = "UPDATE segs SET sealed = 1, rows = ? WHERE slot = ?"
+	freeSegment  = "DELETE FROM segs WHERE slot = ?"
+	putOwed      = "INSERT OR REPLACE INTO owed(slot, session, bits) VALUES(?, ?, ?)"
+	removeOwed   = "DELETE FROM owed WHERE slot = ? AND session = ?"
+	freeOwed     = "DELETE FROM owed WHERE slot = ?"
+
+	putSession    = "INSERT OR REPLACE INTO session(id, client, meta) VALUES(?, ?, ?)"
+	endSession    = "DELETE FROM session WHERE id = ?"
+	endSub        = "DELETE FROM sub WHERE session = ?"
+	endReceived   = "DELETE FROM q2in WHERE session = ?"
+	endReleased   = "DELETE FROM q2out WHERE session = ?"
+	putSub        = "INSERT OR REPLACE INTO sub(session, filter, opts) VALUES(?, ?, ?)"
+	removeSub     = "DELETE FROM sub WHERE session = ? AND filter = ?"
+	putReceived   = "INSERT OR IGNORE INTO q2in(session, pid) VALUES(?, ?)"
+	forgetPID     = "DELETE FROM q2in WHERE session = ? AND pid = ?"
+	putReleased   = "INSERT OR IGNORE INTO q2out(session, id) VALUES(?, ?)"
+	settleRelease = "DELETE FROM q2out WHERE session = ? AND id = ?"
+
+	putRetained    = "INSERT INTO retained(topic, body) VALUES(?, ?) ON CONFLICT(topic) DO UPDATE SET body = excluded.body"
+	removeRetained = "DELETE FROM retained WHERE topic = ?"
+	putCeiling     = "INSERT OR REPLACE INTO meta(k, v) VALUES('next_id', ?)"
+)
+
+// table is the statements of one slot.
+type table struct{ make, put, read, scan, empty string }
+
+func tableSQL(slot int) table {
+	return table{
+		make:  fmt.Sprintf("CREATE TABLE IF NOT EXISTS seg%d(id INTEGER PRIMARY KEY, body BLOB)", slot),
+		put:   fmt.Sprintf("INSERT OR REPLACE INTO seg%d(id, body) VALUES(?, ?)", slot),
+		read:  fmt.Sprintf("SELECT id, body FROM seg%d WHERE id >= ? AND id <= ? ORDER BY id", slot),
+		scan:  fmt.Sprintf("SELECT id, body FROM seg%d ORDER BY id", slot),
+		empty: fmt.Sprintf("DELETE FROM seg%d", slot),
+	}
+}
+
+// commit writes the batch in one transaction. After a failure the connection is
+// opened anew: what SQLite has in its cache can't be trusted then.
+func (s *Spool) commit(b *batch) error {
+	w := &s.writer
+	if w.c == nil {
+		c, err := dial(s.file, s.crashSafe)
+		if err != nil {
+			return err
+		}
+		w.c = c
+	}
+	err := w.write(b)
+	if err != nil {
+		w.c.close()
+		w.c = nil
+	}
+	return err
+}
+
+func (w *writer) write(b *batch) error {
+	if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if err := w.writeBatch(b); err != nil {
+		_ = w.c.exec("ROLLBACK")
+		return err
+	}
+	began := time.Now()
+	if err := w.c.exec("COMMIT"); err != nil {
+		_ = w.c.exec("ROLLBACK")
+		return err
+	}
+	w.lastSync = time.Since(began)
+	return nil
+}
+
+func (w *writer) writeBatch(b *batch) error {
+	put := table{}
+	last := noSlot
+	for i := range b.steps {
+		o := &b.steps[i]
+		var err error
+		switch {
+		case o.entry != nil:
+			if o.row && o.entry.seg.slot != last {
+				last = o.entry.seg.slot
+				put = tableSQL(last)
+			}
+			err = w.writeEntry(o, put)
+		case o.seal != nil:
+			err = w.writeSeal(o)
+		default:
+			if err = w.writeChange(o.change); err == nil {
+				err = w.writeOwed(o.bits)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return w.writeLazy(b)
+}
+
+func (w *writer) writeEntry(o *step, t table) error {
+	e := o.entry
+	if o.begin {
+		if err := w.begin(e.seg, t); err != nil {
+			return err
+		}
+	}
+	if o.row {
+		w.buf = appendBody(w.buf[:0], e.pos, e.m, o.owed)
+		if err := w.c.exec(t.put, int64(e.id), w.buf); err != nil {
+			return err
+		}
+	}
+	if e.from != 0 {
+		if err := w.c.exec(putReceived, int64(e.from), int64(e.packetID)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case e.retain && len(e.m.Payload) == 0:
+		return w.c.exec(removeRetained, e.m.Topic)
+	case e.retain:
+		w.buf = appendRetained(w.buf[:0], e.m)
+		return w.c.exec(putRetained, e.m.Topic, w.buf)
+	}
+	return nil
+}
+
+// begin makes the table of a segment, or takes an empty one.
+func (w *writer) begin(g *segment, t table) error {
+	if err := w.c.script(t.make); err != nil {
+		return err
+	}
+	return w.c.exec(beginSegment, int64(g.slot), int64(g.base))
+}
+
+func (w *writer) writeSeal(o *step) error {
+	if o.index == nil {
+		return nil
+	}
+	slot := int64(o.seal.slot)
+	if err := w.c.exec(sealSegment, o.index, slot); err != nil {
+		return err
+	}
+	if err := w.c.exec(freeOwed, slot); err != nil {
+		return err
+	}
+	return w.writeOwed(o.bits)
+}
+
+func (w *writer) writeOwed(rows []owedRow) error {
+	for _, row := range rows {
+		var err error
+		switch {
+		case row.remove:
+			err = w.c.exec(removeOwed, int64(row.slot), int64(row.session))
+		case row.bits == nil:
+			err = w.c.exec(putOwed, int64(row.slot), int64(row.session), nil)
+		default:
+			err = w.c.exec(putOwed, int64(row.slot), int64(row.session), row.bits)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeLazy writes acknowledgements and empties what nobody is owed.
+func (w *writer) writeLazy(b *batch) error {
+	if err := w.writeOwed(b.owed); err != nil {
+		return err
+	}
+	for _, r := range b.settled {
+		if err := w.c.exec(settleRelease, int64(r.session), int64(r.id)); err != nil {
+			return err
+		}
+	}
+	for _, g := range b.free {
+		if err := w.freeSlot(g.slot); err != nil {
+			return err
+		}
+	}
+	if b.ceiling == 0 {
+		return nil
+	}
+	return w.c.exec(putCeiling, int64(b.ceiling))
+}
+
+func (w *writer) freeSlot(slot int) error {
+	if err := w.c.exec(tableSQL(slot).empty); err != nil {
+		return err
+	}
+	if err := w.c.exec(freeSegment, int64(slot)); err != nil {
+		return err
+	}
+	return w.c.exec(freeOwed, int64(slot))
+}
+
+func (w *writer) writeChange(c *change) error {
+	if c.End {
+		if err := w.endSession(c); err != nil {
+			return err
+		}
+	}
+	if c.Put != nil {
+		if err := w.c.exec(putSession, int64(c.Put.ID), c.Put.ClientID, c.Put.Meta); err != nil {
+			return err
+		}
+	}
+	if !c.known {
+		return nil
+	}
+	return w.writeParts(c)
+}
+
+func (w *writer) endSession(c *change) error {
+	id := int64(c.Session)
+	for _, text := range []string{endSession, endSub, endReceived, endReleased} {
+		if err := w.c.exec(text, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeParts writes what belongs to a session that exists.
+func (w *writer) writeParts(c *change) error {
+	id := int64(c.Session)
+	each := func(text string, n int, value func(i int) driver.Value) error {
+		for i := range n {
+			if err := w.c.exec(text, id, value(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := each(removeSub, len(c.Unsubscribe), func(i int) driver.Value { return c.Unsubscribe[i] }); err != nil {
+		return err
+	}
+	for _, sub := range c.Subscribe {
+		if err := w.c.exec(putSub, id, sub.Filter, appendOptions(nil, sub)); err != nil {
+			return err
+		}
+	}
+	if err := each(putReleased, len(c.Released), func(i int) driver.Value { return int64(c.Released[i]) }); err != nil {
+		return err
+	}
+	return each(forgetPID, len(c.Forget), func(i int) driver.Value { return int64(c.Forget[i]) })
+}
+
+// sessionOf reads an ID from a column.
+func sessionOf(v driver.Value) session.ID { return session.ID(asInt(v)) }

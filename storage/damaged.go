@@ -1,0 +1,112 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+
+	"fieldgate/internal/fault"
+)
+
+// Codes of the alarms that only storage raises.
+const (
+	Damaged           fault.Code = "damaged"            // a database file could not be used and was moved aside
+	LostMessages      fault.Code = "lost_messages"      // stored messages could not be read
+	LostSubscriptions fault.Code = "lost_subscriptions" // stored subscriptions could not be read
+	NotCommitted      fault.Code = "not_committed"      // the disk takes no commit
+)
+
+// keepDamaged is the number of damaged copies of a file that stay.
+const keepDamaged = 2
+
+var (
+	errNewer   = errors.New("made by a newer version of fieldgate")
+	errDamaged = errors.New("the content makes no sense")
+)
+
+// beyondRepair tells whether the file's content is to blame, and not the disk
+// below it, memory or a permission: then the file is left where it is.
+func beyondRepair(err error) bool {
+	if errors.Is(err, errNewer) || errors.Is(err, errDamaged) {
+		return true
+	}
+	e, ok := errors.AsType[sqlite3.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code {
+	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB, sqlite3.ErrError, sqlite3.ErrSchema, sqlite3.ErrConstraint, sqlite3.ErrMismatch, sqlite3.ErrFormat:
+		return true
+	case sqlite3.ErrCantOpen:
+		return e.SystemErrno == syscall.EISDIR || e.SystemErrno == 0
+	}
+	return false
+}
+
+// openOrReplace calls open; when the content of the file is beyond repair it moves
+// the file aside, raises an alarm for the part and calls open again.
+func openOrReplace(file, part string, alarms *fault.Alarms, log *slog.Logger, open func() error) error {
+	err := open()
+	if err == nil || !beyondRepair(err) {
+		return err
+	}
+	aside, moveErr := moveAside(file, time.Now())
+	if moveErr != nil {
+		return errors.Join(err, moveErr)
+	}
+	log.Error("database moved aside", "file", file, "aside", aside, "err", err)
+	alarms.Raise(part, Damaged, fmt.Sprintf("%s could not be read (%v); it was kept as %s and an empty one was begun", filepath.Base(file), err, filepath.Base(aside)))
+	return open()
+}
+
+// moveAside renames the database with its companions and removes the oldest copies beyond keepDamaged.
+func moveAside(file string, now time.Time) (string, error) {
+	aside := file + ".damaged-" + now.UTC().Format("20060102T150405.000000000")
+	for _, companion := range []string{"", "-wal", "-shm"} {
+		err := os.Rename(file+companion, aside+companion)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+	}
+	copies, err := filepath.Glob(globQuote(file) + ".damaged-*[0-9]")
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(copies)
+	for len(copies) > keepDamaged {
+		for _, companion := range []string{"", "-wal", "-shm"} {
+			_ = os.RemoveAll(copies[0] + companion)
+		}
+		copies = copies[1:]
+	}
+	return aside, syncDir(filepath.Dir(file))
+}
+
+// globQuote makes a path its own pattern.
+func globQuote(path string) string {
+	var quoted []rune
+	for _, r := range path {
+		if slices.Contains([]rune(`*?[\`), r) {
+			quoted = append(quoted, '\\')
+		}
+		quoted = append(quoted, r)
+	}
+	return string(quoted)
+}
+
+// syncDir makes the names in the directory survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Sync()
+}

@@ -1,0 +1,51 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"fieldgate/internal/fault"
+)
+
+// lock is held on a data directory as long as a process uses it. The kernel
+// frees it when the process ends, however it ends.
+type lock struct{ file *os.File }
+
+// takeLock fails with fault.Conflict and the other process's id when another
+// process uses the directory.
+func takeLock(dir string) (*lock, error) {
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		pid := holder(file)
+		_ = file.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fault.New(fault.Conflict, "data directory %s is in use by process %s", dir, pid)
+		}
+		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
+	}
+	// the id is for people; the lock holds without it, on a full disk too
+	if file.Truncate(0) == nil {
+		_, _ = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	return &lock{file}, nil
+}
+
+func holder(file *os.File) string {
+	text, err := io.ReadAll(io.LimitReader(file, 32))
+	pid := strings.TrimSpace(string(text))
+	if err != nil || pid == "" {
+		return "unknown"
+	}
+	return pid
+}
+
+func (l *lock) release() error { return l.file.Close() }

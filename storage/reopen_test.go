@@ -1,0 +1,97 @@
+package storage_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/session"
+)
+
+func TestSpool_ReopensWithWhatWasCommitted(t *testing.T) {
+	dir := t.TempDir()
+	db, _ := openWithAlarms(t, dir)
+	s := db.Spool()
+	put(t, s, 1, 2)
+	for i := range 10000 {
+		publish(s, "t", fmt.Sprint(i), 1, 2)
+	}
+	commit(t, s)
+	for _, id := range ids(t, s, 1)[:9000] {
+		s.Acked(1, id)
+	}
+	require.NoError(t, db.Close())
+
+	db = open(t, dir)
+	s = db.Spool()
+	require.NoError(t, s.Load(session.Visitor{}))
+	require.EqualValues(t, 1000, s.Usage(1).Messages)
+	require.EqualValues(t, 10000, s.Usage(2).Messages)
+	require.Equal(t, "9000", payloads(t, s, 1)[0])
+	require.Len(t, payloads(t, s, 2), 10000)
+	next := publish(s, "t", "new", 1)
+	require.Equal(t, "new", payloads(t, s, 1)[1000])
+	require.Greater(t, next, mqtt.MsgID(10000))
+}
+
+func ids(t testing.TB, s session.Spool, id session.ID) []mqtt.MsgID {
+	t.Helper()
+	var all []mqtt.MsgID
+	for after := mqtt.MsgID(0); ; {
+		page, err := s.Page(id, after, 1000, 1<<30)
+		require.NoError(t, err)
+		if len(page) == 0 {
+			return all
+		}
+		for _, q := range page {
+			after = q.Message.ID
+			all = append(all, after)
+		}
+	}
+}
+
+// A crash may bring a QoS 2 delivery back that was completed, but never as one
+// that has not been released: the subscriber would take it for a new message.
+func TestSpool_ReleasedComesBackOnlyAsReleased(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir).Spool()
+	put(t, s, 1)
+	var all []mqtt.MsgID
+	for n := range 40 {
+		all = append(all, s.Append(session.Entry{Message: message(n), Owed: []session.Owed{{Session: 1, QoS: 2}}}, nil))
+	}
+	apply(t, s, session.Change{Session: 1, Released: all})
+	for i, id := range all {
+		s.Acked(1, id)
+		commit(t, s)
+		if i%4 == 0 {
+			s.Acked(1, publish(s, "t", "x", 1))
+		}
+		crashed, _ := openWithAlarms(t, crashImage(t, dir))
+		released := map[mqtt.MsgID]bool{}
+		require.NoError(t, crashed.Spool().Load(session.Visitor{Released: func(_ session.ID, id mqtt.MsgID) { released[id] = true }}))
+		back, err := crashed.Spool().Page(1, 0, 1000, 1<<20)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, len(back), len(all)-1-i)
+		for _, q := range back {
+			require.True(t, q.QoS == mqtt.AtLeastOnce || released[q.Message.ID], "message %d", q.Message.ID)
+		}
+		require.NoError(t, crashed.Close())
+	}
+}
+
+// crashImage copies the files of a directory that is in use: what SIGKILL would leave.
+func crashImage(t testing.TB, dir string) string {
+	t.Helper()
+	image := t.TempDir()
+	for _, name := range []string{"spool.db", "spool.db-wal"} {
+		raw, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(image, name), raw, 0o600))
+	}
+	return image
+}

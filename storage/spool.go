@@ -1,0 +1,433 @@
+package storage
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/session"
+	"fieldgate/internal/fault"
+)
+
+var _ session.Spool = (*Spool)(nil)
+
+// Limits of what the spool holds in RAM beside its index.
+const (
+	maxPending = 64 << 20 // bytes accepted and not committed; beyond it Append waits
+	maxCached  = 8 << 20  // bytes of committed messages for Page
+	idBlock    = 1 << 20  // IDs reserved in the file ahead of use
+
+	// lazyDelay is how long acknowledgements wait for a commit to go with, and
+	// lazyPause how long before the next commit takes some along again.
+	lazyDelay = 900 * time.Millisecond
+	lazyPause = 200 * time.Millisecond
+	// rowOverhead is what a message costs beside its topic, properties and payload.
+	rowOverhead = 192
+)
+
+// errClosed is what a callback gets for what came too late.
+var errClosed = errors.New("the spool is closed")
+
+// Spool keeps what persistent sessions are owed in spool.db; see DESIGN.md. After
+// Close everything fails at once, with the callback on the caller's goroutine.
+type Spool struct {
+	log       *slog.Logger
+	alarms    *fault.Alarms
+	file      string
+	crashSafe bool
+
+	wake chan struct{} // holds one when the idle writer has work
+	quit chan struct{} // closed together with closing set
+	done chan struct{} // closed when the writer has ended
+	lazy *time.Timer   // wakes the writer for acknowledgements alone
+
+	writer writer // used by its goroutine alone
+
+	readMu sync.Mutex
+	reader *conn // protected by readMu; nil after a failure
+
+	mu         sync.Mutex // protects following
+	room       *sync.Cond // there may be room again, a merge has ended, or closing was set
+	next       mqtt.MsgID // the ID of the next message
+	ceiling    mqtt.MsgID // IDs below are reserved in the file
+	sessions   map[session.ID]*queue
+	segs       []*segment // by rising base; the last one grows
+	pending    []op       // not given to the writer, oldest first
+	seq        uint64     // of the last op that was added to pending
+	pendBytes  int64      // of pending and of what the writer has
+	dirty      []*part
+	freed      []freedSegment
+	settled    []settledRelease
+	lazyDue    bool // the lazy timer has fired
+	lazyArmed  bool
+	idle       bool // the writer sleeps
+	delivering bool // callbacks run
+	closing    bool
+	failing    bool // the last commit failed
+	recent     []*entry
+	cacheBytes int64
+	thinned    bool  // some sealed segment has less to keep than before
+	lost       int64 // messages that could not be read
+}
+
+// entry is one message that is in RAM. Protected by Spool.mu, except for what
+// never changes once Append has returned: id, size, retain, from, packetID and,
+// until the entry is committed, m and owed.
+type entry struct {
+	id        mqtt.MsgID
+	m         *mqtt.Message
+	owed      []session.Owed // to sessions that exist, by rising ID
+	one       [1]session.Owed
+	seg       *segment // nil when owed is empty
+	pos       int
+	left      int // sessions that have not acknowledged
+	size      int64
+	committed bool
+	retain    bool
+	from      session.ID
+	packetID  uint16
+}
+
+// freedSegment may be emptied once everything up to seq is committed.
+type freedSegment struct {
+	seg *segment
+	seq uint64
+}
+
+// settledRelease is a row of q2out that may go once everything up to seq is committed.
+type settledRelease struct {
+	session session.ID
+	id      mqtt.MsgID
+	seq     uint64
+}
+
+// Append implements session.Spool. It waits only when 64 MB are accepted and not
+// committed, which means that the disk has failed or is far too slow; never for a
+// callback of the spool.
+func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
+	m := in.Message
+	e := &entry{m: m, retain: in.Retain, size: int64(len(m.Payload) + len(m.Topic) + len(m.Props) + rowOverhead)}
+	s.mu.Lock()
+	if !s.waitForRoom() {
+		s.mu.Unlock()
+		if safe != nil {
+			safe(errClosed)
+		}
+		return 0
+	}
+	e.id = s.next
+	s.next++
+	m.ID = e.id
+	if s.sessions[in.From] != nil {
+		e.from, e.packetID = in.From, in.PacketID
+	}
+	s.owe(e, in.Owed)
+	s.push(op{entry: e, safe: safe, size: e.size})
+	s.mu.Unlock()
+	return e.id
+}
+
+// waitForRoom tells whether the spool is open, once there is room. A disk that
+// fails does not hold back IDs: what has to be named alike after a crash (QoS 2)
+// is not shown before its commit, which reserves them too.
+func (s *Spool) waitForRoom() bool {
+	for !s.closing && (s.pendBytes >= maxPending && !s.delivering || s.next >= s.ceiling && !s.failing) {
+		s.signal()
+		s.room.Wait()
+	}
+	return !s.closing
+}
+
+// owe puts the message into the queues of the sessions that exist.
+func (s *Spool) owe(e *entry, owed []session.Owed) {
+	e.owed = e.one[:0]
+	for _, o := range owed {
+		if s.sessions[o.Session] != nil {
+			e.owed = append(e.owed, o)
+		}
+	}
+	if len(e.owed) == 0 {
+		return
+	}
+	byID := func(a, b session.Owed) int { return cmp.Compare(a.Session, b.Session) }
+	if !slices.IsSortedFunc(e.owed, byID) {
+		slices.SortFunc(e.owed, byID)
+	}
+	// more than once the same session would be more than one acknowledgement
+	e.owed = slices.CompactFunc(e.owed, func(a, b session.Owed) bool { return a.Session == b.Session })
+	e.left = len(e.owed)
+	e.seg = s.growing(e.id)
+	e.pos = e.seg.add(e.id, len(e.m.Payload))
+	e.seg.bytes += e.size
+	e.seg.cache(e.pos, e)
+	for _, o := range e.owed {
+		s.sessions[o.Session].owe(o.Session, e.seg, e.pos)
+	}
+}
+
+// growing gives the segment that the next message goes to.
+func (s *Spool) growing(id mqtt.MsgID) *segment {
+	if n := len(s.segs); n > 0 {
+		g := s.segs[n-1]
+		if g.takes(id) {
+			return g
+		}
+		if !g.sealed {
+			s.push(op{seal: g})
+		}
+	}
+	g := newSegment(id)
+	s.segs = append(s.segs, g)
+	return g
+}
+
+// push hands an operation to the writer.
+func (s *Spool) push(o op) {
+	s.seq++
+	s.pendBytes += o.size
+	s.pending = append(s.pending, o)
+	s.signal()
+}
+
+// signal wakes the writer when it sleeps.
+func (s *Spool) signal() {
+	if !s.idle {
+		return
+	}
+	s.idle = false
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Acked implements session.Spool.
+func (s *Spool) Acked(id session.ID, msg mqtt.MsgID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.sessions[id]
+	if q == nil || s.closing {
+		return
+	}
+	if _, was := q.released[msg]; was {
+		delete(q.released, msg)
+		s.settled = append(s.settled, settledRelease{id, msg, s.seq})
+		s.arm()
+	}
+	if p, pos := q.find(msg); p != nil {
+		s.settle(q, p, pos)
+	}
+}
+
+// settle clears one bit and frees what nobody is owed any more.
+func (s *Spool) settle(q *queue, p *part, pos int) {
+	g := p.seg
+	p.settle(pos)
+	q.n--
+	q.bytes -= int64(g.size(pos))
+	s.forget(g, pos)
+	s.touch(p)
+	if !g.sealed {
+		return
+	}
+	g.recount, s.thinned = true, true
+	if p.n == 0 {
+		q.drop(p)
+		s.freeUnowed(g)
+	}
+}
+
+// forget counts down who still needs the message that may be in RAM.
+func (s *Spool) forget(g *segment, pos int) {
+	e := g.cachedAt(pos)
+	if e == nil {
+		return
+	}
+	if e.left--; e.left > 0 {
+		return
+	}
+	g.uncache(pos)
+	if e.committed {
+		// it stands in recent until its turn comes, without what makes it big
+		s.cacheBytes -= e.size - rowOverhead
+		e.size = rowOverhead
+		e.m, e.owed = nil, nil
+	}
+}
+
+// touch marks what a session is owed of a segment as different from the file.
+func (s *Spool) touch(p *part) {
+	if !p.dirty {
+		p.dirty = true
+		s.dirty = append(s.dirty, p)
+	}
+	s.arm()
+}
+
+// arm sees to it that what is lazy reaches the file without another commit.
+func (s *Spool) arm() {
+	if !s.lazyArmed {
+		s.lazyArmed = true
+		s.lazy.Reset(lazyDelay)
+	}
+}
+
+func (s *Spool) lazyFired() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lazyArmed && !s.closing {
+		s.lazyDue = true
+		s.signal()
+	}
+}
+
+// freeUnowed lets the writer empty a sealed segment of which nobody is owed anything.
+func (s *Spool) freeUnowed(g *segment) {
+	if !g.sealed || len(g.parts) > 0 || g.gone {
+		return
+	}
+	g.gone = true
+	if i := s.segmentAt(g.base); i >= 0 {
+		s.segs = slices.Delete(s.segs, i, i+1)
+	}
+	s.freed = append(s.freed, freedSegment{g, s.seq})
+	s.arm()
+}
+
+// segmentAt gives the place of the segment with that base, -1 when there is none.
+func (s *Spool) segmentAt(base mqtt.MsgID) int {
+	i := sort.Search(len(s.segs), func(i int) bool { return s.segs[i].base >= base })
+	if i == len(s.segs) || s.segs[i].base != base {
+		return -1
+	}
+	return i
+}
+
+// Apply implements session.Spool. It never waits for the disk.
+func (s *Spool) Apply(in session.Change, safe func(error)) {
+	c := &change{Change: in}
+	c.Subscribe, c.Unsubscribe = slices.Clone(in.Subscribe), slices.Clone(in.Unsubscribe)
+	c.Released, c.Forget = slices.Clone(in.Released), slices.Clone(in.Forget)
+	if in.Put != nil {
+		put := *in.Put
+		put.Meta = slices.Clone(put.Meta)
+		c.Put = &put
+	}
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		if safe != nil {
+			safe(errClosed)
+		}
+		return
+	}
+	if c.End {
+		c.slots = s.end(c.Session)
+	}
+	if c.Put != nil && s.sessions[c.Put.ID] == nil {
+		s.sessions[c.Put.ID] = &queue{released: map[mqtt.MsgID]struct{}{}}
+	}
+	q := s.sessions[c.Session]
+	c.known = q != nil
+	if c.known {
+		for _, id := range c.Released {
+			q.released[id] = struct{}{}
+		}
+	}
+	s.push(op{change: c, safe: safe, size: rowOverhead})
+	s.mu.Unlock()
+}
+
+// end forgets a session with all that it is owed, and gives the segments of which
+// the file may know that it is owed something.
+func (s *Spool) end(id session.ID) []*segment {
+	q := s.sessions[id]
+	if q == nil {
+		return nil
+	}
+	delete(s.sessions, id)
+	slots := make([]*segment, 0, len(q.parts))
+	for _, p := range q.parts {
+		slots = append(slots, p.seg)
+		for pos := range p.seg.tail {
+			if p.seg.cachedAt(pos) != nil && p.has(pos) {
+				s.forget(p.seg, pos)
+			}
+		}
+		p.dead = true
+		delete(p.seg.parts, id)
+		p.seg.recount, s.thinned = true, true
+		s.freeUnowed(p.seg)
+	}
+	return slots
+}
+
+// Usage implements session.Spool.
+func (s *Spool) Usage(id session.ID) mqtt.Usage {
+	s.mu.Lock()
+	q := s.sessions[id]
+	if q == nil || q.n == 0 {
+		s.mu.Unlock()
+		return mqtt.Usage{}
+	}
+	u := mqtt.Usage{Messages: q.n, Bytes: q.bytes}
+	p, pos := q.first()
+	oldest := p.seg.id(pos)
+	if e := p.seg.cachedAt(pos); e != nil {
+		u.Oldest = e.m.Accepted
+	} else if q.oldest == oldest {
+		u.Oldest = q.oldestAt
+	}
+	s.mu.Unlock()
+	if !u.Oldest.IsZero() {
+		return u
+	}
+	page, err := s.Page(id, oldest-1, 1, 0)
+	if err == nil && len(page) == 1 {
+		u.Oldest = page[0].Message.Accepted
+		s.mu.Lock()
+		q.oldest, q.oldestAt = page[0].Message.ID, u.Oldest
+		s.mu.Unlock()
+	}
+	return u
+}
+
+// Pending gives the bytes that are accepted and not committed yet, for the
+// broker's back-pressure. At 64 MB Append begins to wait.
+func (s *Spool) Pending() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pendBytes
+}
+
+// lose takes a message that can't be read out of every queue.
+func (s *Spool) lose(g *segment, pos int, cause error) {
+	s.mu.Lock()
+	if g.gone || g.sizes[pos] == 0 {
+		s.mu.Unlock()
+		return
+	}
+	id := g.id(pos)
+	for owner, p := range g.parts {
+		if q := s.sessions[owner]; q != nil && p.has(pos) {
+			s.settle(q, p, pos)
+		}
+	}
+	s.mu.Unlock()
+	s.reportLost(id, cause)
+}
+
+func (s *Spool) reportLost(id mqtt.MsgID, cause error) {
+	s.mu.Lock()
+	s.lost++
+	lost := s.lost
+	s.mu.Unlock()
+	s.log.Error("stored message lost", "message_id", uint64(id), "err", cause)
+	s.alarms.Raise("spool", LostMessages, fmt.Sprintf("%d stored messages could not be read and were left out; the disk may be failing", lost))
+}

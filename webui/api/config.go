@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"fieldgate/internal/fault"
+)
+
+const yamlType = "application/yaml"
+
+type exportInput struct {
+	Accept string `header:"Accept" doc:"application/yaml (the default) or application/json"`
+}
+
+type exportOutput struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+type applyInput struct {
+	DryRun      bool   `query:"dry_run" doc:"Only tell what would change"`
+	ContentType string `header:"Content-Type"`
+	RawBody     []byte `contentType:"application/yaml"`
+}
+
+type restoreInput struct {
+	Revision int64 `path:"n" minimum:"1"`
+}
+
+// The shapes of what Documents gives, for the description.
+type (
+	applyResult struct {
+		Revision int64           `json:"revision" doc:"That stands now"`
+		Changes  []appliedChange `json:"changes" nullable:"false"`
+		Diff     string          `json:"diff"`
+	}
+	appliedChange struct {
+		Action  string `json:"action" enum:"add,change,remove"`
+		Section string `json:"section"`
+		ID      string `json:"id"`
+	}
+	revision struct {
+		Revision int64     `json:"revision"`
+		Time     time.Time `json:"time"`
+		Author   string    `json:"author"`
+		Summary  string    `json:"summary"`
+	}
+)
+
+type rawOutput struct{ Body json.RawMessage }
+
+func (a *API) addConfig() {
+	const tag = "config"
+	add(a, operation{
+		method: http.MethodGet, path: "/config", id: "export-config", summary: "The managed settings, without secrets", tag: tag, role: Admin,
+		result: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "bridges, uplinks and accounts, as YAML or JSON"},
+	}, a.exportConfig)
+	free := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "What GET /config gives"}
+	add(a, operation{
+		method: http.MethodPost, path: "/config/apply", id: "apply-config", summary: "Make the managed settings equal to the body", tag: tag, role: Admin,
+		errors: []int{http.StatusConflict, http.StatusUnprocessableEntity},
+		body:   map[string]*huma.Schema{yamlType: free, "application/x-yaml": free, "text/yaml": free, jsonType: free},
+		result: schemaOf[applyResult](a),
+	}, a.applyConfig)
+	add(a, operation{
+		method: http.MethodGet, path: "/config/revisions", id: "list-revisions", summary: "What was changed, newest first", tag: tag, role: Admin,
+		result: schemaOf[list[revision]](a),
+	}, a.revisions)
+	add(a, operation{
+		method: http.MethodPost, path: "/config/revisions/{n}/restore", id: "restore-revision", summary: "Apply the settings of a revision again", tag: tag,
+		role: Admin, errors: []int{http.StatusNotFound}, result: schemaOf[applyResult](a),
+	}, func(ctx context.Context, in *restoreInput) (*rawOutput, error) {
+		a.changes.Lock()
+		defer a.changes.Unlock()
+		result, err := a.Settings.Restore(ctx, requestOf(ctx).caller.name, in.Revision)
+		return &rawOutput{Body: result}, err
+	})
+}
+
+func (a *API) exportConfig(ctx context.Context, in *exportInput) (*exportOutput, error) {
+	doc, err := a.Settings.Export(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(in.Accept, jsonType) && !strings.Contains(in.Accept, "yaml") {
+		return &exportOutput{ContentType: jsonType, Body: doc}, nil
+	}
+	return &exportOutput{ContentType: yamlType, Body: a.YAML.ToYAML(doc)}, nil
+}
+
+func (a *API) applyConfig(ctx context.Context, in *applyInput) (*rawOutput, error) {
+	doc := json.RawMessage(in.RawBody)
+	media, _, err := mime.ParseMediaType(in.ContentType)
+	if err != nil || media != jsonType {
+		if doc, err = a.YAML.FromYAML(in.RawBody); err != nil {
+			return nil, NewProblem(http.StatusBadRequest, fault.Invalid, "%s", err.Error())
+		}
+	}
+	o, err := parseBody(doc)
+	if err != nil {
+		return nil, err
+	}
+	a.changes.Lock()
+	defer a.changes.Unlock()
+	result, err := a.Settings.Apply(ctx, requestOf(ctx).caller.name, o.json(), in.DryRun)
+	if err == nil && !in.DryRun {
+		a.log.Info("settings applied", "author", requestOf(ctx).caller.name)
+	}
+	return &rawOutput{Body: result}, err
+}
+
+func (a *API) revisions(ctx context.Context, _ *struct{}) (*rawOutput, error) {
+	items, err := a.Settings.Revisions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if items == nil {
+		return nil, fault.New(fault.Unavailable, "no revisions are kept")
+	}
+	return &rawOutput{Body: object{{"items", items}, {"next", json.RawMessage("null")}}.json()}, nil
+}

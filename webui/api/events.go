@@ -1,0 +1,158 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"fieldgate/internal/fault"
+)
+
+const (
+	maxStreams    = 64
+	eventInterval = 250 * time.Millisecond // between two looks: at most 4 events of a name a second
+	heartbeat     = 15 * time.Second       // of silence
+	writeTimeout  = 10 * time.Second       // a reader that takes longer is gone
+)
+
+func (a *API) addEvents() {
+	op := operation{
+		method: http.MethodGet, path: "/events", id: "stream-events", tag: "values", role: Viewer, errors: []int{http.StatusServiceUnavailable},
+		summary: "Server-sent events: values, bridges, uplinks, alarms, each {\"items\":[...]}; the first of each holds all",
+	}
+	add(a, op, a.openStream)
+	stream := a.huma.OpenAPI().Paths[op.path].Get
+	stream.Responses["200"] = &huma.Response{
+		Description: "An endless stream",
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}
+}
+
+func (a *API) openStream(context.Context, *struct{}) (*huma.StreamResponse, error) {
+	select {
+	case <-a.stop:
+		return nil, fault.New(fault.Unavailable, "the gateway is stopping")
+	default:
+	}
+	select {
+	case a.streams <- struct{}{}:
+	default:
+		return nil, fault.New(fault.TooMany, "%d event streams are open already", maxStreams)
+	}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		defer func() { <-a.streams }()
+		s := stream{api: a, request: requestOf(ctx.Context())}
+		if err := s.run(ctx.Context()); err != nil {
+			a.log.Debug("event stream ended", "err", err)
+		}
+	}}, nil
+}
+
+// stream is one reader of events.
+type stream struct {
+	api     *API
+	request request
+	out     bytes.Buffer
+	version uint64 // of the values that the reader has
+	last    map[string]string
+	quiet   time.Time // when something was last sent
+	checked time.Time // when the reader's right was last checked
+}
+
+// run sends until the reader leaves, loses its right, or the server stops.
+func (s *stream) run(ctx context.Context) error {
+	w := s.request.echo.Response()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	w.WriteHeader(http.StatusOK)
+	s.last, s.checked, s.quiet = map[string]string{}, time.Now(), time.Now()
+	tick := time.NewTicker(eventInterval)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		s.collect(first)
+		if err := s.send(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.api.stop:
+			return nil
+		case <-tick.C:
+		}
+		if time.Since(s.checked) >= heartbeat {
+			s.checked = time.Now()
+			who, err := s.api.identify(s.request.echo.Request())
+			if err != nil || !who.role.Allows(Viewer) {
+				return err
+			}
+		}
+	}
+}
+
+// collect gathers what changed since the last time.
+func (s *stream) collect(all bool) {
+	readings, version := s.api.Bridges.ValuesSince(s.version)
+	s.version = version
+	if all || len(readings) > 0 {
+		s.event("values", values(readings, s.api.writable()))
+	}
+	s.changed("bridges", statusList(s.api.Bridges.Statuses(), bridgeStatusOf))
+	s.changed("uplinks", statusList(s.api.Uplinks.Statuses(), uplinkStatusOf))
+	alarms, _ := s.api.Alarms.List()
+	s.changed("alarms", listItems(alarms))
+}
+
+func listItems[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+// changed sends the items when they differ from those sent last.
+func (s *stream) changed(name string, items any) {
+	b, err := json.Marshal(items)
+	if err != nil || s.last[name] == string(b) {
+		return
+	}
+	s.last[name] = string(b)
+	s.event(name, json.RawMessage(b))
+}
+
+// event appends an event to what is to be sent. JSON has no line breaks, so one data line holds it.
+func (s *stream) event(name string, items any) {
+	b, err := json.Marshal(map[string]any{"items": items})
+	if err != nil {
+		s.api.log.Error("encode event", "event", name, "err", err)
+		return
+	}
+	s.out.WriteString("event: " + name + "\ndata: ")
+	s.out.Write(b)
+	s.out.WriteString("\n\n")
+}
+
+// send writes what was gathered, or a sign of life after a long silence.
+func (s *stream) send() error {
+	if s.out.Len() == 0 {
+		if time.Since(s.quiet) < heartbeat {
+			return nil
+		}
+		s.out.WriteString(": still here\n\n")
+	}
+	s.quiet = time.Now()
+	w := s.request.echo.Response()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // an in-process reader has none
+	_, err := w.Write(s.out.Bytes())
+	s.out.Reset()
+	if err == nil {
+		w.Flush()
+	}
+	return err
+}

@@ -1,0 +1,129 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// roles says for every route who may use it: all, viewer, operator or admin.
+const roles = `
+all      GET    /setup
+all      POST   /setup
+admin    GET    /setup/code
+all      POST   /session
+viewer   GET    /session
+viewer   PATCH  /session
+viewer   DELETE /session
+admin    GET    /users
+admin    POST   /users
+admin    GET    /users/:name
+admin    PUT    /users/:name
+admin    PATCH  /users/:name
+admin    DELETE /users/:name
+admin    GET    /tokens
+admin    POST   /tokens
+admin    GET    /tokens/:id
+admin    DELETE /tokens/:id
+viewer   GET    /bridges
+operator POST   /bridges
+viewer   GET    /bridges/:id
+operator PUT    /bridges/:id
+operator PATCH  /bridges/:id
+operator DELETE /bridges/:id
+operator POST   /bridges/:id/pause
+operator POST   /bridges/:id/resume
+operator POST   /bridges/:id/test
+operator POST   /bridges/test
+viewer   GET    /bridge-kinds
+viewer   GET    /devices
+operator POST   /devices
+viewer   GET    /devices/:id
+operator PUT    /devices/:id
+operator PATCH  /devices/:id
+operator DELETE /devices/:id
+operator POST   /devices/test
+operator POST   /devices/:id/test
+operator POST   /devices/:id/points/:pid/write
+viewer   GET    /values
+viewer   GET    /events
+viewer   GET    /uplinks
+operator POST   /uplinks
+viewer   GET    /uplinks/:id
+operator PUT    /uplinks/:id
+operator PATCH  /uplinks/:id
+operator DELETE /uplinks/:id
+operator POST   /uplinks/:id/pause
+operator POST   /uplinks/:id/resume
+operator POST   /uplinks/:id/test
+operator POST   /uplinks/test
+admin    DELETE /uplinks/:id/queue
+admin    GET    /accounts
+admin    POST   /accounts
+admin    GET    /accounts/:id
+admin    PUT    /accounts/:id
+admin    PATCH  /accounts/:id
+admin    DELETE /accounts/:id
+admin    GET    /config
+admin    POST   /config/apply
+admin    GET    /config/revisions
+admin    POST   /config/revisions/:n/restore
+viewer   GET    /system
+viewer   GET    /alarms
+viewer   GET    /serial-ports
+all      GET    /health/live
+all      GET    /health/ready
+all      GET    /openapi.json
+`
+
+func TestRoles_EveryRouteHasARow(t *testing.T) {
+	known := map[string]bool{}
+	for line := range strings.Lines(strings.TrimSpace(roles)) {
+		f := strings.Fields(line)
+		known[f[1]+" "+f[2]] = true
+	}
+	for _, r := range newUnclaimed(t).echo.Routes() {
+		route := r.Method + " " + strings.TrimPrefix(r.Path, "/api/v1")
+		require.Contains(t, known, route, "a new route wants a row here")
+		delete(known, route)
+	}
+	require.Empty(t, known, "rows without a route")
+}
+
+func TestRoles_EachRouteAsksForItsRole(t *testing.T) {
+	h := newHouse(t)
+	h.api.StopStreams() // an open event stream would not end
+	people := []string{"", "vera", "otto", "anna"}
+	rank := map[string]int{"all": 0, "viewer": 1, "operator": 2, "admin": 3}
+	for line := range strings.Lines(strings.TrimSpace(roles)) {
+		f := strings.Fields(line)
+		need, method, path := f[0], f[1], strings.ReplaceAll(f[2], ":n/", "1/")
+		t.Run(method+" "+path, func(t *testing.T) {
+			for i, name := range people {
+				who := h.stranger()
+				if name != "" {
+					who = h.login(name)
+				}
+				body := ""
+				if method != "GET" && method != "DELETE" {
+					body = "{}"
+				}
+				a := who.send(method, path, body)
+				switch {
+				case i >= rank[need]:
+					if path != "/session" { // a login with an empty name is refused with 401 too
+						require.NotEqual(t, 401, a.status, name)
+					}
+					require.NotEqual(t, 403, a.status, name)
+					require.NotEqual(t, 500, a.status, a.body)
+				case name == "":
+					a.want(401)
+					require.NotEmpty(t, a.header.Get("WWW-Authenticate"))
+				default:
+					a.want(403)
+				}
+			}
+		})
+	}
+}

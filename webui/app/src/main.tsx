@@ -1,0 +1,13 @@
+import { render } from "preact";
+import { App } from "./app";
+import { fromBrowser, language } from "./i18n";
+import { watchTab } from "./live";
+import { watchAddress } from "./router";
+import { begin } from "./session";
+import "./style.css";
+
+language.value = fromBrowser(navigator.languages);
+watchAddress();
+watchTab();
+void begin();
+render(<App />, document.body);

@@ -1,0 +1,141 @@
+// A wire (a bridge of the kind modbus or line) as the form holds it and as the settings hold it.
+import type { Bridge, Link } from "../types";
+import { Checks, setOrDrop, show, type OwnFault } from "./check";
+import type { Kind } from "./device";
+import { durationOf, secondsOf } from "./duration";
+
+export type Medium = "serial" | "tcp" | "rtu_over_tcp";
+
+export interface WireDraft {
+  keep: Bridge;
+  id: string;
+  kind: Kind;
+  medium: Medium;
+  port: string;
+  baud: string;
+  format: string;
+  ascii: boolean;
+  host: string;
+  tcpPort: string;
+  timeout: string; // milliseconds
+  delimiter: string; // with escapes: \r\n
+}
+
+export const bauds = ["1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200"];
+export const formats = ["8N1", "8E1", "8O1", "8N2", "7E1", "7O1", "7N2", "7E2", "7O2"];
+export const delimiters = ["\\r\\n", "\\n", "\\r"];
+
+export function newWire(id: string): WireDraft {
+  return {
+    keep: { id: "", kind: "modbus" },
+    id,
+    kind: "modbus",
+    medium: "serial",
+    port: "",
+    baud: "9600",
+    format: "8N1",
+    ascii: false,
+    host: "",
+    tcpPort: "502",
+    timeout: "",
+    delimiter: "\\r\\n",
+  };
+}
+
+/** freeName gives the first of wire-1, wire-2, ... that is not taken. */
+export function freeName(taken: string[]): string {
+  let n = 1;
+  while (taken.includes(`wire-${n}`)) n++;
+  return `wire-${n}`;
+}
+
+export function kindOf(bridge: Bridge | undefined): Kind {
+  return bridge?.kind === "line" ? "line" : "modbus";
+}
+
+export function fromBridge(bridge: Bridge): WireDraft {
+  const link = bridge.link ?? {};
+  const fresh = newWire(bridge.id);
+  const [host, tcpPort] = splitAddress((link.tcp ?? link.rtu_over_tcp)?.address ?? "");
+  const timeout = bridge.timeout === undefined ? undefined : secondsOf(bridge.timeout);
+  return {
+    ...fresh,
+    keep: bridge,
+    kind: kindOf(bridge),
+    medium: link.tcp ? "tcp" : link.rtu_over_tcp ? "rtu_over_tcp" : "serial",
+    port: link.serial?.port ?? "",
+    baud: show(link.serial?.baud) || fresh.baud,
+    format: link.serial?.format ?? fresh.format,
+    ascii: link.ascii === true,
+    host,
+    tcpPort: tcpPort || fresh.tcpPort,
+    timeout: show(timeout === undefined ? undefined : Math.round(timeout * 1000)),
+    delimiter: bridge.framing?.delimiter === undefined ? fresh.delimiter : escaped(bridge.framing.delimiter),
+  };
+}
+
+/** toBridge gives the settings without their devices' changes, and every fault. */
+export function toBridge(draft: WireDraft): { bridge: Bridge; faults: OwnFault[] } {
+  const c = new Checks();
+  const bridge: Bridge = { ...draft.keep, id: c.name("/id", draft.id), kind: draft.kind, link: link(draft, c) };
+  delete bridge.status;
+  const ms = c.optional("/timeout", draft.timeout, [10, 60_000]);
+  setOrDrop(bridge, "timeout", ms === undefined ? undefined : durationOf(ms / 1000));
+  if (draft.kind === "line") {
+    const delimiter = unescaped(draft.delimiter);
+    if (delimiter === "") c.add("/framing/delimiter", "required");
+    bridge.framing = { ...bridge.framing, delimiter };
+  } else {
+    delete bridge.framing;
+  }
+  return { bridge, faults: c.faults };
+}
+
+function link(draft: WireDraft, c: Checks): Link {
+  if (draft.medium === "serial") {
+    return {
+      serial: {
+        ...draft.keep.link?.serial,
+        port: c.text("/link/serial/port", draft.port),
+        baud: c.whole("/link/serial/baud", draft.baud, [50, 4_000_000]),
+        format: draft.format,
+      },
+      ...(draft.kind === "modbus" && draft.ascii && { ascii: true }),
+    };
+  }
+  const at = `/link/${draft.medium}/address`;
+  const host = c.text(at, draft.host);
+  const port = c.whole(at + "/port", draft.tcpPort, [1, 65_535]);
+  const address = joinAddress(host, port);
+  return draft.medium === "tcp" ? { tcp: { address } } : { rtu_over_tcp: { address } };
+}
+
+/** splitAddress cuts "host:port", "[::1]:502" or a bare host. */
+export function splitAddress(address: string): [host: string, port: string] {
+  const v6 = /^\[(.*)\](?::(\d+))?$/.exec(address);
+  if (v6) return [v6[1] ?? "", v6[2] ?? ""];
+  const at = address.lastIndexOf(":");
+  if (at < 0 || address.indexOf(":") !== at) return [address, ""];
+  return [address.slice(0, at), address.slice(at + 1)];
+}
+
+export function joinAddress(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** escaped shows control characters as \r, \n, \t or \x03. */
+export function escaped(text: string): string {
+  return text
+    .replaceAll("\\", "\\\\")
+    .replaceAll("\r", "\\r")
+    .replaceAll("\n", "\\n")
+    .replaceAll("\t", "\\t")
+    .replace(/\p{Cc}/gu, (ch) => "\\x" + ch.charCodeAt(0).toString(16).padStart(2, "0"));
+}
+
+export function unescaped(text: string): string {
+  const named: Record<string, string> = { r: "\r", n: "\n", t: "\t", "\\": "\\" };
+  return text.replace(/\\(?:x([0-9a-fA-F]{2})|(.))/g, (all, code: string | undefined, letter: string | undefined) =>
+    code !== undefined ? String.fromCharCode(parseInt(code, 16)) : (named[letter ?? ""] ?? all),
+  );
+}

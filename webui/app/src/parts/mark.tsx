@@ -1,0 +1,60 @@
+// States, qualities and ages: always a word and a shape, never a colour alone.
+import { clockAhead } from "../api";
+import { language, useText } from "../i18n";
+import { now } from "../live";
+import type { Quality, State } from "../types";
+import { age, stateWord } from "../words";
+import { Icon, type IconName } from "./icon";
+
+type Tone = "good" | "stale" | "bad" | "waiting";
+
+const tones: Record<State, Tone> = {
+  online: "good",
+  connected: "good",
+  degraded: "stale",
+  connecting: "stale",
+  disabled: "waiting",
+  offline: "bad",
+  disconnected: "bad",
+  failed: "bad",
+};
+
+export function StateMark({ state, testid }: { state: State | undefined; testid?: string }) {
+  const t = useText();
+  const tone = state ? tones[state] : "waiting";
+  const icon: IconName = state === "disabled" ? "pause" : tone;
+  return (
+    <span class={`mark ${tone}`} data-testid={testid} data-state={state ?? "unknown"}>
+      <Icon name={icon} />
+      {stateWord(state, t)}
+    </span>
+  );
+}
+
+export function QualityMark({ quality }: { quality: Quality | undefined }) {
+  const t = useText();
+  const tone = quality ?? "waiting";
+  return (
+    <span class={`mark ${tone}`} data-quality={quality ?? "none"}>
+      <Icon name={tone} />
+      {quality ? t.quality[quality] : t.quality.none}
+    </span>
+  );
+}
+
+/** Age counts up from an RFC 3339 time, by the gateway's clock; a time that never was (year 1) shows nothing. lasting words it for a state. */
+export function Age({ time, lasting }: { time: string; lasting?: boolean }) {
+  const t = useText();
+  if (!(Date.parse(time) > 0)) return null;
+  const text = age(now.value + clockAhead.value - Date.parse(time), t);
+  return (
+    <time dateTime={time} title={new Date(time).toLocaleString()}>
+      {lasting && text !== t.age.now ? t.overview.since(text) : text}
+    </time>
+  );
+}
+
+/** Told is text from the gateway, which is English whatever the page's language is. */
+export function Told({ text }: { text: string }) {
+  return <span lang={language.value === "en" ? undefined : "en"}>{text}</span>;
+}

@@ -1,0 +1,186 @@
+// The shapes of docs/api.md, in its own words.
+
+export type Language = "en" | "zh-CN";
+export type Role = "viewer" | "operator" | "admin";
+export type Quality = "good" | "stale" | "bad";
+export type State =
+  "online" | "offline" | "degraded" | "disabled" | "connecting" | "connected" | "disconnected" | "failed";
+export type Scalar = number | string | boolean | null;
+
+export interface User {
+  name: string;
+  role: Role;
+  language: string;
+}
+
+export interface Setup {
+  claimed: boolean;
+  code_required: boolean;
+  hostname: string;
+}
+
+export interface Claim {
+  code?: string;
+  name: string;
+  password: string;
+  language: Language;
+}
+
+export interface System {
+  version: string;
+  hostname: string;
+  started: string;
+  uptime_seconds: number;
+}
+
+export interface Value {
+  device: string;
+  point: string;
+  value: Scalar;
+  unit: string;
+  quality: Quality;
+  error: string; // a code, empty when all is well
+  time: string;
+  writable: boolean;
+}
+
+export interface DeviceStatus {
+  id?: string;
+  state: State;
+  since: string;
+  reason: string;
+}
+
+export interface Queue {
+  messages: number;
+  bytes: number;
+  oldest: string | null;
+}
+
+export interface Status extends DeviceStatus {
+  id: string;
+  kind: string;
+  counters?: Record<string, number> | null;
+  devices?: (DeviceStatus & { id: string })[] | null;
+  queue?: Queue | null;
+}
+
+export interface Alarm {
+  part: string;
+  code: string;
+  message: string;
+  since: string;
+}
+
+export interface SerialLink {
+  port: string;
+  baud?: number;
+  format?: string;
+  rs485?: string;
+}
+
+export interface Link {
+  serial?: SerialLink;
+  tcp?: { address: string };
+  rtu_over_tcp?: { address: string };
+  ascii?: boolean;
+}
+
+export interface Write {
+  min?: number;
+  max?: number;
+  step?: number;
+  verify?: boolean;
+}
+
+/** A point as the managed settings hold it; keys that the page does not know are kept. */
+export interface Point {
+  id: string;
+  table?: string;
+  address?: number;
+  type?: string;
+  order?: string;
+  bit?: number;
+  scale?: number;
+  offset?: number;
+  unit?: string;
+  enabled?: boolean;
+  write?: Write | null;
+}
+
+export interface Device {
+  id: string;
+  bridge?: string;
+  unit?: number;
+  interval?: string;
+  enabled?: boolean;
+  topic?: string;
+  parse?: { regex: string };
+  points?: Point[];
+  status?: DeviceStatus | undefined;
+}
+
+export interface Bridge {
+  id: string;
+  kind: string;
+  enabled?: boolean;
+  link?: Link;
+  timeout?: string;
+  retries?: number;
+  framing?: { delimiter?: string; max_length?: number };
+  devices?: Device[];
+  status?: Status;
+}
+
+export interface OutFilter {
+  filter: string;
+  qos?: number;
+  local_prefix?: string;
+  remote_prefix?: string;
+}
+
+export interface Uplink {
+  id: string;
+  url: string;
+  enabled?: boolean;
+  version?: number;
+  client_id?: string;
+  username?: string;
+  password?: string;
+  password_set?: boolean;
+  out?: OutFilter[];
+  in?: OutFilter[];
+  status?: Status | undefined;
+}
+
+export interface SerialPort {
+  port: string;
+  device: string;
+  name: string;
+  used_by: string;
+  problem: string;
+}
+
+export interface TestResult {
+  ok: boolean;
+  ms: number;
+  error: string;
+  code: string;
+  readings: Value[] | null;
+  received?: string; // line bridges: the last text that came
+}
+
+export interface WriteResult {
+  ok: boolean;
+  value?: Scalar;
+  ms?: number;
+  code?: string;
+  detail?: string;
+}
+
+/** One fault of a body: where it is, what kind, and words for a person. */
+export interface Fault {
+  pointer: string;
+  code: string;
+  detail: string;
+}

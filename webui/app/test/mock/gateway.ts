@@ -1,0 +1,492 @@
+// A gateway for the page's own tests: the REST interface of docs/api.md in memory,
+// with devices whose values follow the time, behind the headers of the real one.
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { extname, join, normalize } from "node:path";
+import type { Alarm, Bridge, Device, Fault, Point, SerialPort, State, Status, Uplink, Value } from "../../src/types";
+
+const dist = join(import.meta.dirname, "../../../dist");
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const types: Record<string, string> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+
+class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+    readonly errors: Fault[] = [],
+  ) {
+    super(detail);
+  }
+}
+
+interface Answer {
+  status: number;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+const ok = (body: unknown, headers: Record<string, string> = {}): Answer => ({ status: 200, body, headers });
+const list = (items: unknown[]): Answer => ok({ items, next: null });
+const etag = (v: unknown): string =>
+  `"${createHash("sha256").update(JSON.stringify(v)).digest("base64url").slice(0, 20)}"`;
+
+/** MockGateway may be changed from a test while it runs. */
+export class MockGateway {
+  claimed = false;
+  codeRequired = false;
+  language = "en";
+  bridges: Bridge[] = [];
+  uplinks: Uplink[] = [];
+  alarms: Alarm[] = [];
+  ports: SerialPort[] = [
+    {
+      port: "/dev/serial/by-id/usb-FTDI_FT232R-if00",
+      device: "/dev/ttyUSB0",
+      name: "FT232R USB UART",
+      used_by: "",
+      problem: "",
+    },
+    {
+      port: "/dev/ttyS0",
+      device: "/dev/ttyS0",
+      name: "",
+      used_by: "",
+      problem: "permission denied: add the user fieldgate to the group dialout",
+    },
+  ];
+  sick = new Set<string>(); // devices that give no answer
+  written = new Map<string, number | boolean>();
+  sessions = new Set<string>();
+  streams = 0; // open streams of events
+  private user = { name: "", password: "" };
+  private server: Server | undefined;
+  private readonly since = new Date().toISOString();
+
+  async start(): Promise<string> {
+    this.server = createServer((q, r) => void this.serve(q, r));
+    await new Promise<void>((up) => this.server?.listen(0, "127.0.0.1", up));
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.server?.closeAllConnections();
+    await new Promise((down) => this.server?.close(down));
+  }
+
+  /** drop cuts all connections, as a pulled cable with a quick switch would. */
+  drop(): void {
+    this.server?.closeAllConnections();
+  }
+
+  private async serve(q: IncomingMessage, r: ServerResponse): Promise<void> {
+    r.setHeader("Content-Security-Policy", policy);
+    const url = new URL(q.url ?? "/", "http://gateway");
+    if (!url.pathname.startsWith("/api/v1/")) return this.file(url.pathname, r);
+    const path = url.pathname.slice("/api/v1".length);
+    try {
+      const body = await readBody(q);
+      if (path === "/events") {
+        this.events(q, r);
+        return;
+      }
+      const { status, body: out, headers } = this.route(q, path, body);
+      r.writeHead(status, { "Content-Type": "application/json", ...headers });
+      r.end(out === undefined ? undefined : JSON.stringify(out));
+    } catch (e) {
+      const p = e instanceof Refusal ? e : new Refusal(500, "internal", String(e));
+      r.writeHead(p.status, { "Content-Type": "application/problem+json" });
+      const { status, code, detail, errors } = p;
+      r.end(JSON.stringify({ type: "about:blank", title: "Problem", status, code, detail, errors }));
+    }
+  }
+
+  private async file(path: string, r: ServerResponse): Promise<void> {
+    const name = normalize(path === "/" ? "/index.html" : path);
+    try {
+      const text = await readFile(join(dist, name));
+      r.writeHead(200, { "Content-Type": types[extname(name)] ?? "application/octet-stream" });
+      r.end(text);
+    } catch {
+      r.writeHead(404).end();
+    }
+  }
+
+  private loggedIn(q: IncomingMessage): boolean {
+    const cookie = /fg_session=(\w+)/.exec(q.headers.cookie ?? "")?.[1] ?? "";
+    return this.sessions.has(cookie);
+  }
+
+  private login(status: number): Answer {
+    const id = Math.random().toString(36).slice(2);
+    this.sessions.add(id);
+    return {
+      status,
+      body: { user: this.me() },
+      headers: { "Set-Cookie": `fg_session=${id}; Path=/; HttpOnly; SameSite=Strict` },
+    };
+  }
+
+  private me() {
+    return { name: this.user.name, role: "admin", language: this.language };
+  }
+
+  private route(q: IncomingMessage, path: string, body: unknown): Answer {
+    const method = q.method ?? "GET";
+    const [resource = "", id, action, point, verb] = path.split("/").filter(Boolean).map(decodeURIComponent);
+    if (resource === "setup") return this.setup(method, body as Record<string, string>);
+    if (path === "/session" && method === "POST") {
+      const { name, password } = body as Record<string, string>;
+      if (name !== this.user.name || password !== this.user.password)
+        throw new Refusal(401, "unauthorized", "the name or the password is wrong");
+      return this.login(200);
+    }
+    if (!this.loggedIn(q)) throw new Refusal(401, "unauthorized", "log in first");
+    const match = q.headers["if-match"];
+    switch (resource) {
+      case "session":
+        if (method === "DELETE") {
+          this.sessions.clear();
+          return { status: 204 };
+        }
+        if (method === "PATCH") this.language = (body as { language: string }).language;
+        return ok({ user: this.me() });
+      case "bridges":
+        return this.crud(this.bridges, "bridge", method, id, action, body as Bridge, match, (b) => this.checkBridge(b));
+      case "uplinks":
+        return this.crud(this.uplinks, "uplink", method, id, action, body as Uplink, match, checkUplink);
+      case "devices":
+        if (verb === "write") return this.write(id ?? "", point ?? "", (body as { value: number | boolean }).value);
+        return this.device(method, id, body as Device, match);
+      case "values":
+        return list(this.values());
+      case "alarms":
+        return list(this.alarms);
+      case "serial-ports":
+        return list(this.ports);
+      case "system":
+        return ok({ version: "0.1.0", hostname: "site-7", started: this.since, uptime_seconds: 12 });
+      default:
+        throw new Refusal(404, "not_found", "there is no such path");
+    }
+  }
+
+  private setup(method: string, body: Record<string, string>): Answer {
+    if (method === "GET")
+      return ok({ claimed: this.claimed, code_required: this.codeRequired && !this.claimed, hostname: "site-7" });
+    if (this.claimed) throw new Refusal(409, "conflict", "the gateway has an administrator already; log in");
+    const faults: Fault[] = [];
+    if (this.codeRequired && body.code !== "1234-5678")
+      faults.push({
+        pointer: "/code",
+        code: "invalid",
+        detail: "is not the setup code; fieldgate setup-code tells it",
+      });
+    if ((body.password ?? "").length < 8)
+      faults.push({
+        pointer: "/password",
+        code: "out_of_range",
+        detail: "must have at least 8 characters and at most 256 bytes",
+      });
+    refuse(faults);
+    this.claimed = true;
+    this.user = { name: body.name ?? "", password: body.password ?? "" };
+    this.language = body.language ?? "en";
+    return this.login(201);
+  }
+
+  private crud<T extends Bridge | Uplink>(
+    all: T[],
+    word: string,
+    method: string,
+    id: string | undefined,
+    action: string | undefined,
+    body: T,
+    match: string | undefined,
+    check: (body: T) => Fault[],
+  ): Answer {
+    if (method === "POST" && id === "test") {
+      refuse(check(body));
+      return ok(
+        word === "uplink" ? testUplink(body as Uplink) : this.test(body as Bridge, (body as Bridge).devices ?? []),
+      );
+    }
+    if (id === undefined) {
+      if (method === "GET") return list(all.map((o) => this.shown(o)));
+      if (all.some((o) => o.id === body.id))
+        refuse([{ pointer: "/id", code: "conflict", detail: `is in use by another ${word}` }], 409);
+      refuse(check(body));
+      all.push(kept(body));
+      return { status: 201, body: this.shown(body), headers: { ETag: etag(body) } };
+    }
+    const i = all.findIndex((o) => o.id === id);
+    const old = all[i];
+    if (!old) throw new Refusal(404, "not_found", `there is no such ${word}`);
+    if (action === "pause" || action === "resume") {
+      old.enabled = action === "resume";
+      return { status: 204 };
+    }
+    if (method === "GET") return ok(this.shown(old), { ETag: etag(old) });
+    checkMatch(match, etag(old));
+    if (method === "DELETE") {
+      all.splice(i, 1);
+      return { status: 204 };
+    }
+    const next = kept(method === "PATCH" ? patched(old, body) : body);
+    refuse(check(next));
+    all[i] = next;
+    return ok(this.shown(next), { ETag: etag(next) });
+  }
+
+  private device(method: string, id: string | undefined, body: Device, match: string | undefined): Answer {
+    const all = this.devices();
+    if (method === "POST") {
+      const of = this.bridges.find((b) => b.id === body.bridge);
+      if (!of) throw refusal([{ pointer: "/bridge", code: "not_found", detail: "there is no bridge of that id" }]);
+      if (id === "test") {
+        refuse(checkDevice(body, ""));
+        return ok(this.test(of, [body]));
+      }
+      if (all.some((d) => d.id === body.id))
+        refuse([{ pointer: "/id", code: "conflict", detail: `is in use by a device of the bridge ${of.id}` }], 409);
+      refuse(checkDevice(body, ""));
+      of.devices = [...(of.devices ?? []), withoutBridge(body)];
+      return { status: 201, body };
+    }
+    if (id === undefined) return list(all.map((d) => ({ ...d, status: this.deviceStatus(d.id) })));
+    const old = all.find((d) => d.id === id);
+    const of = this.bridges.find((b) => b.id === old?.bridge);
+    if (!old || !of) throw new Refusal(404, "not_found", "there is no such device");
+    if (method === "GET") return ok({ ...old, status: this.deviceStatus(id) }, { ETag: etag(old) });
+    checkMatch(match, etag(old));
+    if (method === "PUT") refuse(checkDevice(body, ""));
+    of.devices = (of.devices ?? []).flatMap((d) =>
+      d.id !== id ? [d] : method === "DELETE" ? [] : [withoutBridge(body)],
+    );
+    return method === "DELETE" ? { status: 204 } : ok(body);
+  }
+
+  private write(device: string, point: string, value: number | boolean): Answer {
+    const p = this.devices()
+      .find((d) => d.id === device)
+      ?.points?.find((q) => q.id === point);
+    if (!p?.write) throw new Refusal(404, "not_found", "there is no such point");
+    if (this.sick.has(device)) return ok({ ok: false, code: "timeout", detail: "no answer within 500ms" });
+    this.written.set(`${device}/${point}`, value);
+    return ok({ ok: true, value, ms: 38 });
+  }
+
+  private checkBridge(b: Bridge): Fault[] {
+    const faults: Fault[] = [];
+    const [pointer, of] = b.link?.serial
+      ? ["/link/serial/port", b.link.serial.port]
+      : ["/link/tcp/address", b.link?.tcp?.address ?? ""];
+    const user = this.bridges.find((o) => o.id !== b.id && o.link?.serial?.port === of);
+    if (user) faults.push({ pointer, code: "conflict", detail: `is used by the bridge ${user.id}` });
+    (b.devices ?? []).forEach((d, i) => faults.push(...checkDevice(d, `/devices/${i}`)));
+    return faults;
+  }
+
+  private test(b: Bridge, devices: Device[]): unknown {
+    const where = b.link?.serial?.port ?? b.link?.tcp?.address ?? "";
+    const refusedBy = where.endsWith(":1")
+      ? "connection refused: check host and port, and that the device accepts Modbus/TCP"
+      : "";
+    const silent =
+      b.link?.serial?.baud === 1200
+        ? "no answer within 500ms: check baud rate, format, unit identifier and the wires A and B"
+        : "";
+    if (refusedBy || silent)
+      return {
+        ok: false,
+        ms: 512,
+        error: refusedBy || silent,
+        code: refusedBy ? "unreachable" : "timeout",
+        readings: [],
+      };
+    const readings = devices.flatMap((d) => (d.points ?? []).map((p) => this.value(d, p)));
+    return {
+      ok: true,
+      ms: 83,
+      error: "",
+      code: "",
+      readings,
+      ...(b.kind === "line" && { received: "ST,GS,  12.5kg" }),
+    };
+  }
+
+  private devices(): Device[] {
+    return this.bridges.flatMap((b) => (b.devices ?? []).map((d) => ({ ...d, bridge: b.id })));
+  }
+
+  private deviceStatus(id: string): { id: string; state: State; since: string; reason: string } {
+    const sick = this.sick.has(id);
+    return {
+      id,
+      state: sick ? "offline" : "online",
+      since: this.since,
+      reason: sick ? "no answer within 500ms: is it switched on?" : "",
+    };
+  }
+
+  private shown<T extends Bridge | Uplink>(o: T): T {
+    return { ...o, status: "url" in o ? this.uplinkStatus(o) : this.bridgeStatus(o) };
+  }
+
+  private bridgeStatus(b: Bridge): Status {
+    const state = b.enabled === false ? "disabled" : "online";
+    return {
+      id: b.id,
+      kind: b.kind,
+      state,
+      since: this.since,
+      reason: "",
+      counters: {},
+      devices: (b.devices ?? []).map((d) => this.deviceStatus(d.id)),
+    };
+  }
+
+  private uplinkStatus(u: Uplink): Status {
+    const paused = u.enabled === false;
+    const cut = u.url.includes("unreachable");
+    const queue = cut
+      ? { messages: 12_345, bytes: 3_200_000, oldest: new Date(Date.now() - 3 * 3600_000).toISOString() }
+      : { messages: 0, bytes: 0, oldest: null };
+    const state = paused ? "disabled" : cut ? "disconnected" : "connected";
+    return {
+      id: u.id,
+      kind: "uplink",
+      state,
+      since: this.since,
+      reason: cut ? "no such host: check the name, and that this network has a DNS server" : "",
+      counters: {},
+      queue,
+    };
+  }
+
+  private values(): Value[] {
+    return this.devices().flatMap((d) => (d.points ?? []).map((p) => this.value(d, p)));
+  }
+
+  private value(d: Device, p: Point): Value {
+    const time = new Date().toISOString();
+    const base = { device: d.id, point: p.id, unit: p.unit ?? "", time, writable: Boolean(p.write) };
+    if (this.sick.has(d.id)) return { ...base, value: null, quality: "bad", error: "timeout" };
+    const written = this.written.get(`${d.id}/${p.id}`);
+    const bool = p.table === "coil" || p.table === "discrete_input";
+    const wave = Math.round((230 + 10 * Math.sin(Date.now() / 5000 + (p.address ?? 0))) * 10) / 10;
+    return { ...base, value: written ?? (bool ? false : wave), quality: "good", error: "" };
+  }
+
+  private events(q: IncomingMessage, r: ServerResponse): void {
+    if (!this.loggedIn(q)) throw new Refusal(401, "unauthorized", "log in first");
+    r.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+    const last = new Map<string, string>();
+    const send = (): void => {
+      const all = {
+        values: this.values(),
+        bridges: this.bridges.map((b) => this.bridgeStatus(b)),
+        uplinks: this.uplinks.map((u) => this.uplinkStatus(u)),
+        alarms: this.alarms,
+      };
+      for (const [name, items] of Object.entries(all)) {
+        const data = JSON.stringify({ items });
+        if (last.get(name) !== data) r.write(`event: ${name}\ndata: ${data}\n\n`);
+        last.set(name, data);
+      }
+    };
+    send();
+    const timer = setInterval(send, 250);
+    this.streams++;
+    r.on("close", () => {
+      this.streams--;
+      clearInterval(timer);
+    });
+  }
+}
+
+async function readBody(q: IncomingMessage): Promise<unknown> {
+  let text = "";
+  for await (const part of q) text += String(part);
+  return text === "" ? undefined : (JSON.parse(text) as unknown);
+}
+
+function refusal(errors: Fault[], status = 422): Refusal {
+  return new Refusal(
+    status,
+    errors[0]?.code ?? "invalid",
+    errors.length === 1 ? (errors[0]?.detail ?? "") : `${errors.length} fields are wrong`,
+    errors,
+  );
+}
+
+function refuse(errors: Fault[], status = 422): void {
+  if (errors.length > 0) throw refusal(errors, status);
+}
+
+function checkMatch(header: string | undefined, tag: string): void {
+  if (header === undefined) throw new Refusal(428, "if_match_required", "a change wants If-Match");
+  if (header !== "*" && header !== tag)
+    throw new Refusal(412, "stale", "it was changed by somebody else; read it again");
+}
+
+function checkDevice(d: Device, at: string): Fault[] {
+  const faults: Fault[] = [];
+  if (!/^[a-z0-9][a-z0-9_-]*$/i.test(d.id))
+    faults.push({ pointer: `${at}/id`, code: "invalid", detail: "must be letters, digits, - and _" });
+  if (d.unit !== undefined && (d.unit < 1 || d.unit > 247))
+    faults.push({ pointer: `${at}/unit`, code: "out_of_range", detail: "must be 1 to 247" });
+  return faults;
+}
+
+function checkUplink(u: Uplink): Fault[] {
+  return u.url.includes("..")
+    ? [{ pointer: "/url", code: "invalid", detail: "must look like mqtts://broker.example.com:8883" }]
+    : [];
+}
+
+function testUplink(u: Uplink): unknown {
+  const cut = u.url.includes("unreachable");
+  return {
+    ok: !cut,
+    ms: 42,
+    error: cut ? "no such host: check the name, and that this network has a DNS server" : "",
+    code: cut ? "unreachable" : "",
+    readings: [],
+  };
+}
+
+function withoutBridge(d: Device): Device {
+  const next = { ...d };
+  delete next.bridge;
+  delete next.status;
+  return next;
+}
+
+function kept<T extends Bridge | Uplink>(o: T): T {
+  const next = { ...o };
+  delete next.status;
+  if ("password" in next) {
+    delete next.password;
+    next.password_set = true;
+  }
+  return next;
+}
+
+function patched<T extends Bridge | Uplink>(old: T, patch: T): T {
+  const next: Record<string, unknown> = { ...old };
+  for (const [key, value] of Object.entries(patch) as [string, unknown][]) {
+    if (value === null) Reflect.deleteProperty(next, key === "password" ? "password_set" : key);
+    else next[key] = value;
+  }
+  return next as T;
+}

@@ -1,0 +1,202 @@
+package webui
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"fieldgate/internal/fault"
+)
+
+const (
+	firstRetry = 500 * time.Millisecond
+	maxRetry   = 30 * time.Second
+	socketName = "admin.sock"
+)
+
+// Codes of the alarms.
+const (
+	codeListen      fault.Code = "listen"
+	codeSocket      fault.Code = "socket"
+	codeCertificate fault.Code = "certificate"
+)
+
+// runAddress serves the address until ctx is done; what fails is an alarm and tried again.
+func (s *Server) runAddress(ctx context.Context) {
+	address := s.cfg.Address
+	s.retry(ctx, codeListen, "serve the admin page on "+address, func() error {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		address = l.Addr().String() // a free port that was taken once is kept
+		s.setAddr(l.Addr())
+		s.log.Info("admin page", "address", address, "tls", s.cfg.TLS.Mode)
+		limited := limit(l, maxConnections)
+		if s.cfg.TLS.Mode == TLSAuto || s.cfg.TLS.Mode == TLSFiles {
+			return s.serveBoth(ctx, limited)
+		}
+		return s.serve(ctx, limited, s.echo, false)
+	})
+}
+
+func (s *Server) setAddr(addr net.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.addr == nil {
+		close(s.bound)
+	}
+	s.addr = addr
+}
+
+// runSocket serves the Unix socket. Whoever may open it is an administrator: the file's mode is the lock.
+func (s *Server) runSocket(ctx context.Context) {
+	path := filepath.Join(s.cfg.DataDir, socketName)
+	s.retry(ctx, codeSocket, "serve the command line on "+path, func() error {
+		l, err := listenUnix(ctx, path)
+		if err != nil {
+			return err
+		}
+		return s.serve(ctx, l, s.echo, true)
+	})
+}
+
+// listenUnix makes the socket with mode 0600. It is bound under another name
+// first, so that nobody can open it before the mode is set. A socket that a
+// killed process left is replaced: data_dir is locked against a second one.
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("%s exists and is no socket", path)
+	}
+	fresh := path + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", fresh)
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // it would unlink the former name
+	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return &unixListener{Listener: l, path: path}, nil
+}
+
+// unixListener removes its socket when it closes.
+type unixListener struct {
+	net.Listener
+	path string
+	once sync.Once
+}
+
+// Close stops listening and removes the socket.
+func (l *unixListener) Close() error {
+	err := l.Listener.Close()
+	l.once.Do(func() {
+		if rmErr := os.Remove(l.path); rmErr != nil && !errors.Is(rmErr, fs.ErrNotExist) {
+			err = errors.Join(err, rmErr)
+		}
+	})
+	return err
+}
+
+// retry runs serve again after a back-off until ctx is done; an alarm stands while it does not run.
+func (s *Server) retry(ctx context.Context, code fault.Code, what string, serve func() error) {
+	for wait := firstRetry; ; wait = min(2*wait, maxRetry) {
+		start := time.Now()
+		stands := time.AfterFunc(firstRetry, func() { s.alarms.Clear(alarmPart, code) }) // a listener that lived that long stands
+		err := serve()
+		stands.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(start) > maxRetry {
+			wait = firstRetry
+		}
+		s.alarms.Raise(alarmPart, code, fmt.Sprintf("%s: %v", what, err))
+		s.log.Error("admin listener failed", "listener", what, "err", err, "retry", wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// limit bounds the connections at a time; more wait in the kernel's queue.
+func limit(l net.Listener, n int) net.Listener {
+	return &limitListener{Listener: l, places: make(chan struct{}, n), done: make(chan struct{})}
+}
+
+type limitListener struct {
+	net.Listener
+	places chan struct{}
+	once   sync.Once
+	done   chan struct{}
+}
+
+// Accept waits for a place, then for a connection.
+func (l *limitListener) Accept() (net.Conn, error) {
+	select {
+	case l.places <- struct{}{}:
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.places
+		return nil, err
+	}
+	return &limitConn{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
+}
+
+// Close stops listening.
+func (l *limitListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+type limitConn struct {
+	net.Conn
+	leave func()
+}
+
+// Close gives the place back.
+func (c *limitConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
+
+// serveBoth serves TLS, and a redirect to it for who speaks plain HTTP, on one listener.
+func (s *Server) serveBoth(ctx context.Context, l net.Listener) error {
+	cert, err := s.certificate()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	both := newSniffer(l)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	parts.Go(func() { cancel(both.run(ctx)) })
+	parts.Go(func() { cancel(s.serve(ctx, both.plain, http.HandlerFunc(redirect), false)) })
+	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}}
+	err = s.serve(ctx, tls.NewListener(both.tls, config), s.echo, false)
+	cancel(err)
+	return context.Cause(ctx)
+}
+
+// redirect sends a browser to the same address with https.
+func redirect(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close")
+	http.Redirect(w, r, "https://"+r.Host+r.URL.RequestURI(), http.StatusPermanentRedirect)
+}

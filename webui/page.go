@@ -1,0 +1,75 @@
+package webui
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"fieldgate/webui/api"
+)
+
+//go:embed all:dist
+var dist embed.FS
+
+// unbuilt stands in for the page in a binary that was built without it.
+const unbuilt = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>fieldgate</title>
+<h1>fieldgate</h1>
+<p>This binary was built without its page. Run <code>make build</code> (it needs node), then start it again.</p>
+<p>The gateway itself works; its REST interface is under <a href="/api/v1/openapi.json">/api/v1</a>.</p>
+</html>
+`
+
+// page serves the built page from the binary.
+type page struct {
+	files fs.FS
+	index []byte // nil when the page was not built
+}
+
+// embedded gives the files that Vite built.
+func embedded() (fs.FS, error) { return fs.Sub(dist, "dist") }
+
+func newPage(files fs.FS) (*page, error) {
+	index, err := fs.ReadFile(files, "index.html")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the embedded page: %w", err)
+	}
+	return &page{files: files, index: index}, nil
+}
+
+// serve gives a file, else the index: paths that are no file are the page's own.
+func (p *page) serve(c echo.Context) error {
+	if m := c.Request().Method; m != http.MethodGet && m != http.MethodHead {
+		return echo.ErrMethodNotAllowed
+	}
+	name := strings.TrimPrefix(path.Clean(c.Request().URL.Path), "/")
+	h := c.Response().Header()
+	if p.index == nil {
+		h.Set("Cache-Control", "no-cache")
+		return c.HTML(http.StatusOK, unbuilt)
+	}
+	b, err := fs.ReadFile(p.files, name)
+	if err != nil || strings.HasPrefix(path.Base(name), ".") {
+		if strings.HasPrefix(name, "assets/") { // an asset of another version; the index in its place would not run
+			return api.NewProblem(http.StatusNotFound, "not_found", "there is no such file; load the page again")
+		}
+		name, b = "index.html", p.index
+	}
+	if strings.HasPrefix(name, "assets/") { // Vite puts a hash of the content into these names
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	} else {
+		h.Set("Cache-Control", "no-cache")
+	}
+	http.ServeContent(c.Response(), c.Request(), name, time.Time{}, strings.NewReader(string(b)))
+	return nil
+}
