@@ -3,7 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/e2e/**/*.test.ts"],
-    testTimeout: 120_000,
+    testTimeout: 60_000,
+    bail: 3,
     hookTimeout: 60_000,
     fileParallelism: false,
   },

@@ -24,8 +24,6 @@ export const zh: Messages = {
   loading: "正在加载…",
   on: "开",
   off: "关",
-  none: "无",
-  name: "名称",
 
   nav: {
     main: "主导航",
@@ -40,7 +38,6 @@ export const zh: Messages = {
 
   account: {
     title: "账户",
-    language: "语言",
     logout: "退出登录",
     signedIn: (name) => `当前用户：${name}`,
     notKept: "此处的语言已切换，但网关没有保存这项设置。",
@@ -94,10 +91,9 @@ export const zh: Messages = {
     nothingYet: "还没有任何设置。",
     alarms: (count) => `有 ${count} 件事需要您处理。`,
     trouble: (devices, uplinks) =>
-      [
-        ...(devices ? [`${devices} 台设备响应不正常`] : []),
-        ...(uplinks ? [`${uplinks} 个上行未连接`] : []),
-      ].join("，") + "。",
+      [...(devices ? [`${devices} 台设备响应不正常`] : []), ...(uplinks ? [`${uplinks} 个上行未连接`] : [])].join(
+        "，",
+      ) + "。",
     waiting: "正在等待第一批数值…",
     alarmsTitle: "需要您处理",
     valuesTitle: "实时数值",
@@ -110,10 +106,6 @@ export const zh: Messages = {
     done: "已完成",
     noPoints: "这台设备还没有测点。",
     noValue: "还没有数值",
-    point: "测点",
-    value: "数值",
-    quality: "质量",
-    age: "时间",
     since: (age) => `已持续 ${age}`,
   },
 
@@ -143,7 +135,6 @@ export const zh: Messages = {
     empty: "没有待发消息",
     waiting: (messages, bytes) => `${messages} 条消息待发（${bytes}）`,
     oldest: (age) => `最早的已等待 ${age}`,
-    label: "队列",
   },
 
   devices: {
@@ -159,11 +150,12 @@ export const zh: Messages = {
     devicesOnWire: (count) => `${count} 台设备`,
     unit: (unit) => `单元 ${unit}`,
     live: "实时数值",
-    settings: "设置",
     topic: "主题",
     notFound: (id) => `没有名为 ${id} 的设备。`,
     deleteTitle: (id) => `删除设备 ${id}？`,
     deleteText: "它的数值将不再读取和发送。10 秒内可以撤销。",
+    lastTitle: (wire) => `把线路 ${wire} 也删除？`,
+    lastText: "这是它唯一的设备，而它不能没有设备。10 秒内可以撤销。",
     deleted: (id) => `${id} 已删除。`,
     restored: (id) => `${id} 已恢复。`,
     saved: (id) => `${id} 已保存。`,
@@ -178,6 +170,8 @@ export const zh: Messages = {
     atMost: (max) => `不大于 ${max}`,
     done: (value, ms) => `完成：设备现在的值是 ${value}（${ms} 毫秒）。`,
     notDone: (why) => `未完成：${why}`,
+    switchOn: "打开",
+    switchOff: "关闭",
     lookOnly: "您只能查看，不能写入。",
   },
 
@@ -225,8 +219,7 @@ export const zh: Messages = {
     delimiters: { "\\r\\n": "CR LF（\\r\\n）", "\\n": "LF（\\n）", "\\r": "CR（\\r）" },
     edit: "编辑线路",
     deleteTitle: (id) => `删除线路 ${id}？`,
-    deleteText: (devices) =>
-      devices === "" ? "上面没有设备。" : `这些设备会一起删除：${devices}。10 秒内可以撤销。`,
+    deleteText: (devices) => (devices === "" ? "上面没有设备。" : `这些设备会一起删除：${devices}。10 秒内可以撤销。`),
     notFound: (id) => `没有名为 ${id} 的线路。`,
     pausedToast: (id) => `${id} 已暂停。`,
     resumedToast: (id) => `${id} 已恢复运行。`,
@@ -241,7 +234,7 @@ export const zh: Messages = {
     stepPoints: "测点",
     stepTest: "测试并保存",
     name: "设备名称",
-    nameHint: "最好用小写字母、数字和 -。它会成为主题的一部分：fieldgate/名称",
+    nameHint: "使用小写字母、数字和 -。它会成为主题的一部分：fieldgate/名称",
     nameFixed: "名称是主题的一部分，不能更改。",
     unit: "单元标识",
     unitHint: "设备上设置的 Modbus 地址，1 至 247，常为 1。",
@@ -287,7 +280,6 @@ export const zh: Messages = {
     scale: "乘以",
     offset: "再加上",
     unitOf: "单位",
-    unitOfHint: "例如 V、kWh、°C",
     bit: "只取一位",
     bitHint: "0 至 15，从寄存器中取出一位。",
     writable: "可以写入",
@@ -303,14 +295,12 @@ export const zh: Messages = {
     regexNoGroups: "模式中还没有命名组，因此得不到数值。",
     fromGroups: (names) => `添加测点 ${names}`,
     testText: "测试会用这些设置读取设备一次，不会保存任何内容。",
-    testOnSaved: "已保存。",
   },
 
   outcome: {
     ok: (ms) => `可以工作。应答用时 ${ms} 毫秒。`,
     partly: (ms) => `设备有应答（${ms} 毫秒），但有的测点读不到。`,
     failed: "还不能工作。",
-    notRun: "测试无法进行。",
     okLink: (ms) => `可以工作：${ms} 毫秒内已连接。`,
   },
 
@@ -366,14 +356,13 @@ export const zh: Messages = {
     stale: "在此期间有人修改了它。您填写的内容还在这里。",
     overwrite: "仍然保存我的",
     loadTheirs: "载入对方的",
-    notSaved: "未保存。",
   },
 
   own: {
     required: "必须填写。",
     not_a_number: "必须是数字。",
     out_of_range: (min, max) => `必须在 ${min} 至 ${max} 之间。`,
-    bad_name: "不能有空格，也不能有 / + #。",
+    bad_name: "只能用 a 至 z、0 至 9 以及 - _ .，以字母或数字开头，最多 64 个字符。",
     taken: "这个名称用了两次。",
     bad_address: "不是地址。请写成 104、0x68 或 40105。",
     other_table: "这个数字属于另一类寄存器。",
@@ -397,6 +386,10 @@ export const zh: Messages = {
 
   codes: {
     timeout: "没有及时应答",
+    link: "端口或连接已断开",
+    parse: "应答不是数值",
+    failed: "没有运行：设置有误",
+    no_value_yet: "尚未读取",
     crc: "应答有误（校验和）",
     bad_crc: "应答有误（校验和）",
     short: "应答太短",

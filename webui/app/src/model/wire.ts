@@ -3,6 +3,7 @@ import type { Bridge, Link } from "../types";
 import { Checks, setOrDrop, show, type OwnFault } from "./check";
 import type { Kind } from "./device";
 import { durationOf, secondsOf } from "./duration";
+import { escaped, unescaped } from "./escape";
 
 export type Medium = "serial" | "tcp" | "rtu_over_tcp";
 
@@ -27,9 +28,19 @@ export const delimiters = ["\\r\\n", "\\n", "\\r"];
 
 export function newWire(id: string): WireDraft {
   return {
-    keep: { id: "", kind: "modbus" }, id, kind: "modbus", medium: "serial", port: "", baud: "9600", format: "8N1",
-    ascii: false, host: "", tcpPort: "502", timeout: "", delimiter: "\\r\\n",
-  }; // prettier-ignore
+    keep: { id: "", kind: "modbus" },
+    id,
+    kind: "modbus",
+    medium: "serial",
+    port: "",
+    baud: "9600",
+    format: "8N1",
+    ascii: false,
+    host: "",
+    tcpPort: "502",
+    timeout: "",
+    delimiter: "\\r\\n",
+  };
 }
 
 /** freeName gives the first of wire-1, wire-2, ... that is not taken. */
@@ -111,21 +122,4 @@ export function splitAddress(address: string): [host: string, port: string] {
 
 export function joinAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** escaped shows control characters as \r, \n, \t or \x03. */
-export function escaped(text: string): string {
-  return text
-    .replaceAll("\\", "\\\\")
-    .replaceAll("\r", "\\r")
-    .replaceAll("\n", "\\n")
-    .replaceAll("\t", "\\t")
-    .replace(/\p{Cc}/gu, (ch) => "\\x" + ch.charCodeAt(0).toString(16).padStart(2, "0"));
-}
-
-export function unescaped(text: string): string {
-  const named: Record<string, string> = { r: "\r", n: "\n", t: "\t", "\\": "\\" };
-  return text.replace(/\\(?:x([0-9a-fA-F]{2})|(.))/g, (all, code: string | undefined, letter: string | undefined) =>
-    code !== undefined ? String.fromCharCode(parseInt(code, 16)) : (named[letter ?? ""] ?? all),
-  );
 }

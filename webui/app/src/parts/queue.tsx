@@ -11,9 +11,7 @@ export function QueueText({ queue, id }: { queue: Queue | null | undefined; id: 
   const { messages, oldest } = queue;
   return (
     <span class="queue" data-testid={`uplink-queue-${id}`} data-messages={messages}>
-      {messages === 0
-        ? t.queue.empty
-        : t.queue.waiting(messages.toLocaleString(language.value), bytes(queue.bytes))}
+      {messages === 0 ? t.queue.empty : t.queue.waiting(messages.toLocaleString(language.value), bytes(queue.bytes))}
       {messages > 0 && oldest && ", " + t.queue.oldest(age(now.value + clockAhead.value - Date.parse(oldest), t))}
     </span>
   );
