@@ -3,12 +3,10 @@ package main_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,24 +119,6 @@ func (b *box) apply(yaml string) {
 	file := filepath.Join(b.dir, "settings.yaml")
 	require.NoError(b.t, os.WriteFile(file, []byte(yaml), 0o600))
 	b.fieldgate("config", "apply", file)
-}
-
-// get reads a resource of the admin API through the Unix socket.
-func (b *box) get(path string, into any) {
-	b.t.Helper()
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(b.data(), "admin.sock"))
-		},
-	}}
-	res, err := client.Get("http://localhost/api/v1" + path)
-	require.NoError(b.t, err)
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	require.NoError(b.t, err)
-	require.Equal(b.t, http.StatusOK, res.StatusCode, "%s", body)
-	require.NoError(b.t, json.Unmarshal(body, into), "%s", body)
 }
 
 func freePort(t *testing.T) string {
