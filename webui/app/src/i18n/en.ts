@@ -91,7 +91,10 @@ export const en = {
     title: "Overview",
     healthy: "All is well.",
     healthyDetail: (devices: number, uplinks: number) =>
-      `${n(devices, "device answers", "devices answer")}, ${n(uplinks, "uplink is connected", "uplinks are connected")}.`,
+      [
+        ...(devices ? [n(devices, "device answers", "devices answer")] : []),
+        ...(uplinks ? [n(uplinks, "uplink is connected", "uplinks are connected")] : []),
+      ].join(", ") + ".",
     nothingYet: "Nothing is set up yet.",
     alarms: (count: number) => n(count, "thing needs you.", "things need you."),
     trouble: (devices: number, uplinks: number) =>

@@ -87,7 +87,9 @@ export const zh: Messages = {
   overview: {
     title: "总览",
     healthy: "一切正常。",
-    healthyDetail: (devices, uplinks) => `${devices} 台设备有响应，${uplinks} 个上行已连接。`,
+    healthyDetail: (devices, uplinks) =>
+      [...(devices ? [`${devices} 台设备有响应`] : []), ...(uplinks ? [`${uplinks} 个上行已连接`] : [])].join("，") +
+      "。",
     nothingYet: "还没有任何设置。",
     alarms: (count) => `有 ${count} 件事需要您处理。`,
     trouble: (devices, uplinks) =>
