@@ -113,9 +113,9 @@ func (l *unixListener) Close() error {
 func (s *Server) retry(ctx context.Context, code fault.Code, what string, serve func() error) {
 	for wait := firstRetry; ; wait = min(2*wait, maxRetry) {
 		start := time.Now()
-		clear := time.AfterFunc(firstRetry, func() { s.alarms.Clear(alarmPart, code) }) // a listener that stands that long stands
+		stands := time.AfterFunc(firstRetry, func() { s.alarms.Clear(alarmPart, code) }) // a listener that lived that long stands
 		err := serve()
-		clear.Stop()
+		stands.Stop()
 		if ctx.Err() != nil {
 			return
 		}
@@ -180,10 +180,8 @@ func (c *limitConn) Close() error {
 func (s *Server) serveBoth(ctx context.Context, l net.Listener) error {
 	cert, err := s.certificate()
 	if err != nil {
-		s.alarms.Raise(alarmPart, codeCertificate, err.Error())
 		return errors.Join(err, l.Close())
 	}
-	s.alarms.Clear(alarmPart, codeCertificate)
 	both := newSniffer(l)
 	var parts sync.WaitGroup
 	defer parts.Wait()

@@ -20,6 +20,9 @@ func Cost(m *mqtt.Message) int { return len(m.Topic) + len(m.Payload) + len(m.Pr
 // oldest ones, or the new one itself.
 func (q *Queue) Push(d mqtt.Delivery) (lost int) {
 	cost := Cost(d.Message)
+	if cost > q.MaxBytes || q.MaxMessages < 1 {
+		return 1
+	}
 	for len(q.items) > 0 && q.DropOldest && q.over(cost) {
 		q.Pop()
 		lost++
