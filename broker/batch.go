@@ -62,13 +62,13 @@ func (w *batch) done() {
 // flush lets everybody whom the batch touched have what is theirs: first the
 // owed deliveries are fetched, then each connection gets one write.
 func (w *batch) flush() {
-	for i, cl := range w.pulls {
+	for i := 0; i < len(w.pulls); i++ { // both lists may grow meanwhile
+		w.pulls[i].refill(w)
 		w.pulls[i] = nil
-		cl.refill(w)
 	}
-	for i, c := range w.dirty {
+	for i := 0; i < len(w.dirty); i++ {
+		w.dirty[i].out.flush()
 		w.dirty[i] = nil
-		c.out.flush()
 	}
 	w.pulls, w.dirty = trimmed(w.pulls), trimmed(w.dirty)
 	w.b.stats.add(&w.count)

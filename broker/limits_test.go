@@ -263,3 +263,39 @@ func TestSystemTopics_HaveMosquittosNames(t *testing.T) {
 		}
 	})
 }
+
+func TestSpoolFailure_RefusesANewSession(t *testing.T) {
+	spool := memory(t)
+	b := start(t, spool, onTCP)
+	spool.Fail(errors.New("disk full"))
+	connect := packet.Connect{Version: mqtt.V311, ClientID: "a"}
+	for range 2 {
+		nc, err := net.Dial("tcp", b.address(t).String())
+		require.NoError(t, err)
+		require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err = nc.Write(connect.Append(nil))
+		require.NoError(t, err)
+		answer, err := io.ReadAll(nc)
+		require.NoError(t, err)
+		require.Equal(t, []byte{0x20, 2, 0, 3}, answer)
+		require.NoError(t, nc.Close())
+	}
+	_, err := b.Attach(t.Context(), uplink("t"))
+	require.ErrorContains(t, err, "disk full")
+	spool.Fail(nil)
+	dial(t, b, connect).close()
+	attach(t, b.Broker, uplink("t"))
+}
+
+func TestQoS0Retained_DoesNotSufferFromTheSpool(t *testing.T) {
+	spool := memory(t)
+	b := start(t, spool, onTCP)
+	p := dial(t, b, packet.Connect{ClientID: "p", CleanStart: true})
+	defer p.close()
+	spool.Fail(errors.New("disk full"))
+	p.send((&packet.Publish{Topic: []byte("t"), Retain: true, Payload: []byte("x")}).Append(nil, mqtt.V311))
+	for range 3 {
+		p.send(packet.AppendPingreq(nil))
+		require.Equal(t, packet.PINGRESP, packet.TypeOf(p.recv()[0]))
+	}
+}
