@@ -83,7 +83,6 @@ export interface Link {
   serial?: SerialLink;
   tcp?: { address: string };
   rtu_over_tcp?: { address: string };
-  ascii?: boolean;
 }
 
 export interface Write {

@@ -15,7 +15,6 @@ export interface WireDraft {
   port: string;
   baud: string;
   format: string;
-  ascii: boolean;
   host: string;
   tcpPort: string;
   timeout: string; // milliseconds
@@ -35,7 +34,6 @@ export function newWire(id: string): WireDraft {
     port: "",
     baud: "9600",
     format: "8N1",
-    ascii: false,
     host: "",
     tcpPort: "502",
     timeout: "",
@@ -67,7 +65,6 @@ export function fromBridge(bridge: Bridge): WireDraft {
     port: link.serial?.port ?? "",
     baud: show(link.serial?.baud) || fresh.baud,
     format: link.serial?.format ?? fresh.format,
-    ascii: link.ascii === true,
     host,
     tcpPort: tcpPort || fresh.tcpPort,
     timeout: show(timeout === undefined ? undefined : Math.round(timeout * 1000)),
@@ -93,22 +90,18 @@ export function toBridge(draft: WireDraft): { bridge: Bridge; faults: OwnFault[]
 }
 
 function link(draft: WireDraft, c: Checks): Link {
+  const rest = { ...draft.keep.link };
+  const serial = rest.serial;
+  for (const medium of ["serial", "tcp", "rtu_over_tcp"] as const) Reflect.deleteProperty(rest, medium);
   if (draft.medium === "serial") {
-    return {
-      serial: {
-        ...draft.keep.link?.serial,
-        port: c.text("/link/serial/port", draft.port),
-        baud: c.whole("/link/serial/baud", draft.baud, [50, 4_000_000]),
-        format: draft.format,
-      },
-      ...(draft.kind === "modbus" && draft.ascii && { ascii: true }),
-    };
+    const port = c.text("/link/serial/port", draft.port);
+    const baud = c.whole("/link/serial/baud", draft.baud, [50, 4_000_000]);
+    return { ...rest, serial: { ...serial, port, baud, format: draft.format } };
   }
   const at = `/link/${draft.medium}/address`;
   const host = c.text(at, draft.host);
-  const port = c.whole(at + "/port", draft.tcpPort, [1, 65_535]);
-  const address = joinAddress(host, port);
-  return draft.medium === "tcp" ? { tcp: { address } } : { rtu_over_tcp: { address } };
+  const address = joinAddress(host, c.whole(at + "/port", draft.tcpPort, [1, 65_535]));
+  return draft.medium === "tcp" ? { ...rest, tcp: { address } } : { ...rest, rtu_over_tcp: { address } };
 }
 
 /** splitAddress cuts "host:port", "[::1]:502" or a bare host. */

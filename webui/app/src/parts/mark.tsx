@@ -53,10 +53,12 @@ export function QualityMark({ value }: { value: Value | undefined }) {
 export function Age({ time, lasting }: { time: string; lasting?: boolean }) {
   const t = useText();
   if (!(Date.parse(time) > 0)) return null;
-  const text = age(now.value + clockAhead.value - Date.parse(time), t);
+  const ms = now.value + clockAhead.value - Date.parse(time);
+  if (lasting && ms < 1000) return null;
+  const text = age(ms, t);
   return (
     <time dateTime={time} title={new Date(time).toLocaleString()}>
-      {lasting && text !== t.age.now ? t.overview.since(text) : text}
+      {lasting ? t.overview.since(text) : text}
     </time>
   );
 }

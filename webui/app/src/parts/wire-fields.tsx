@@ -6,7 +6,7 @@ import type { Kind } from "../model/device";
 import { bauds, delimiters, formats, type Medium, type WireDraft } from "../model/wire";
 import type { SerialPort } from "../types";
 import { callText } from "../words";
-import { CheckField, ChoiceField, SelectField, TextField, type Choice } from "./field";
+import { ChoiceField, SelectField, TextField, type Choice } from "./field";
 import { useLoad } from "./load";
 
 interface Props {
@@ -65,16 +65,6 @@ export function LinkFields(p: Props) {
             testid="wire-timeout"
             optional
           />
-          {wire.medium === "serial" && (
-            <CheckField
-              label={t.wire.ascii}
-              hint={t.wire.asciiHint}
-              at={`${at}/link/ascii`}
-              value={wire.ascii}
-              set={(ascii) => change({ ascii })}
-              testid="wire-ascii"
-            />
-          )}
         </details>
       )}
     </>

@@ -1,6 +1,7 @@
 // A gateway for the page's own tests: the REST interface of docs/api.md in memory,
 // with devices whose values follow the time, behind the headers of the real one.
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -72,7 +73,9 @@ export class MockGateway {
   private server: Server | undefined;
   private readonly since = new Date().toISOString();
 
+  /** start listens on a free port and gives the address. */
   async start(): Promise<string> {
+    if (!existsSync(join(dist, "index.html"))) throw new Error("the page is not built: npm run build");
     this.server = createServer((q, r) => void this.serve(q, r));
     await new Promise<void>((up) => this.server?.listen(0, "127.0.0.1", up));
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;

@@ -137,8 +137,12 @@ describe("a wire", () => {
       },
     ],
     [
-      "ASCII",
-      { id: "a", kind: "modbus", link: { serial: { port: "/dev/ttyUSB0", baud: 1200, format: "7E1" }, ascii: true } },
+      "a serial port, with a key that the form does not know",
+      {
+        id: "a",
+        kind: "modbus",
+        link: { serial: { port: "/dev/ttyUSB0", baud: 1200, format: "7E1" }, ascii: true },
+      } as Bridge,
     ],
     ["TCP", { id: "a", kind: "modbus", link: { tcp: { address: "10.0.0.5:502" } } }],
     ["TCP over IPv6", { id: "a", kind: "modbus", link: { tcp: { address: "[fe80::1]:502" } } }],
