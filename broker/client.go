@@ -104,6 +104,19 @@ func (cl *client) markPull(w *batch) {
 	}
 }
 
+// pullLate promises a refill because of a commit.
+func (cl *client) pullLate() {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	switch {
+	case cl.local != nil:
+		cl.local.notify()
+	case cl.conn != nil && !cl.marked:
+		cl.marked = true
+		cl.b.late.pull(cl)
+	}
+}
+
 // refill sends what is owed to the client, as far as its window and its socket take it.
 func (cl *client) refill(w *batch) {
 	cl.mu.Lock()

@@ -168,10 +168,8 @@ func (c *conn) work() (err error) {
 		if err != nil {
 			return err
 		}
-		w := c.b.batch()
-		used, err := c.handleAll(w, data)
+		used, err := c.handleBatch(data)
 		c.in.consume(used)
-		w.done()
 		if err != nil {
 			return err
 		}
@@ -179,6 +177,14 @@ func (c *conn) work() (err error) {
 			return err
 		}
 	}
+}
+
+// handleBatch handles what one read brought. Whatever happens in it, the clients
+// that it touched are flushed.
+func (c *conn) handleBatch(data []byte) (used int, err error) {
+	w := c.b.batch()
+	defer w.done()
+	return c.handleAll(w, data)
 }
 
 // handleAll handles all whole packets at the front of data and tells how many bytes they were.

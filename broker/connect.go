@@ -100,7 +100,7 @@ func (c *conn) begin(w *batch, p *packet.Connect) error {
 		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
 		return errEnded
 	}
-	if p.HasWill {
+	if p.HasWill && !strings.HasPrefix(p.Will.Topic, "$") { // those are not open to clients
 		c.will = &p.Will
 	}
 	if p.KeepAlive > 0 {
@@ -142,6 +142,9 @@ func (b *Broker) claim(c *conn, p *packet.Connect) (present bool, err error) {
 	}
 	for _, wait := range waits {
 		if err := wait(); err != nil {
+			if !errors.Is(err, errGivenUp) {
+				b.forget(cl)
+			}
 			return false, err
 		}
 	}

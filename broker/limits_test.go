@@ -99,9 +99,17 @@ func TestMaxConnections_RefusesOneMore(t *testing.T) {
 	_, err = third.Read(make([]byte, 1))
 	require.Error(t, err)
 	second.close()
-	require.Eventually(t, func() bool { return b.Stats().ClientsConnected == 1 }, 10*time.Second, time.Millisecond)
-	dial(t, b, packet.Connect{ClientID: "c", CleanStart: true}).close()
-	require.EqualValues(t, 1, b.Stats().ConnectionsRefused)
+	require.Positive(t, b.Stats().ConnectionsRefused)
+	connect := packet.Connect{Version: mqtt.V311, ClientID: "c", CleanStart: true}
+	require.Eventually(t, func() bool { // as soon as the second one is cleaned up
+		nc, err := net.Dial("tcp", b.address(t).String())
+		require.NoError(t, err)
+		defer nc.Close()
+		require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+		_, _ = nc.Write(connect.Append(nil)) // it may be refused
+		_, err = io.ReadFull(nc, make([]byte, 4))
+		return err == nil
+	}, 10*time.Second, time.Millisecond)
 }
 
 func TestSpoolFailure_IsNeverAcknowledged(t *testing.T) {
@@ -262,4 +270,40 @@ func TestSystemTopics_HaveMosquittosNames(t *testing.T) {
 			require.Contains(t, got, "$SYS/broker/"+name)
 		}
 	})
+}
+
+func TestSpoolFailure_RefusesANewSession(t *testing.T) {
+	spool := memory(t)
+	b := start(t, spool, onTCP)
+	spool.Fail(errors.New("disk full"))
+	connect := packet.Connect{Version: mqtt.V311, ClientID: "a"}
+	for range 2 {
+		nc, err := net.Dial("tcp", b.address(t).String())
+		require.NoError(t, err)
+		require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err = nc.Write(connect.Append(nil))
+		require.NoError(t, err)
+		answer, err := io.ReadAll(nc)
+		require.NoError(t, err)
+		require.Equal(t, []byte{0x20, 2, 0, 3}, answer)
+		require.NoError(t, nc.Close())
+	}
+	_, err := b.Attach(t.Context(), uplink("t"))
+	require.ErrorContains(t, err, "disk full")
+	spool.Fail(nil)
+	dial(t, b, connect).close()
+	attach(t, b.Broker, uplink("t"))
+}
+
+func TestQoS0Retained_DoesNotSufferFromTheSpool(t *testing.T) {
+	spool := memory(t)
+	b := start(t, spool, onTCP)
+	p := dial(t, b, packet.Connect{ClientID: "p", CleanStart: true})
+	defer p.close()
+	spool.Fail(errors.New("disk full"))
+	p.send((&packet.Publish{Topic: []byte("t"), Retain: true, Payload: []byte("x")}).Append(nil, mqtt.V311))
+	for range 3 {
+		p.send(packet.AppendPingreq(nil))
+		require.Equal(t, packet.PINGRESP, packet.TypeOf(p.recv()[0]))
+	}
 }

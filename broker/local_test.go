@@ -127,10 +127,6 @@ func TestDurableLocal_QoS2ShowsWhenCommitted(t *testing.T) {
 		a := uplink("v")
 		a.Subscriptions[0].QoS = 2
 		l := attach(t, b, a)
-		ctx, cancel := context.WithCancel(t.Context())
-		go b.Run(ctx)
-		defer synctest.Wait()
-		defer cancel()
 		spool.Hold()
 		require.NoError(t, b.Publish(t.Context(), &mqtt.Message{Topic: "v", QoS: 2}, nil))
 		nothing(t, l)

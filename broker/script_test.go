@@ -289,6 +289,12 @@ func (p *player) expect(name, what string) error {
 	if err != nil {
 		return err
 	}
+	if digits, ok := strings.CutPrefix(what, "raw "); ok {
+		if got := hex.EncodeToString(raw); got != strings.ReplaceAll(digits, " ", "") {
+			return fmt.Errorf("there came %s", got)
+		}
+		return nil
+	}
 	return p.compare(what, render(raw, c.version))
 }
 

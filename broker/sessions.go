@@ -146,6 +146,15 @@ func (b *Broker) endSession(cl *client, giveUp <-chan struct{}) func() error {
 	return b.apply(session.Change{Session: cl.sid, End: true}, giveUp)
 }
 
+// forget takes a session that the spool refused to keep out of the registry.
+func (b *Broker) forget(cl *client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.clients[cl.id] == cl {
+		delete(b.clients, cl.id)
+	}
+}
+
 // finish cleans up behind a connection: its session lets go of it, its will is
 // published unless it said goodbye [v3.1.1 MQTT-3.1.2-8] [v3.1.1 MQTT-3.1.2-10].
 func (c *conn) finish(why ending) {
