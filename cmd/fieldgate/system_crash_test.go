@@ -53,9 +53,9 @@ func TestSystem_CrashLosesNothing(t *testing.T) {
 			await(t, "the last message arrived", func() bool { return slices.Contains(f.sub.got(), last) })
 			numbers := f.sub.got()
 			first := firstOccurrences(numbers)
-			require.True(t, slices.IsSorted(first), "out of order: %v", first)
+			require.True(t, slices.IsSorted(first), "messages came out of order")
 			if f.pub.qos == mqtt.ExactlyOnce {
-				require.Len(t, numbers, len(first), "a message came twice")
+				require.Equal(t, len(first), len(numbers), "messages came twice: %v", repeated(numbers))
 			}
 			for _, n := range acknowledged {
 				_, found := slices.BinarySearch(first, n)
@@ -76,4 +76,16 @@ func firstOccurrences(numbers []int) []int {
 		}
 	}
 	return first
+}
+
+func repeated(numbers []int) []int {
+	seen := map[int]bool{}
+	var again []int
+	for _, n := range numbers {
+		if seen[n] {
+			again = append(again, n)
+		}
+		seen[n] = true
+	}
+	return again
 }
