@@ -37,8 +37,9 @@ type Source interface {
 }
 
 // Host is what a running bridge works with: the bus, and the places where it
-// says what it sees. All methods may be called at the same time. After Run has
-// returned nothing goes out any more.
+// says what it sees. All methods may be called at the same time. Once Run's ctx is
+// done, readings and states are dropped: a link that the bridge closes is no news
+// of the field. After Run has returned nothing goes out any more.
 //
 // Client identifiers given to Attach and Forget are the bridge's own name space:
 // the empty one is the usual, and the broker sees SessionID of it.

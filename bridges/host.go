@@ -31,6 +31,10 @@ func (h *host) ended() bool {
 	return h.closed
 }
 
+// stopping tells whether the bridge was told to end. What it sees while it closes
+// its link is no news of the field.
+func (h *host) stopping() bool { return h.ctx.Err() != nil || h.ended() }
+
 func (h *host) Publish(ctx context.Context, m *mqtt.Message, safe func(error)) error {
 	if h.ended() {
 		return errEnded
@@ -65,7 +69,7 @@ func (h *host) Forget(ctx context.Context, clientID string) error {
 }
 
 func (h *host) Report(ctx context.Context, readings ...Reading) error {
-	if h.ended() {
+	if h.stopping() {
 		return errEnded
 	}
 	var first error
@@ -82,19 +86,19 @@ func (h *host) Report(ctx context.Context, readings ...Reading) error {
 }
 
 func (h *host) SetDevice(device string, s State, reason string) {
-	if !h.ended() {
+	if !h.stopping() {
 		h.r.board.setDevice(device, s, reason)
 	}
 }
 
 func (h *host) SetState(s State, reason string) {
-	if !h.ended() {
+	if !h.stopping() {
 		h.r.board.setState(s, fault.Unreachable, reason)
 	}
 }
 
 func (h *host) SetCounters(c map[string]int64) {
-	if !h.ended() {
+	if !h.stopping() {
 		h.r.board.setCounters(c)
 	}
 }

@@ -19,6 +19,7 @@ const (
 	stopWithin    = time.Second      // a bridge must have ended this long after it was told to
 	stateEvery    = time.Minute      // states and counters go out at least this often
 	publishWithin = 5 * time.Second  // how long a state waits for a broker at its limit
+	publishAgain  = 5 * time.Second  // pause before what could not be published is tried again
 	testWithin    = 30 * time.Second // the longest test
 	maxBridges    = 1000
 )
@@ -235,6 +236,8 @@ func (s *Supervisor) publish(ctx context.Context, m *mqtt.Message) bool {
 func (s *Supervisor) publishStates(ctx context.Context) {
 	tick := time.NewTicker(stateEvery)
 	defer tick.Stop()
+	again := time.NewTimer(publishAgain)
+	defer again.Stop()
 	for {
 		all := false
 		select {
@@ -243,17 +246,28 @@ func (s *Supervisor) publishStates(ctx context.Context) {
 		case <-tick.C:
 			all = true
 		case <-s.changed:
+		case <-again.C:
 		}
-		s.outgoing.Lock()
-		for _, r := range s.list() {
-			for _, out := range r.board.pendingStates(all) {
-				if !s.publish(ctx, out.message) {
-					r.board.retryState(out.device)
-				}
+		if !s.publishPending(ctx, all) {
+			again.Reset(publishAgain)
+		}
+	}
+}
+
+// publishPending sends the states that changed, or all; false when the broker did not take one.
+func (s *Supervisor) publishPending(ctx context.Context, all bool) bool {
+	s.outgoing.Lock()
+	defer s.outgoing.Unlock()
+	done := true
+	for _, r := range s.list() {
+		for _, out := range r.board.pendingStates(all) {
+			if !s.publish(ctx, out.message) {
+				r.board.retryState(out.device)
+				done = false
 			}
 		}
-		s.outgoing.Unlock()
 	}
+	return done
 }
 
 // wake lets publishStates look for changes.

@@ -70,6 +70,38 @@ func TestValue_NumberAndString(t *testing.T) {
 	}
 }
 
+func TestValue_GivesExactIntegers(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		in          bridges.Value
+		signed, uns bool
+	}{
+		{"negative", bridges.Int(-1), true, false},
+		{"small", bridges.Uint(1), true, true},
+		{"above int64", bridges.Uint(1 << 63), false, true},
+		{"float", bridges.Float(1), false, false},
+		{"none", bridges.Value{}, false, false},
+	} {
+		_, signed := c.in.Int64()
+		_, unsigned := c.in.Uint64()
+		require.Equal(t, c.signed, signed, c.name)
+		require.Equal(t, c.uns, unsigned, c.name)
+	}
+	b, ok := bridges.Bool(true).AsBool()
+	require.True(t, b && ok)
+	_, ok = bridges.Int(1).AsBool()
+	require.False(t, ok)
+}
+
+func TestValue_UnmarshalJSON(t *testing.T) {
+	var s struct {
+		V bridges.Value `json:"v"`
+	}
+	require.NoError(t, bridges.Decode(json.RawMessage(`{"v":9007199254740993}`), &s))
+	require.Equal(t, bridges.Int(9007199254740993), s.V)
+	require.EqualError(t, bridges.Decode(json.RawMessage(`{"v":[]}`), &s), "/v: must be a number, true, false or text, not a list")
+}
+
 func TestValue_Equal(t *testing.T) {
 	same := func(a, b bridges.Value, want bool) {
 		t.Helper()
@@ -224,4 +256,24 @@ func BenchmarkReading_AppendPayload(b *testing.B) {
 	for b.Loop() {
 		room = r.AppendPayload(room[:0])
 	}
+}
+
+func FuzzParseCommand(f *testing.F) {
+	f.Add([]byte(`21.5`))
+	f.Add([]byte(`{"value":21.5,"id":"x7","expires":5}`))
+	f.Add([]byte(`{"value":{"a":1},"id":3}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		c, err := bridges.ParseCommand(payload)
+		require.LessOrEqual(t, len(c.ID), 128)
+		if err != nil {
+			return
+		}
+		require.GreaterOrEqual(t, c.Expires, time.Duration(0))
+		v, err := bridges.ParseValue(c.Value)
+		if err == nil { // a number may be too large
+			require.False(t, v.IsNone())
+		}
+		result := bridges.WriteResult{OK: true, Value: v}.AppendJSON(nil, c.ID)
+		require.True(t, json.Valid(result), "%s", result)
+	})
 }

@@ -5,7 +5,6 @@ package line
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -67,37 +66,70 @@ const (
 	quietStart = 100 * time.Millisecond
 )
 
-// listen reads w and gives every whole line with the time at which it was complete, until ctx is done or the
-// link fails. idle runs at least every pollEvery.
-func listen(ctx context.Context, w wire, framing Framing, c *counters, line func(text string, at time.Time), idle func(now time.Time)) (*Framer, error) {
-	framer := NewFramer(framing.Delimiter, framing.MaxLength)
+// flood is how many bytes are read in one pollEvery; a far side that sends more has
+// to wait, and costs no more of the processor. The fastest serial port sends 80,000.
+const flood = 200_000
+
+// listener is what reads one open link.
+type listener struct {
+	wire     wire
+	framer   *Framer
+	counters *counters
+	line     func(text string, at time.Time) // gets every whole line and the time at which it was complete
+	idle     func(now time.Time)             // runs at least every pollEvery
+
+	opened, last time.Time // last: when bytes came last
+	window       time.Time // since when taken is counted
+	taken        int       // bytes
+}
+
+// listen works until ctx is done or the link fails.
+func (l *listener) listen(ctx context.Context) error {
 	buf := make([]byte, 4096)
-	opened, last := time.Now(), time.Time{}
+	l.opened = time.Now()
 	for ctx.Err() == nil {
-		n, err := w.Read(buf)
+		n, err := l.wire.Read(buf)
 		now := time.Now()
 		if n > 0 {
-			switch {
-			case last.IsZero() && now.Sub(opened) < quietStart:
-				framer.Skip()
-			case now.Sub(last) > lineGap && framer.Reset():
-				c.torn++
-			}
-			last = now
-			c.bytes += int64(n)
-			framer.Push(buf[:n], func(bytes []byte) {
-				c.lines++
-				line(strings.Trim(decodeText(bytes), "\r\n"), now)
-			})
-			c.overlong += framer.Overlong
-			framer.Overlong = 0
+			l.take(buf[:n], now)
 		}
 		if err != nil {
-			return framer, err
+			return err
 		}
-		idle(now)
+		l.idle(now)
+		l.slowDown(ctx, n, now)
 	}
-	return framer, nil
+	return nil
+}
+
+// take cuts bytes into lines, and sees to it that no torn line is among them.
+func (l *listener) take(data []byte, now time.Time) {
+	switch {
+	case l.last.IsZero() && now.Sub(l.opened) < quietStart:
+		l.framer.Skip()
+	case now.Sub(l.last) > lineGap && l.framer.Reset():
+		l.counters.torn++
+	}
+	l.last = now
+	l.counters.bytes += int64(len(data))
+	l.framer.Push(data, func(bytes []byte) {
+		l.counters.lines++
+		l.line(strings.Trim(decodeText(bytes), "\r\n"), now)
+	})
+	l.counters.overlong += l.framer.Overlong
+	l.framer.Overlong = 0
+}
+
+// slowDown waits out a flood.
+func (l *listener) slowDown(ctx context.Context, n int, now time.Time) {
+	passed := now.Sub(l.window)
+	if passed >= pollEvery {
+		l.window, l.taken = now, n
+		return
+	}
+	if l.taken += n; l.taken > flood {
+		sleep(ctx, pollEvery-passed)
+	}
 }
 
 // counters count since the bridge started.
@@ -134,11 +166,10 @@ func (r *run) connection(ctx context.Context) error {
 	r.counters.opened++
 	r.up(time.Now())
 	r.bridge.log.Debug("link open", "link", r.bridge.settings.Link)
-	_, err = listen(ctx, w, r.bridge.settings.Framing, &r.counters,
-		func(text string, at time.Time) { r.line(ctx, text, at) },
-		func(now time.Time) { r.idle(ctx, now) })
-	if err != nil {
-		return fmt.Errorf("%w (opened again as soon as it is back)", err)
+	l := listener{
+		wire: w, framer: r.bridge.settings.Framing.framer(), counters: &r.counters,
+		line: func(text string, at time.Time) { r.line(ctx, text, at) },
+		idle: func(now time.Time) { r.idle(ctx, now) },
 	}
-	return nil
+	return l.listen(ctx)
 }

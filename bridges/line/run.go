@@ -81,16 +81,15 @@ func (r *run) lost(ctx context.Context, err error) {
 // silence marks a device's points bad, once, and the device offline.
 func (r *run) silence(ctx context.Context, d *deviceRun, now time.Time, code, reason string) {
 	d.waiting = nil
-	r.host.SetDevice(d.ID, bridges.Offline, reason)
-	if d.bad == code {
-		return
-	}
-	d.bad = code
-	for i := range d.Points {
-		if p := &d.Points[i]; p.enabled() {
-			r.report(ctx, bridges.Reading{Device: d.ID, Point: p.ID, Quality: bridges.Bad, Error: code, Time: now})
+	if d.bad != code {
+		d.bad = code
+		for i := range d.Points {
+			if p := &d.Points[i]; p.enabled() {
+				r.report(ctx, bridges.Reading{Device: d.ID, Point: p.ID, Quality: bridges.Bad, Error: code, Time: now})
+			}
 		}
 	}
+	r.host.SetDevice(d.ID, bridges.Offline, reason)
 }
 
 // line gives a line to every device whose regex it matches.

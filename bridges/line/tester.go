@@ -33,16 +33,20 @@ func (b *bridge) Test(ctx context.Context, device string) ([]bridges.Reading, er
 	defer w.Close()
 
 	seen := trial{found: map[string][]bridges.Reading{}}
-	framer, err := listen(ctx, w, b.settings.Framing, &seen.counters, func(text string, at time.Time) {
-		if seen.line(want, text, at); len(seen.found) == len(want) {
-			stop()
-		}
-	}, func(time.Time) {})
-	if err != nil {
+	l := listener{
+		wire: w, framer: b.settings.Framing.framer(), counters: &seen.counters,
+		line: func(text string, at time.Time) {
+			if seen.line(want, text, at); len(seen.found) == len(want) {
+				stop()
+			}
+		},
+		idle: func(time.Time) {},
+	}
+	if err := l.listen(ctx); err != nil {
 		return nil, err
 	}
 	if len(seen.found) == 0 {
-		return nil, seen.nothing(b.settings, limit, framer.Partial())
+		return nil, seen.nothing(b.settings, limit, l.framer.Partial())
 	}
 	return seen.readings(b.settings, want), nil
 }

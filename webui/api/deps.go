@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fieldgate/bridges"
+	"fieldgate/broker"
 	"fieldgate/internal/fault"
 )
 
@@ -62,6 +63,8 @@ type Documents interface {
 type Links interface {
 	// Statuses gives a snapshot of every one, in the order of the settings.
 	Statuses() []bridges.Status
+	// Check says what is wrong with settings that are not in force: a fault.List with pointers into them, or nil.
+	Check(c bridges.Config) error
 	// Test tries settings once; see bridges.Supervisor. Secrets may be missing where
 	// the settings say "password_set": true; the stored ones are taken then.
 	Test(ctx context.Context, c bridges.Config, device string) ([]bridges.Reading, error)
@@ -87,8 +90,8 @@ type Uplinks interface {
 
 // Clients is who is connected to the broker.
 type Clients interface {
-	// Count gives the number of connected MQTT clients.
-	Count() int
+	// Clients gives all sessions, connected or not; *broker.Broker.
+	Clients() []broker.ClientInfo
 }
 
 // Store keeps small things under a bucket and a key. Get gives a fault.NotFound for what is not there.

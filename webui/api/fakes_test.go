@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/bridges"
+	"fieldgate/broker"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
 	"fieldgate/webui/api"
@@ -151,6 +152,7 @@ var (
 	_ api.Bridges = (*bridges.Supervisor)(nil)
 	_ api.Uplinks = (*bridges.Supervisor)(nil)
 	_ api.Store   = (*storage.State)(nil)
+	_ api.Clients = (*broker.Broker)(nil)
 )
 
 func (f *fakeLinks) Statuses() []bridges.Status { return f.statuses() }
@@ -158,6 +160,15 @@ func (f *fakeLinks) Statuses() []bridges.Status { return f.statuses() }
 func (f *fakeLinks) Devices() []bridges.Device { return f.devices }
 
 func (f *fakeLinks) ValuesSince(version uint64) ([]bridges.Reading, uint64) { return f.values(version) }
+
+// Check judges like the settings.
+func (f *fakeLinks) Check(c bridges.Config) error {
+	var o map[string]any
+	if err := json.Unmarshal(c.Settings, &o); err != nil {
+		return err
+	}
+	return checkSample("bridges", o)
+}
 
 func (f *fakeLinks) Test(ctx context.Context, c bridges.Config, device string) ([]bridges.Reading, error) {
 	return f.test(ctx, c, device)
@@ -169,9 +180,9 @@ func (f *fakeLinks) Write(_ context.Context, device, point string, value json.Ra
 
 func (f *fakeLinks) DropQueue(_ context.Context, id string) error { return f.drop(id) }
 
-type fakeClients int
+type fakeClients []broker.ClientInfo
 
-func (n fakeClients) Count() int { return int(n) }
+func (f fakeClients) Clients() []broker.ClientInfo { return f }
 
 // memory is a Store for tests that run in a bubble of synctest, where SQLite can't.
 type memory struct {
@@ -307,7 +318,7 @@ func newUnclaimed(t *testing.T) *house {
 	}
 	h.echo.IPExtractor = echo.ExtractIPDirect()
 	h.deps = api.Deps{
-		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients(3), Store: h.store, Passwords: quick(), YAML: lines(),
+		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients{{Connected: true}, {Connected: true, InProcess: true}, {Durable: true}}, Store: h.store, Passwords: quick(), YAML: lines(),
 		Alarms: &fault.Alarms{}, Kinds: []bridges.Kind{{Name: "modbus", Title: "Modbus RTU and TCP"}},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) {
 			return []api.SerialPort{{Port: "/dev/serial/by-id/usb", Device: "/dev/ttyUSB0", Name: "FT232R USB UART", UsedBy: "cabinet"}}, nil

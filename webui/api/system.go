@@ -52,9 +52,20 @@ func (a *API) getSystem(context.Context, *struct{}) (*struct{ Body systemBody },
 	s := a.System()
 	b := systemBody{
 		Version: s.Version, Hostname: s.Hostname, Started: s.Started.UTC().Truncate(time.Second), UptimeSeconds: int64(time.Since(s.Started).Seconds()),
-		MQTT: mqttStatus{Listeners: listItems(s.Listeners), Clients: a.Clients.Count()},
+		MQTT: mqttStatus{Listeners: listItems(s.Listeners), Clients: a.connected()},
 	}
 	return &struct{ Body systemBody }{b}, nil
+}
+
+// connected counts the MQTT clients that have a connection.
+func (a *API) connected() int {
+	n := 0
+	for _, c := range a.Clients.Clients() {
+		if c.Connected && !c.InProcess {
+			n++
+		}
+	}
+	return n
 }
 
 func (a *API) addHealth() {
