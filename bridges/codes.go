@@ -11,6 +11,9 @@ const (
 	Unreachable = fault.Unreachable
 )
 
+// Code is what a program may branch on, in faults and in the results of commands.
+type Code = fault.Code
+
 // Fault is the error of a Tester in words that say what to do.
 func Fault(code fault.Code, format string, args ...any) error {
 	return fault.New(code, format, args...)

@@ -34,9 +34,7 @@ type command struct {
 }
 
 func (c command) refused(code, detail string) bridges.WriteResult {
-	w := bridges.WriteResult{Detail: detail, Took: time.Since(c.since)}
-	setCode(&w.Code, code)
-	return w
+	return bridges.WriteResult{Code: bridges.Code(code), Detail: detail, Took: time.Since(c.since)}
 }
 
 // queue holds the commands that wait for the bus, in order. Its zero value is
@@ -328,6 +326,3 @@ func (r *run) verified(b *bus, d *deviceRun, p *Point, written bridges.Value, f 
 	}
 	return written, nil, nil
 }
-
-// setCode sets a code of fault's type, which this package must not name.
-func setCode[C ~string](to *C, code string) { *to = C(code) }
