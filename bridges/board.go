@@ -1,6 +1,7 @@
 package bridges
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -54,7 +55,7 @@ type lastReading struct {
 }
 
 func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
-	now := time.Now()
+	now := time.Now().UTC()
 	b := &board{
 		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, log: log,
 		status: stated{state: Connecting, since: now, pending: true},
@@ -108,20 +109,20 @@ func (x *stated) is(s State, reason string) bool {
 func (x *stated) set(s State, reason string, log *slog.Logger) {
 	reason = limitText(reason, maxReason)
 	if x.state != s {
-		x.since = time.Now()
+		x.since = time.Now().UTC()
 	}
 	x.state, x.reason, x.pending = s, reason, true
 	failure := string(s) + reason
 	switch {
 	case s == Connecting:
-		log.Debug("state", "state", s)
+		log.Debug("state changed", "state", s)
 	case !s.isFault():
-		log.Info("state", "state", s, "reason", reason)
+		log.Info("state changed", "state", s, "reason", reason)
 		x.told = ""
 	case failure == x.told:
-		log.Debug("state", "state", s, "reason", reason)
+		log.Debug("state changed", "state", s, "reason", reason)
 	default:
-		log.Warn("state", "state", s, "reason", reason)
+		log.Warn("state changed", "state", s, "reason", reason)
 		x.told = failure
 	}
 }
@@ -137,7 +138,7 @@ func (b *board) alarm() {
 	if b.status.state == Connecting {
 		return
 	}
-	code, message := b.status.code, b.status.reason
+	code, message := b.status.code, cmp.Or(b.status.reason, string(b.status.state))
 	if s := b.status.state; s != Failed && s != Offline && s != Disconnected {
 		code, message = fault.Unreachable, b.lostDevices()
 	}

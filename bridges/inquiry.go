@@ -79,9 +79,16 @@ func (s *Supervisor) Check(c Config) error {
 	return owners.claim(c.ID, devices)
 }
 
+// isFault tells whether err has words for a person.
+func isFault(err error) bool {
+	_, list := errors.AsType[fault.List](err)
+	_, one := errors.AsType[*fault.Error](err)
+	return list || one
+}
+
 // settingsFaults gives err as a fault.List whose words a person may read.
 func settingsFaults(err error) error {
-	if isSettingsFault(err) {
+	if isFault(err) {
 		return fault.All(err)
 	}
 	if crash, ok := errors.AsType[*panicError](err); ok {
@@ -131,7 +138,7 @@ func test(ctx context.Context, t Tester, device string) (readings []Reading, err
 
 func testFault(err error) error {
 	switch {
-	case isSettingsFault(err):
+	case isFault(err):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return &fault.Error{Code: fault.Unreachable, Message: fmt.Sprintf("no answer within %v", testWithin), Err: err}

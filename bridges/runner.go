@@ -64,7 +64,7 @@ func (r *runner) start(predecessor *runner) {
 	}
 	b, err := r.build()
 	if err != nil {
-		r.failed(err)
+		r.unfit(err)
 	}
 	r.s.mu.Lock()
 	parent := r.s.ctx
@@ -146,14 +146,14 @@ func (r *runner) live(ctx context.Context, predecessor <-chan struct{}, first Br
 			if time.Since(started) >= healthy {
 				attempt = 0
 			}
-			r.failed(err)
+			r.ended(err)
 		}
 		if !sleep(ctx, backOff(attempt)) {
 			return
 		}
 		var err error
 		if next, err = r.build(); err != nil {
-			r.failed(err)
+			r.unfit(err)
 		}
 	}
 }
@@ -188,14 +188,17 @@ func (r *runner) runningBridge() Bridge {
 	return r.bridge
 }
 
-// failed says that the bridge does not run now, and why.
-func (r *runner) failed(err error) {
-	state, code := r.s.role.lost(), fault.Unreachable
+// unfit says that the bridge could not be built: its settings are to blame.
+func (r *runner) unfit(err error) { r.down(Failed, fault.Invalid, err) }
+
+// ended says that Run came back with an error.
+func (r *runner) ended(err error) { r.down(r.s.role.lost(), fault.Unreachable, err) }
+
+// down says that the bridge does not run now, and why; a panic is nobody's fault but ours.
+func (r *runner) down(state State, code fault.Code, err error) {
 	if crash, ok := errors.AsType[*panicError](err); ok {
 		state, code = Failed, fault.Internal
 		r.log.Error("panic", "err", crash, "stack", crash.stack)
-	} else if isSettingsFault(err) {
-		state, code = Failed, fault.Invalid
 	}
 	r.board.setState(state, code, err.Error())
 	for _, d := range r.board.devices {
@@ -223,13 +226,6 @@ func (r *runner) publishBad(code string) {
 			return // the broker is stopping, or at its limit: the next ones would fare no better
 		}
 	}
-}
-
-// isSettingsFault tells whether the settings are to blame.
-func isSettingsFault(err error) bool {
-	_, list := errors.AsType[fault.List](err)
-	_, one := errors.AsType[*fault.Error](err)
-	return list || one
 }
 
 // backOff is the pause before the next attempt, with jitter.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -101,7 +102,14 @@ type stage struct {
 	stop   func()
 }
 
+// start is launch in a synctest bubble; it returns when nothing moves any more.
 func start(t *testing.T, role bridges.Role, f *fake, configs ...bridges.Config) *stage {
+	st := launch(t, role, f, configs...)
+	synctest.Wait()
+	return st
+}
+
+func launch(t *testing.T, role bridges.Role, f *fake, configs ...bridges.Config) *stage {
 	st := &stage{fake: f, bus: &bridgestest.Bus{}, alarms: &fault.Alarms{}, log: &bridgestest.Log{}}
 	st.Supervisor = bridges.NewSupervisor(role, []bridges.Kind{f.kind("fake")}, st.bus, st.alarms, st.log.Logger())
 	require.NoError(t, st.Apply(configs))
@@ -115,7 +123,6 @@ func start(t *testing.T, role bridges.Role, f *fake, configs ...bridges.Config) 
 			ended = nil
 		}
 	}
-	synctest.Wait()
 	return st
 }
 
@@ -203,7 +210,7 @@ func TestSupervisor_ValuesSince(t *testing.T) {
 func TestSupervisor_RestartsWithBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{run: func(ctx context.Context, h bridges.Host) error {
-			return errors.New("open serial port /dev/ttyUSB0: no such file or directory")
+			return fault.New(fault.Unreachable, "open serial port /dev/ttyUSB0: no such file or directory")
 		}}
 		st := start(t, bridges.FieldRole, f, config("b1", device1))
 		defer st.stop()
@@ -543,6 +550,18 @@ func TestSupervisor_Write(t *testing.T) {
 	})
 }
 
+func TestSupervisor_SaysWhichKindIsMeant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := config("b1", device1)
+		c.Kind = "fale"
+		st := start(t, bridges.FieldRole, &fake{run: online}, c)
+		defer st.stop()
+		require.Equal(t, bridges.Failed, st.status(t, "b1").State)
+		require.Equal(t, `/kind: must be one of fake; did you mean "fake"?`, st.status(t, "b1").Reason)
+		require.EqualError(t, st.Check(c), st.status(t, "b1").Reason)
+	})
+}
+
 func TestSupervisor_UplinkKeepsAndForgetsItsSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{run: func(ctx context.Context, h bridges.Host) error {
@@ -606,3 +625,100 @@ func TestNewSupervisor_RefusesTwoKindsOfOneName(t *testing.T) {
 		bridges.NewSupervisor(bridges.FieldRole, []bridges.Kind{f.kind("a"), f.kind("a")}, &bridgestest.Bus{}, &fault.Alarms{}, slog.New(slog.DiscardHandler))
 	})
 }
+
+// Every method is called at the same time as all others: nothing may hang, and in
+// the end what was applied last is what runs. In real time: a bubble's clock
+// stands still while a goroutine waits for a mutex.
+func TestSupervisor_AllMethodsAtTheSameTime(t *testing.T) {
+	f := &fake{
+		run: func(ctx context.Context, h bridges.Host) error {
+			for i := 0; ctx.Err() == nil && i < 100; i++ {
+				h.SetState(bridges.Online, "")
+				h.SetDevice("d1", []bridges.State{bridges.Online, bridges.Offline}[i%2], "")
+				h.SetCounters(map[string]int64{"i": int64(i)})
+				_ = h.Report(ctx, bridges.Reading{Device: "d1", Point: "p", Value: bridges.Int(int64(i)), Quality: bridges.Good})
+				time.Sleep(time.Millisecond)
+			}
+			<-ctx.Done()
+			return nil
+		},
+		test: func(context.Context, string) ([]bridges.Reading, error) { return nil, nil },
+		write: func(string, string, json.RawMessage) (bridges.WriteResult, error) {
+			return bridges.WriteResult{OK: true}, nil
+		},
+	}
+	st := launch(t, bridges.FieldRole, f)
+	defer st.stop()
+	sets := [][]bridges.Config{
+		nil,
+		{config("b1", device1)},
+		{config("b1", `{"device":"d1","point":"q"}`), config("b2", `{"device":"d2","point":"p"}`)},
+		{config("b2", device1), config("b1", `{"wrong":1}`)},
+		{config("b1", `{"enabled":false,"device":"d1","point":"p"}`)},
+	}
+	var wg sync.WaitGroup
+	each := func(n int, do func(i int)) {
+		wg.Go(func() {
+			for i := range n {
+				do(i)
+				time.Sleep(time.Duration(i%3) * time.Millisecond)
+			}
+		})
+	}
+	for range 2 {
+		each(60, func(i int) { _ = st.Apply(sets[i%len(sets)]) })
+		each(60, func(int) { _, _ = st.Test(t.Context(), config("b1", device1), "d1") })
+		each(60, func(int) { _, _ = st.Write(t.Context(), "d1", "p", json.RawMessage("1")) })
+		each(60, func(int) { _ = st.DropQueue(t.Context(), "b1") })
+		each(200, func(int) { st.Statuses(); st.Devices(); st.Values() })
+		each(200, func(int) { _ = st.Check(config("b3", device1)) })
+	}
+	wg.Wait()
+	require.NoError(t, st.Apply(sets[1]))
+	st.bus.AwaitRetained(t, "fieldgate/d1/p", `"value":99,`)
+	st.bus.AwaitRetained(t, "fieldgate/$bridge/b1", `"state":"online"`)
+	require.Len(t, st.Statuses(), 1)
+	require.Empty(t, st.bus.Retained("fieldgate/d2/p"))
+	require.Empty(t, st.bus.Retained("fieldgate/d2/$state"))
+	require.Empty(t, st.bus.Retained("fieldgate/d1/q"))
+	require.Empty(t, st.bus.Retained("fieldgate/$bridge/b2"))
+}
+
+func BenchmarkHost_Report(b *testing.B) {
+	at := time.Now()
+	done := make(chan struct{})
+	f := &fake{run: func(ctx context.Context, h bridges.Host) error {
+		for b.Loop() {
+			if err := h.Report(ctx, bridges.Reading{Device: "d1", Point: "p", Value: bridges.Float(230.1), Quality: bridges.Good, Time: at}); err != nil {
+				return err
+			}
+			h.SetDevice("d1", bridges.Online, "")
+		}
+		close(done)
+		<-ctx.Done()
+		return nil
+	}}
+	s := bridges.NewSupervisor(bridges.FieldRole, []bridges.Kind{f.kind("fake")}, nowhere{}, &fault.Alarms{}, slog.New(slog.DiscardHandler))
+	if err := s.Apply([]bridges.Config{config("b1", device1)}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	ctx, stop := context.WithCancel(b.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.Run(ctx)
+	}()
+	<-done
+	stop()
+	<-ended
+}
+
+// nowhere is a broker that takes everything and keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Publish(context.Context, *mqtt.Message, func(error)) error { return nil }
+func (nowhere) Attach(context.Context, mqtt.Attachment) (bridges.Source, error) {
+	return nil, errors.New("nobody is here")
+}
+func (nowhere) Forget(context.Context, string) error { return nil }

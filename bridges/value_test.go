@@ -70,6 +70,38 @@ func TestValue_NumberAndString(t *testing.T) {
 	}
 }
 
+func TestValue_GivesExactIntegers(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		in          bridges.Value
+		signed, uns bool
+	}{
+		{"negative", bridges.Int(-1), true, false},
+		{"small", bridges.Uint(1), true, true},
+		{"above int64", bridges.Uint(1 << 63), false, true},
+		{"float", bridges.Float(1), false, false},
+		{"none", bridges.Value{}, false, false},
+	} {
+		_, signed := c.in.Int64()
+		_, unsigned := c.in.Uint64()
+		require.Equal(t, c.signed, signed, c.name)
+		require.Equal(t, c.uns, unsigned, c.name)
+	}
+	b, ok := bridges.Bool(true).AsBool()
+	require.True(t, b && ok)
+	_, ok = bridges.Int(1).AsBool()
+	require.False(t, ok)
+}
+
+func TestValue_UnmarshalJSON(t *testing.T) {
+	var s struct {
+		V bridges.Value `json:"v"`
+	}
+	require.NoError(t, bridges.Decode(json.RawMessage(`{"v":9007199254740993}`), &s))
+	require.Equal(t, bridges.Int(9007199254740993), s.V)
+	require.EqualError(t, bridges.Decode(json.RawMessage(`{"v":[]}`), &s), "/v: must be a number, true, false or text, not a list")
+}
+
 func TestValue_Equal(t *testing.T) {
 	same := func(a, b bridges.Value, want bool) {
 		t.Helper()

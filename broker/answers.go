@@ -13,6 +13,9 @@ type answer struct {
 	raw   []byte // the whole packet of SUBACK and UNSUBACK
 }
 
+// answerCost is what an answer itself counts, in bytes, against uncommittedLimit.
+const answerCost = 64
+
 // answers are the acknowledgements of one connection that wait for a commit, and
 // those that must not overtake them: a client gets its acknowledgements in the
 // order of what it sent [v3.1.1 MQTT-4.6.0-2] [v3.1.1 MQTT-4.6.0-3]. The first
@@ -66,6 +69,7 @@ func (c *conn) answerNow(w *batch, x answer) {
 // answerLater promises an acknowledgement: the next call of the spool must be
 // given c.committed, which sends it.
 func (c *conn) answerLater(x answer) {
+	x.cost += answerCost
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	c.answers.push(x)
@@ -105,6 +109,9 @@ func (c *conn) onCommit(err error) {
 		c.out.mu.Lock()
 	}
 	c.answers.pop()
+	if first.kind == 0 {
+		err = nil // nobody waits for an answer to QoS 0; the spool says itself that it is ill
+	}
 	switch {
 	case err != nil:
 		c.refused = true

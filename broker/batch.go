@@ -62,13 +62,13 @@ func (w *batch) done() {
 // flush lets everybody whom the batch touched have what is theirs: first the
 // owed deliveries are fetched, then each connection gets one write.
 func (w *batch) flush() {
-	for i, cl := range w.pulls {
+	for i := 0; i < len(w.pulls); i++ { // both lists may grow meanwhile
+		w.pulls[i].refill(w)
 		w.pulls[i] = nil
-		cl.refill(w)
 	}
-	for i, c := range w.dirty {
+	for i := 0; i < len(w.dirty); i++ {
+		w.dirty[i].out.flush()
 		w.dirty[i] = nil
-		c.out.flush()
 	}
 	w.pulls, w.dirty = trimmed(w.pulls), trimmed(w.dirty)
 	w.b.stats.add(&w.count)
@@ -148,6 +148,14 @@ func (p *publication) frame(v mqtt.Version, qos mqtt.QoS) *frame {
 	return f
 }
 
+// smallMessage is a message with its bytes, for the many that are short.
+type smallMessage struct {
+	message mqtt.Message
+	bytes   [smallBytes]byte
+}
+
+const smallBytes = 128
+
 // keep gives the message in a form that may be kept and shared.
 func (p *publication) keep(now time.Time) *mqtt.Message {
 	if p.message != nil {
@@ -156,15 +164,16 @@ func (p *publication) keep(now time.Time) *mqtt.Message {
 	if p.name == "" {
 		p.name = string(p.Topic)
 	}
-	m := &mqtt.Message{
-		Topic:    p.name,
-		QoS:      p.QoS,
-		Retain:   p.Retain,
-		Accepted: now,
-		Origin:   p.origin,
+	// One allocation for the message and its bytes, or two.
+	var m *mqtt.Message
+	var bytes []byte
+	if size := len(p.Payload) + len(p.Props); size <= smallBytes {
+		small := &smallMessage{}
+		m, bytes = &small.message, small.bytes[:0]
+	} else {
+		m, bytes = &mqtt.Message{}, make([]byte, 0, size)
 	}
-	// One array for all bytes of the message.
-	bytes := make([]byte, 0, len(p.Payload)+len(p.Props))
+	*m = mqtt.Message{Topic: p.name, QoS: p.QoS, Retain: p.Retain, Accepted: now, Origin: p.origin}
 	bytes = append(append(bytes, p.Payload...), p.Props...)
 	m.Payload = bytes[:len(p.Payload):len(p.Payload)]
 	if len(p.Props) > 0 {

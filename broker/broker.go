@@ -107,6 +107,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	listeners.Wait()
 	b.stop()
 	b.serving.Wait()
+	b.noteOffline(time.Now())
 	stopWorkers()
 	wg.Wait()
 	return nil
@@ -136,7 +137,7 @@ func (b *Broker) serveConn(nc net.Conn, listener string) {
 		_ = nc.Close() // it was never served
 		if full {
 			b.stats.refused.Add(1)
-			c.log.Warn("connection refused: max_connections is reached", "max_connections", b.cfg.MaxConnections)
+			c.logger().Warn("connection refused: max_connections is reached", "max_connections", b.cfg.MaxConnections)
 		}
 		return
 	}

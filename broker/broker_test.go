@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,19 +52,20 @@ func startWith(t testing.TB, spool session.Spool, auth broker.Authenticator, cha
 	}
 	b, err := broker.New(cfg, spool, auth, &fault.Alarms{}, logger(t))
 	require.NoError(t, err)
+	return &testBroker{Broker: b, stop: run(t, b)}
+}
+
+// run runs the broker until stop is called, or the test ends.
+func run(t testing.TB, b *broker.Broker) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- b.Run(ctx) }()
-	stopped := false
-	stop := func() {
-		if !stopped {
-			stopped = true
-			cancel()
-			require.NoError(t, <-ran)
-		}
-	}
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-ran)
+	})
 	t.Cleanup(stop)
-	return &testBroker{Broker: b, stop: stop}
+	return stop
 }
 
 func memory(t testing.TB) *sessiontest.Memory {

@@ -25,7 +25,6 @@ const uncommittedLimit = 1 << 20
 type conn struct {
 	b        *Broker
 	nc       net.Conn
-	log      *slog.Logger // with remote, later with client_id
 	listener string
 	in       input
 	out      outbox
@@ -36,6 +35,7 @@ type conn struct {
 	client    *client
 	attached  atomic.Pointer[client] // the same, for other goroutines
 	version   mqtt.Version
+	clientID  atomic.Pointer[string]
 	user      atomic.Pointer[string] // user name, nil for an anonymous client
 	will      *packet.Will
 	since     time.Time
@@ -64,7 +64,6 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 		b:        b,
 		nc:       nc,
 		listener: listener,
-		log:      b.log.With("remote", remoteOf(nc), "listener", listener),
 		dead:     make(chan struct{}),
 		done:     make(chan struct{}),
 		room:     make(chan struct{}, 1),
@@ -85,6 +84,15 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	c.out.roomy = c.onRoom
 	c.heard.Store(int64(time.Since(b.started)))
 	return c
+}
+
+// logger is made when it is needed: ten thousand idle connections need none.
+func (c *conn) logger() *slog.Logger {
+	l := c.b.log.With("remote", remoteOf(c.nc), "listener", c.listener)
+	if id := c.clientID.Load(); id != nil {
+		return l.With("client_id", *id)
+	}
+	return l
 }
 
 func remoteOf(nc net.Conn) string {
@@ -152,7 +160,7 @@ func (c *conn) work() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-			c.log.Error("panic while handling a packet", "err", err, "stack", string(debug.Stack()))
+			c.logger().Error("panic while handling a packet", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
 	for {
@@ -160,10 +168,8 @@ func (c *conn) work() (err error) {
 		if err != nil {
 			return err
 		}
-		w := c.b.batch()
-		used, err := c.handleAll(w, data)
+		used, err := c.handleBatch(data)
 		c.in.consume(used)
-		w.done()
 		if err != nil {
 			return err
 		}
@@ -171,6 +177,14 @@ func (c *conn) work() (err error) {
 			return err
 		}
 	}
+}
+
+// handleBatch handles what one read brought. Whatever happens in it, the clients
+// that it touched are flushed.
+func (c *conn) handleBatch(data []byte) (used int, err error) {
+	w := c.b.batch()
+	defer w.done()
+	return c.handleAll(w, data)
 }
 
 // handleAll handles all whole packets at the front of data and tells how many bytes they were.

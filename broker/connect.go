@@ -59,7 +59,7 @@ func (c *conn) admit(p *packet.Connect) mqtt.ReasonCode {
 	default:
 		p.ClientID = assignedID() // [v3.1.1 MQTT-3.1.3-6]
 	}
-	c.log = c.log.With("client_id", p.ClientID)
+	c.clientID.Store(&p.ClientID)
 	return c.authenticate(p)
 }
 
@@ -86,7 +86,7 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 	case errors.Is(err, ErrNotAuthorized):
 		return mqtt.NotAuthorized
 	}
-	c.log.Error("accounts can't be checked", "err", err)
+	c.logger().Error("accounts can't be checked", "err", err)
 	return mqtt.ServerUnavailable
 }
 
@@ -94,11 +94,13 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 func (c *conn) begin(w *batch, p *packet.Connect) error {
 	present, err := c.b.claim(c, p)
 	if err != nil {
-		c.refuse(p.Version, mqtt.ServerUnavailable)
+		if !errors.Is(err, errGivenUp) {
+			c.refuse(p.Version, mqtt.ServerUnavailable)
+		}
 		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
 		return errEnded
 	}
-	if p.HasWill {
+	if p.HasWill && !strings.HasPrefix(p.Will.Topic, "$") { // those are not open to clients
 		c.will = &p.Will
 	}
 	if p.KeepAlive > 0 {
@@ -113,7 +115,7 @@ func (c *conn) begin(w *batch, p *packet.Connect) error {
 	c.out.mu.Unlock()
 	c.client.attach(w, c, c.b.cfg.MaxInflight)
 	c.attached.Store(c.client)
-	c.log.Info("connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
+	c.logger().Info("connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
 		"keep_alive", p.KeepAlive, "username", p.Username)
 	return nil
 }
@@ -128,6 +130,7 @@ func (b *Broker) claim(c *conn, p *packet.Connect) (present bool, err error) {
 	}
 	c.client = cl
 	if cl == old {
+		cl.resumed(p.Version)
 		return true, nil
 	}
 	var waits []func() error
@@ -139,6 +142,9 @@ func (b *Broker) claim(c *conn, p *packet.Connect) (present bool, err error) {
 	}
 	for _, wait := range waits {
 		if err := wait(); err != nil {
+			if !errors.Is(err, errGivenUp) {
+				b.forget(cl)
+			}
 			return false, err
 		}
 	}

@@ -15,11 +15,14 @@ const (
 	sweepLeast = 50 * time.Millisecond
 )
 
+// noteInterval is how often the time that sessions are offline is written down.
+const noteInterval = 6 * time.Hour
+
 // sweep ends connections that have been silent for too long, until ctx is done.
 func (b *Broker) sweep(ctx context.Context) {
 	timer := time.NewTimer(sweepMost)
 	defer timer.Stop()
-	nextExpiry := b.started
+	nextExpiry, nextNote := b.started, b.started.Add(noteInterval)
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,6 +31,10 @@ func (b *Broker) sweep(ctx context.Context) {
 			if now.After(nextExpiry) {
 				b.expire(now)
 				nextExpiry = now.Add(time.Minute)
+			}
+			if now.After(nextNote) {
+				b.noteOffline(now)
+				nextNote = now.Add(noteInterval)
 			}
 			timer.Reset(b.sweepOnce())
 		}

@@ -29,10 +29,10 @@ func (l *late) mark(c *conn) {
 	l.notify()
 }
 
-// pull remembers that the sessions are owed something.
-func (l *late) pull(clients []*client) {
+// pull remembers that the session is owed something.
+func (l *late) pull(cl *client) {
 	l.mu.Lock()
-	l.pulls = append(l.pulls, clients...)
+	l.pulls = append(l.pulls, cl)
 	l.mu.Unlock()
 	l.notify()
 }

@@ -43,6 +43,10 @@ func (b *Broker) Attach(ctx context.Context, a mqtt.Attachment) (*Local, error) 
 	l.cl = cl
 	if err := b.changeLocal(ctx, cl, change); err != nil {
 		_ = l.Close() // it never fails
+		if change.Put != nil && ctx.Err() == nil {
+			b.forget(cl) // the spool does not know it
+			_ = b.endSession(cl, ctx.Done())()
+		}
 		return nil, err
 	}
 	l.notify()

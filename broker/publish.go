@@ -157,7 +157,9 @@ func (w *batch) store(e session.Entry, safe func(error)) {
 func (b *Broker) thenPull(owedTo []*client, safe func(error)) func(error) {
 	return func(err error) {
 		if err == nil {
-			b.late.pull(owedTo)
+			for _, cl := range owedTo {
+				cl.pullLate()
+			}
 		}
 		if safe != nil {
 			safe(err)

@@ -42,7 +42,6 @@ import (
 
 // stage is how a script is played.
 type stage struct {
-	name   string
 	tcp    bool // over TCP in real time, instead of net.Pipe in synthetic time
 	single bool // every byte is written on its own
 }
@@ -288,6 +287,12 @@ func (p *player) expect(name, what string) error {
 	raw, err := p.next(c)
 	if err != nil {
 		return err
+	}
+	if digits, ok := strings.CutPrefix(what, "raw "); ok {
+		if got := hex.EncodeToString(raw); got != strings.ReplaceAll(digits, " ", "") {
+			return fmt.Errorf("there came %s", got)
+		}
+		return nil
 	}
 	return p.compare(what, render(raw, c.version))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
 )
 
@@ -42,7 +43,7 @@ func (b *Broker) load() error {
 			meta, err := session.DecodeMeta(r.Meta)
 			if err != nil { // the queue is what counts
 				b.log.Warn("session has an unknown record; it is kept as if new", "client_id", r.ClientID, "err", err)
-				meta = session.Meta{Expiry: b.cfg.sessionExpiry()}
+				meta = session.Meta{Version: mqtt.V311, Expiry: b.cfg.sessionExpiry()}
 			}
 			cl.meta = meta
 			byID[r.ID] = cl
@@ -79,6 +80,42 @@ func (cl *client) record() *session.Record {
 	return &session.Record{ID: cl.sid, ClientID: cl.id, Meta: cl.meta.Encode()}
 }
 
+// resumed notes that the client came back: its time offline begins anew.
+func (cl *client) resumed(v mqtt.Version) {
+	cl.mu.Lock()
+	fresh := session.Meta{Version: v, Expiry: cl.b.cfg.sessionExpiry()}
+	changed := cl.meta != fresh
+	cl.meta = fresh
+	record := cl.record()
+	cl.mu.Unlock()
+	if changed {
+		cl.b.spool.Apply(session.Change{Session: cl.sid, Put: record}, nil)
+	}
+}
+
+// noteOffline keeps how long sessions have been without their clients, so that a
+// restart does not give them all their time again. Wall clocks jump on machines
+// without a battery, so it is time that the broker has seen pass; what passes
+// without power does not count.
+func (b *Broker) noteOffline(now time.Time) {
+	for _, cl := range b.snapshot() {
+		if !cl.isDurable() || !cl.isNetwork() {
+			continue
+		}
+		cl.mu.Lock()
+		passed := cl.conn == nil
+		if passed {
+			cl.meta.Offline += now.Sub(cl.offline)
+			cl.offline = now
+		}
+		record := cl.record()
+		cl.mu.Unlock()
+		if passed {
+			b.spool.Apply(session.Change{Session: cl.sid, Put: record}, nil)
+		}
+	}
+}
+
 var errGivenUp = errors.New("the connection ended before the commit")
 
 // apply asks the spool for a change and gives a function that waits until it is
@@ -109,13 +146,25 @@ func (b *Broker) endSession(cl *client, giveUp <-chan struct{}) func() error {
 	return b.apply(session.Change{Session: cl.sid, End: true}, giveUp)
 }
 
+// forget takes a session that the spool refused to keep out of the registry.
+func (b *Broker) forget(cl *client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.clients[cl.id] == cl {
+		delete(b.clients, cl.id)
+	}
+}
+
 // finish cleans up behind a connection: its session lets go of it, its will is
 // published unless it said goodbye [v3.1.1 MQTT-3.1.2-8] [v3.1.1 MQTT-3.1.2-10].
 func (c *conn) finish(why ending) {
 	b := c.b
 	if cl := c.client; cl != nil {
 		if c.will != nil && !why.clean {
-			c.publishWill()
+			safe := c.publishWill()
+			if why.reason == mqtt.ServerShuttingDown {
+				waitAtMost(stopPatience, safe)
+			}
 		}
 		b.mu.Lock()
 		cl.owner = nil
@@ -136,20 +185,36 @@ func (c *conn) finish(why ending) {
 
 func (c *conn) logEnd(why ending) {
 	args := []any{"cause", why.text}
-	if why.err != nil {
+	if e, isPacket := errors.AsType[*packet.Error](why.err); isPacket {
+		args = append(args, "clause", e.Clause, "err", e.Detail)
+	} else if why.err != nil {
 		args = append(args, "err", why.err)
 	}
 	switch {
 	case !why.quiet:
-		c.log.Warn("connection closed", args...)
+		c.logger().Warn("connection closed", args...)
 	case c.client != nil:
-		c.log.Info("connection closed", args...)
+		c.logger().Info("connection closed", args...)
 	default:
-		c.log.Debug("connection closed before CONNECT", args...)
+		c.logger().Debug("connection closed before CONNECT", args...)
 	}
 }
 
-func (c *conn) publishWill() {
+// stopPatience is how long the end of the broker waits for a will's commit.
+const stopPatience = 2 * time.Second
+
+func waitAtMost(d time.Duration, done <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// publishWill publishes the will and gives a channel that is closed when it is safe.
+func (c *conn) publishWill() <-chan struct{} {
+	safe := make(chan struct{})
 	w := c.b.batch()
 	defer w.done()
 	c.b.publish(w, &mqtt.Message{
@@ -161,7 +226,9 @@ func (c *conn) publishWill() {
 		Origin:  c.client.id,
 	}, func(err error) {
 		if err != nil {
-			c.log.Error("the will can't be kept", "err", err)
+			c.logger().Error("the will can't be kept", "err", err)
 		}
+		close(safe)
 	})
+	return safe
 }

@@ -148,6 +148,11 @@ func PageBuilt() bool { return webui.PageBuilt() }
 // administrator. It works without Run.
 func (g *Gateway) Handler() http.Handler { return g.page.Handler() }
 
+// DialAdmin connects to the REST interface of the gateway that runs on the data folder, as its administrator.
+func DialAdmin(ctx context.Context, dataDir string) (net.Conn, error) {
+	return webui.DialSocket(ctx, dataDir)
+}
+
 // Settings is the managed settings.
 func (g *Gateway) Settings() *config.Manager { return g.settings }
 

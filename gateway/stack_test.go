@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -61,17 +62,18 @@ func TestStack_PartsOutliveTheContextUntilStop(t *testing.T) {
 func TestNotify_GivesSignsOfLifeWhileTheProbeAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent []string
-		alive := true
+		var alive atomic.Bool
+		alive.Store(true)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
-			done <- gateway.Notify(ctx, 20*time.Second, func(context.Context) bool { return alive }, func(state string) (bool, error) {
+			done <- gateway.Notify(ctx, 20*time.Second, func(context.Context) bool { return alive.Load() }, func(state string) (bool, error) {
 				sent = append(sent, state)
 				return true, nil
 			})
 		}()
 		time.Sleep(50 * time.Second)
-		alive = false
+		alive.Store(false)
 		time.Sleep(50 * time.Second)
 		cancel()
 		require.NoError(t, <-done)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -103,6 +104,56 @@ func BenchmarkLive(b *testing.B) {
 		after = page[0].Message.ID
 		s.Acked(1, after)
 	}
+}
+
+// BenchmarkBytes is a steady flow to three sessions that acknowledge a second
+// later: what does it write to the disk?
+func BenchmarkBytes(b *testing.B) {
+	const size, lag = 256, 1000
+	for _, batch := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) {
+			s := open(b, b.TempDir()).Spool()
+			put(b, s, 1, 2, 3)
+			owed := []session.Owed{{Session: 1, QoS: 1}, {Session: 2, QoS: 1}, {Session: 3, QoS: 1}}
+			var all []mqtt.MsgID
+			done := make(chan error, 1)
+			before := diskBytes(b)
+			commits := 0
+			for b.Loop() {
+				s.Apply(session.Change{}, func(error) {
+					for range batch {
+						all = append(all, s.Append(session.Entry{Message: &mqtt.Message{Topic: "fieldgate/meter/power", Payload: make([]byte, size), QoS: 1}, Owed: owed}, nil))
+					}
+					s.Apply(session.Change{}, func(err error) { done <- err })
+				})
+				require.NoError(b, <-done)
+				commits++
+				for len(all) > lag {
+					for id := session.ID(1); id <= 3; id++ {
+						s.Acked(id, all[0])
+					}
+					all = all[1:]
+				}
+			}
+			written := diskBytes(b) - before
+			b.ReportMetric(float64(written)/float64(commits), "B/commit")
+			b.ReportMetric(float64(written)/float64(commits*batch), "B/message")
+		})
+	}
+}
+
+// diskBytes gives what this process has sent to the disk.
+func diskBytes(b *testing.B) int64 {
+	b.Helper()
+	raw, err := os.ReadFile("/proc/self/io")
+	require.NoError(b, err)
+	var n int64
+	for line := range strings.Lines(string(raw)) {
+		if _, err := fmt.Sscanf(line, "write_bytes: %d", &n); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 // BenchmarkDrain reads a long queue from the disk and acknowledges it.

@@ -37,7 +37,7 @@ func openSpool(file string, crashSafe bool, alarms *fault.Alarms, log *slog.Logg
 	}
 	s.lazy = time.AfterFunc(time.Hour, s.lazyFired)
 	s.lazy.Stop()
-	if len(s.freed) > 0 || len(s.dirty) > 0 {
+	if len(s.freed) > 0 || s.dirty.len() > 0 {
 		s.arm()
 	}
 	go s.run()
@@ -53,7 +53,7 @@ func (s *Spool) open() error {
 	if err := s.load(c); err != nil {
 		c.close()
 		clear(s.sessions)
-		s.segs, s.dirty, s.freed = nil, nil, nil
+		s.segs, s.dirty, s.freed = nil, fifo[*part]{}, nil
 		s.writer = writer{}
 		return err
 	}

@@ -48,8 +48,8 @@ func (w *twins) session(label string) session.ID {
 
 func (w *twins) append(t *rapid.T) {
 	n := 1
-	if rapid.IntRange(0, 9).Draw(t, "burst") == 0 {
-		n = rapid.IntRange(500, 6000).Draw(t, "n")
+	if rapid.IntRange(0, 29).Draw(t, "burst") == 0 {
+		n = rapid.IntRange(500, 5000).Draw(t, "n") // a segment is 4096
 	}
 	qos := mqtt.QoS(rapid.IntRange(1, 2).Draw(t, "qos"))
 	retain := n == 1 && rapid.Bool().Draw(t, "retain")
@@ -134,6 +134,7 @@ func (w *twins) reopen(*rapid.T) {
 	require.NoError(w, w.db.Close())
 	w.db = w.openDB()
 	w.model = w.model.Reopen()
+	require.Equal(w, w.stored(w.model, w.ids), w.stored(w.db.Spool(), nil))
 }
 
 func (w *twins) openDB() *storage.DB {
@@ -163,7 +164,6 @@ func (w *twins) compare(t *rapid.T) {
 			after = want[len(want)-1].Message.ID
 		}
 	}
-	require.Equal(t, w.stored(w.model, w.ids), w.stored(w.db.Spool(), nil))
 }
 
 func (w *twins) same(t *rapid.T, want, got session.Queued) {

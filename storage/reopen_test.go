@@ -2,6 +2,8 @@ package storage_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,4 +52,46 @@ func ids(t testing.TB, s session.Spool, id session.ID) []mqtt.MsgID {
 			all = append(all, after)
 		}
 	}
+}
+
+// A crash may bring a QoS 2 delivery back that was completed, but never as one
+// that has not been released: the subscriber would take it for a new message.
+func TestSpool_ReleasedComesBackOnlyAsReleased(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir).Spool()
+	put(t, s, 1)
+	var all []mqtt.MsgID
+	for n := range 40 {
+		all = append(all, s.Append(session.Entry{Message: message(n), Owed: []session.Owed{{Session: 1, QoS: 2}}}, nil))
+	}
+	apply(t, s, session.Change{Session: 1, Released: all})
+	for i, id := range all {
+		s.Acked(1, id)
+		commit(t, s)
+		if i%4 == 0 {
+			s.Acked(1, publish(s, "t", "x", 1))
+		}
+		crashed, _ := openWithAlarms(t, crashImage(t, dir))
+		released := map[mqtt.MsgID]bool{}
+		require.NoError(t, crashed.Spool().Load(session.Visitor{Released: func(_ session.ID, id mqtt.MsgID) { released[id] = true }}))
+		back, err := crashed.Spool().Page(1, 0, 1000, 1<<20)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, len(back), len(all)-1-i)
+		for _, q := range back {
+			require.True(t, q.QoS == mqtt.AtLeastOnce || released[q.Message.ID], "message %d", q.Message.ID)
+		}
+		require.NoError(t, crashed.Close())
+	}
+}
+
+// crashImage copies the files of a directory that is in use: what SIGKILL would leave.
+func crashImage(t testing.TB, dir string) string {
+	t.Helper()
+	image := t.TempDir()
+	for _, name := range []string{"spool.db", "spool.db-wal"} {
+		raw, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(image, name), raw, 0o600))
+	}
+	return image
 }

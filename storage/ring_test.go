@@ -116,6 +116,7 @@ func TestSpool_QueueDoesNotGrowInMemory(t *testing.T) {
 	before := heap()
 	fill(t, s, 200_000, 0, 256, 1, 2)
 	require.EqualValues(t, 200_000, s.Usage(2).Messages)
+	t.Log("heap", (heap()-before)>>10)
 	require.Less(t, heap()-before, int64(16<<20), "the cache is 8 MB, the index a few bytes a message")
 	require.NoError(t, db.Close())
 

@@ -85,7 +85,7 @@ func (g *segment) place(pos int, id mqtt.MsgID, size int) {
 	if g.offsets != nil {
 		g.offsets = append(g.offsets, offset)
 	}
-	g.sizes = append(g.sizes, uint32(min(size, math.MaxUint32-1))+1)
+	g.sizes = append(g.sizes, uint32(size)+1)
 }
 
 // takes tells whether a message of that ID still fits.

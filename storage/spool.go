@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,8 +23,10 @@ const (
 	maxCached  = 8 << 20  // bytes of committed messages for Page
 	idBlock    = 1 << 20  // IDs reserved in the file ahead of use
 
-	// lazyDelay is how long acknowledgements wait for a commit to go with.
+	// lazyDelay is how long acknowledgements wait for a commit to go with, and
+	// lazyPause how long before the next commit takes some along again.
 	lazyDelay = 900 * time.Millisecond
+	lazyPause = 200 * time.Millisecond
 	// rowOverhead is what a message costs beside its topic, properties and payload.
 	rowOverhead = 192
 )
@@ -55,10 +58,10 @@ type Spool struct {
 	ceiling    mqtt.MsgID // IDs below are reserved in the file
 	sessions   map[session.ID]*queue
 	segs       []*segment // by rising base; the last one grows
-	pending    []op       // not given to the writer, oldest first
+	pending    fifo[op]   // not given to the writer, oldest first
 	seq        uint64     // of the last op that was added to pending
 	pendBytes  int64      // of pending and of what the writer has
-	dirty      []*part
+	dirty      fifo[*part]
 	freed      []freedSegment
 	settled    []settledRelease
 	lazyDue    bool // the lazy timer has fired
@@ -67,7 +70,7 @@ type Spool struct {
 	delivering bool // callbacks run
 	closing    bool
 	failing    bool // the last commit failed
-	recent     []*entry
+	recent     fifo[*entry]
 	cacheBytes int64
 	thinned    bool  // some sealed segment has less to keep than before
 	lost       int64 // messages that could not be read
@@ -152,7 +155,7 @@ func (s *Spool) owe(e *entry, owed []session.Owed) {
 	if len(e.owed) == 0 {
 		return
 	}
-	byID := func(a, b session.Owed) int { return int(a.Session) - int(b.Session) }
+	byID := func(a, b session.Owed) int { return cmp.Compare(a.Session, b.Session) }
 	if !slices.IsSortedFunc(e.owed, byID) {
 		slices.SortFunc(e.owed, byID)
 	}
@@ -188,7 +191,7 @@ func (s *Spool) growing(id mqtt.MsgID) *segment {
 func (s *Spool) push(o op) {
 	s.seq++
 	s.pendBytes += o.size
-	s.pending = append(s.pending, o)
+	s.pending.push(o)
 	s.signal()
 }
 
@@ -262,7 +265,7 @@ func (s *Spool) forget(g *segment, pos int) {
 func (s *Spool) touch(p *part) {
 	if !p.dirty {
 		p.dirty = true
-		s.dirty = append(s.dirty, p)
+		s.dirty.push(p)
 	}
 	s.arm()
 }
@@ -304,65 +307,6 @@ func (s *Spool) segmentAt(base mqtt.MsgID) int {
 		return -1
 	}
 	return i
-}
-
-// Apply implements session.Spool. It never waits for the disk.
-func (s *Spool) Apply(in session.Change, safe func(error)) {
-	c := &change{Change: in}
-	c.Subscribe, c.Unsubscribe = slices.Clone(in.Subscribe), slices.Clone(in.Unsubscribe)
-	c.Released, c.Forget = slices.Clone(in.Released), slices.Clone(in.Forget)
-	if in.Put != nil {
-		put := *in.Put
-		put.Meta = slices.Clone(put.Meta)
-		c.Put = &put
-	}
-	s.mu.Lock()
-	if s.closing {
-		s.mu.Unlock()
-		if safe != nil {
-			safe(errClosed)
-		}
-		return
-	}
-	if c.End {
-		c.slots = s.end(c.Session)
-	}
-	if c.Put != nil && s.sessions[c.Put.ID] == nil {
-		s.sessions[c.Put.ID] = &queue{released: map[mqtt.MsgID]struct{}{}}
-	}
-	q := s.sessions[c.Session]
-	c.known = q != nil
-	if c.known {
-		for _, id := range c.Released {
-			q.released[id] = struct{}{}
-		}
-	}
-	s.push(op{change: c, safe: safe, size: rowOverhead})
-	s.mu.Unlock()
-}
-
-// end forgets a session with all that it is owed, and gives the segments of which
-// the file may know that it is owed something.
-func (s *Spool) end(id session.ID) []*segment {
-	q := s.sessions[id]
-	if q == nil {
-		return nil
-	}
-	delete(s.sessions, id)
-	slots := make([]*segment, 0, len(q.parts))
-	for _, p := range q.parts {
-		slots = append(slots, p.seg)
-		for pos := range p.seg.tail {
-			if p.seg.cachedAt(pos) != nil && p.has(pos) {
-				s.forget(p.seg, pos)
-			}
-		}
-		p.dead = true
-		delete(p.seg.parts, id)
-		p.seg.recount, s.thinned = true, true
-		s.freeUnowed(p.seg)
-	}
-	return slots
 }
 
 // Usage implements session.Spool.

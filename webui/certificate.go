@@ -24,37 +24,67 @@ const (
 	ownKey  = "admin-key.pem"
 )
 
-// certificate reads the certificate of the config, or makes the own one.
+// certificate gives what the page is served with. When the files of the config
+// can't be read it is the own one, with an alarm: the page comes up all the same.
 func (s *Server) certificate() (tls.Certificate, error) {
-	certFile, keyFile := s.cfg.TLS.CertFile, s.cfg.TLS.KeyFile
-	if s.cfg.TLS.Mode == TLSAuto {
-		certFile, keyFile = filepath.Join(s.cfg.DataDir, ownCert), filepath.Join(s.cfg.DataDir, ownKey)
-		if _, err := os.Stat(certFile); errors.Is(err, fs.ErrNotExist) {
-			if err := makeCertificate(certFile, keyFile); err != nil {
-				return tls.Certificate{}, fmt.Errorf("make the admin page's own certificate: %w", err)
-			}
-			s.log.Info("own certificate made", "cert_file", certFile)
+	if s.cfg.TLS.Mode == TLSFiles {
+		cert, err := tls.LoadX509KeyPair(s.cfg.TLS.CertFile, s.cfg.TLS.KeyFile)
+		if err == nil {
+			s.alarms.Clear(alarmPart, codeCertificate)
+			return cert, nil
 		}
+		s.alarms.Raise(alarmPart, codeCertificate, fmt.Sprintf("read the admin page's certificate %s and key %s: %v; its own certificate is used until they can be read at a restart",
+			s.cfg.TLS.CertFile, s.cfg.TLS.KeyFile, err))
+		s.log.Error("certificate not readable", "cert_file", s.cfg.TLS.CertFile, "err", err)
 	}
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	cert, err := s.ownCertificate()
 	if err != nil {
-		return cert, fmt.Errorf("read the admin page's certificate %s and key %s: %w", certFile, keyFile, err)
+		return cert, fmt.Errorf("make the admin page's own certificate: %w", err)
 	}
 	return cert, nil
+}
+
+// ownCertificate reads the own certificate from the data directory, or makes it. Without a directory it lasts as long as the process.
+func (s *Server) ownCertificate() (tls.Certificate, error) {
+	certFile, keyFile := filepath.Join(s.cfg.DataDir, ownCert), filepath.Join(s.cfg.DataDir, ownKey)
+	if s.cfg.DataDir != "" {
+		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err == nil {
+			return cert, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("own certificate not readable, a new one is made", "cert_file", certFile, "err", err)
+		}
+	}
+	certPEM, keyPEM, err := makeCertificate()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	if s.cfg.DataDir != "" {
+		// the certificate last: where it stands, its key stands too
+		if err := writeFile(keyFile, keyPEM, 0o600); err != nil {
+			return tls.Certificate{}, err
+		}
+		if err := writeFile(certFile, certPEM, 0o644); err != nil {
+			return tls.Certificate{}, err
+		}
+		s.log.Info("own certificate made", "cert_file", certFile)
+	}
+	return tls.X509KeyPair(certPEM, keyPEM)
 }
 
 // makeCertificate signs an own certificate for the machine's names and addresses.
 // Its validity does not begin with the machine's clock, which may be wrong at the
 // first start, and does not end in the life of the machine: browsers keep the
 // exception that a person made for exactly this certificate.
-func makeCertificate(certFile, keyFile string) error {
+func makeCertificate() (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	name, _, _ := strings.Cut(hostname(), ".")
 	template := &x509.Certificate{
@@ -65,26 +95,24 @@ func makeCertificate(certFile, keyFile string) error {
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	// the certificate last: where it stands, its key stands too
-	if err := writeFile(keyFile, &pem.Block{Type: "PRIVATE KEY", Bytes: private}, 0o600); err != nil {
-		return err
-	}
-	return writeFile(certFile, &pem.Block{Type: "CERTIFICATE", Bytes: cert}, 0o644)
+	certPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	return certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), nil
 }
 
-// writeFile writes a PEM file whole or not at all.
-func writeFile(name string, block *pem.Block, mode fs.FileMode) error {
+// writeFile writes a file whole or not at all.
+func writeFile(name string, text []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(pem.Encode(f, block), f.Sync(), f.Close()); err != nil {
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(name+".new", name)

@@ -69,6 +69,10 @@ func (s *Server) recoverPanic(c echo.Context, err *error) {
 	if cause == http.ErrAbortHandler {
 		panic(cause)
 	}
+	if failed, ok := cause.(error); ok && c.Response().Committed { // huma panics when the client left before it had all
+		s.log.Debug("answer not delivered", "err", failed)
+		return
+	}
 	s.log.Error("request panicked", "path", c.Request().URL.Path, "err", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	*err = api.NewProblem(http.StatusInternalServerError, fault.Internal, "internal error; the log knows more")
 }

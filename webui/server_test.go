@@ -57,6 +57,8 @@ func (nothing) Statuses() []bridges.Status { return nil }
 
 func (nothing) Devices() []bridges.Device { return nil }
 
+func (nothing) Check(bridges.Config) error { return nil }
+
 func (nothing) Test(context.Context, bridges.Config, string) ([]bridges.Reading, error) {
 	return nil, nil
 }
@@ -89,14 +91,19 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	h.deps = api.Deps{
 		Settings: nothing{}, Bridges: nothing{}, Uplinks: nothing{}, Clients: nothing{}, Store: db.State(), Alarms: h.alarms,
-		Passwords: api.Passwords{
-			Hash:   func(p string) (string, error) { return "quick " + p, nil },
-			Verify: func(hash, p string) (bool, error) { return hash == "quick "+p, nil },
-		},
+		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verify},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) { return nil, nil },
 		System:      func() api.System { return api.System{} },
 	}
 	return h
+}
+
+func verify(hash, password string) (bool, error) {
+	err := broker.VerifyPassword(hash, password)
+	if errors.Is(err, broker.ErrCredentials) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (h *house) server(change func(*webui.Config)) *webui.Server {
@@ -154,8 +161,8 @@ func TestServer_ServesTheInterfaceAndThePage(t *testing.T) {
 		kind   string
 		body   string
 	}{
-		"page":             {"/", 200, "text/html; charset=UTF-8", "make build"},
-		"path of the page": {"/devices/meter", 200, "text/html; charset=UTF-8", "make build"},
+		"page":             {"/", 200, "text/html; charset=utf-8", "fieldgate"},
+		"path of the page": {"/devices/meter", 200, "text/html; charset=utf-8", "fieldgate"},
 		"health":           {"/api/v1/health/live", 200, "application/json", "ok"},
 		"nothing":          {"/api/v1/nothing", 404, "application/problem+json", "not_found"},
 		"other version":    {"/api/v9/bridges", 404, "application/problem+json", "not_found"},
@@ -169,7 +176,7 @@ func TestServer_ServesTheInterfaceAndThePage(t *testing.T) {
 			body, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
 			require.Equal(t, row.status, resp.StatusCode, string(body))
-			require.Equal(t, row.kind, resp.Header.Get("Content-Type"))
+			require.Equal(t, row.kind, strings.ToLower(resp.Header.Get("Content-Type")))
 			require.Contains(t, string(body), row.body)
 			require.Contains(t, resp.Header.Get("Content-Security-Policy"), "default-src 'none'")
 			require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
@@ -372,18 +379,41 @@ func TestTLS_SilentClientDoesNotHoldTheOthers(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 }
 
-func TestTLS_UnreadableCertificateIsAnAlarm(t *testing.T) {
+func TestTLS_UnreadableCertificateIsAnAlarmAndThePageIsUp(t *testing.T) {
 	h := newHouse(t)
-	s := h.server(func(c *webui.Config) {
+	addr := h.run(func(c *webui.Config) {
+		c.DataDir = ""
 		c.TLS = webui.TLSConfig{Mode: webui.TLSFiles, CertFile: "/nowhere.pem", KeyFile: "/nowhere.key"}
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { _ = s.Run(ctx) })
-	defer wg.Wait()
-	defer cancel()
-	require.Eventually(t, func() bool {
-		all, _ := h.alarms.List()
-		return len(all) > 0 && strings.Contains(all[0].Message, "/nowhere.pem")
-	}, 20*time.Second, time.Millisecond)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Get("https://" + addr + "/api/v1/health/ready")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, 503, resp.StatusCode)
+	all, _ := h.alarms.List()
+	require.Len(t, all, 1)
+	require.Contains(t, all[0].Message, "/nowhere.pem")
+}
+
+func TestTLS_DamagedOwnCertificateIsMadeAnew(t *testing.T) {
+	h := newHouse(t)
+	require.NoError(t, os.WriteFile(filepath.Join(h.dir, "admin-cert.pem"), []byte("half a f"), 0o644))
+	addr := h.run(func(c *webui.Config) { c.TLS = webui.TLSConfig{Mode: webui.TLSAuto} })
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Get("https://" + addr + "/api/v1/health/ready")
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, 200, resp.StatusCode)
+}
+
+func TestServer_KeepsPeopleOverARestart(t *testing.T) {
+	h := newHouse(t)
+	first := h.server(nil).Handler()
+	require.Equal(t, 201, call(t, first, "POST", "/api/v1/setup", `{"name":"anna","password":"correct horse"}`, "Content-Type", "application/json").Code)
+	again := h.server(nil).Handler()
+	login := func(password string) int {
+		return call(t, again, "POST", "/api/v1/session", `{"name":"anna","password":"`+password+`"}`, "Content-Type", "application/json").Code
+	}
+	require.Equal(t, 200, login("correct horse"))
+	require.Equal(t, 401, login("wrong horse"))
 }

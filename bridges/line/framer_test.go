@@ -86,3 +86,14 @@ func FuzzFramer(f *testing.F) {
 		require.LessOrEqual(t, whole.Overlong, dropped)
 	})
 }
+
+func BenchmarkFramer(b *testing.B) {
+	data := []byte(strings.Repeat("ST,GS,+  12.34kg\r\n", 200))
+	f := line.NewFramer("\r\n", 4096)
+	lines := 0
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Push(data, func([]byte) { lines++ })
+	}
+}

@@ -118,6 +118,23 @@ func TestBridge_ReadsEveryType(t *testing.T) {
 	st.bus.AwaitRetained(t, "x/y/$state", `"state":"online"`)
 }
 
+func TestBridge_ReadsBooleans(t *testing.T) {
+	st := start(t, `"devices":[{"id":"d","parse":{"regex":"^S(?P<b>.*)"},"points":[{"id":"b","type":"bool"}]}]`)
+	want := []string{}
+	for _, c := range []struct{ text, want string }{
+		{"1", "true"}, {" ON ", "true"}, {"yes", "true"}, {"Closed", "true"}, {"high", "true"}, {"true", "true"},
+		{"0", "false"}, {"off", "false"}, {"NO", "false"}, {"open", "false"}, {"low", "false"}, {"false", "false"},
+		{"2", "null"}, {"", "null"}, {"tru", "null"},
+	} {
+		st.send("S" + c.text + "\r\n")
+		want = append(want, `{"value":`+c.want)
+	}
+	st.bus.Await(t, "all lines", func() bool { return len(st.bus.Payloads("fieldgate/d/b")) == len(want) })
+	for i, payload := range st.bus.Payloads("fieldgate/d/b") {
+		require.Contains(t, payload, want[i]+",")
+	}
+}
+
 func TestBridge_NeverPublishesATornLine(t *testing.T) {
 	st := start(t, scale) // which sent the end of a line at once
 	st.send("12.5kg\r\n12.6")
@@ -179,7 +196,7 @@ func TestBridge_SaysWhenLinesMatchNothing(t *testing.T) {
 	st.bus.AwaitRetained(t, "fieldgate/scale/$state", `"state":"offline"`, "lines come, but for 300ms none matches parse.regex")
 	close(stop)
 	<-done
-	require.Positive(t, st.Statuses()[0].Counters["unmatched"]+1)
+	require.Eventually(t, func() bool { return st.Statuses()[0].Counters["unmatched"] > 0 }, 10*time.Second, 10*time.Millisecond)
 	require.Len(t, st.bus.Messages("fieldgate/scale/weight"), 1)
 }
 
@@ -217,10 +234,7 @@ func TestBridge_CountsOverlongLines(t *testing.T) {
 	st := start(t, `"framing":{"max_length":16},`+scale)
 	st.send(strings.Repeat("9", 100_000) + "kg\r\n1kg\r\n")
 	st.bus.AwaitRetained(t, "fieldgate/scale/weight", `"value":1,`)
-	st.bus.Await(t, "the counter", func() bool {
-		time.Sleep(10 * time.Millisecond)
-		return st.Statuses()[0].Counters["overlong"] == 1
-	})
+	require.Eventually(t, func() bool { return st.Statuses()[0].Counters["overlong"] == 1 }, 10*time.Second, 10*time.Millisecond)
 	require.Len(t, st.bus.Messages("fieldgate/scale/weight"), 1)
 }
 

@@ -119,6 +119,9 @@ func decode(c bridges.Config) (*Settings, error) {
 	s.Link.check(&f)
 	checkDuration(&f, "/timeout", s.Timeout)
 	checkLength(&f, "/framing/delimiter", s.Framing.Delimiter, 1, maxDelimiter)
+	if strings.Contains(s.Framing.Delimiter, `\`) { // as single quotes in YAML leave it
+		f.Add("/framing/delimiter", bridges.Invalid, `must be the bytes themselves, not a backslash and a letter; in YAML write it in double quotes: "\r\n"`)
+	}
 	bridges.CheckRange(&f, "/framing/max_length", s.Framing.MaxLength, 1, maxLineLength)
 	checkCount(&f, "/devices", "device", len(s.Devices), maxDevices)
 	for i := range s.Devices {

@@ -50,8 +50,8 @@ func TestKind_KeepsThePromises(t *testing.T) {
 				{"id":"g","group":"b","type":"bool","scale":2},{"id":"h","group":"b","precision":16}]},{"id":"a","parse":{"regex":"(?P<b>.)"},"points":[{"id":"b","wieght":1}]}]}`),
 				Pointers: []string{"/link/tcp/address", "/devices/0/points/1/id", "/devices/0/points/2/id", "/devices/0/points/3/group", "/devices/0/points/4/type",
 					"/devices/0/points/5/scale", "/devices/0/points/6/scale", "/devices/0/points/7/precision", "/devices/1/id", "/devices/1/points/0/wieght"}},
-			{Settings: json.RawMessage(`{"link":{"tcp":{"address":"h:1"},"serial":{"port":"p"}},"devices":[{"id":"a","timeout":5,"parse":{"regex":"(?P<b>.)"},"points":[{"id":"b"}]}]}`),
-				Pointers: []string{"/link", "/devices/0/timeout"}},
+			{Settings: json.RawMessage(`{"link":{"tcp":{"address":"h:1"},"serial":{"port":"p"}},"framing":{"delimiter":"\\r\\n"},"devices":[{"id":"a","timeout":5,"parse":{"regex":"(?P<b>.)"},"points":[{"id":"b"}]}]}`),
+				Pointers: []string{"/link", "/framing/delimiter", "/devices/0/timeout"}},
 		},
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -13,13 +14,13 @@ import (
 type wire interface {
 	// Read waits at most pollEvery for bytes; 0 and no error when none came.
 	Read(p []byte) (int, error)
-	Close() error
+	io.Closer
 }
 
 const (
 	pollEvery   = 200 * time.Millisecond // also how late a stop or a silence may be seen
 	dialWithin  = 5 * time.Second
-	retrySerial = 250 * time.Millisecond
+	retrySerial = 100 * time.Millisecond
 	retryTCP    = time.Second
 )
 

@@ -89,8 +89,8 @@ func Open(ctx context.Context, c Config) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Keep-alive probes of the system stay off: MQTT has its own.
-	lc := net.ListenConfig{KeepAlive: -1}
+	// The system's probes find peers that vanished without a word and whose MQTT keep alive is 0.
+	lc := net.ListenConfig{KeepAlive: time.Minute}
 	network, address := "tcp", c.Address
 	if path, unix := strings.CutPrefix(c.Address, "unix:"); unix {
 		network, address = "unix", path

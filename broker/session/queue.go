@@ -9,7 +9,8 @@ type Queue struct {
 	MaxBytes    int
 	DropOldest  bool // when full; else the new one is refused
 
-	items []mqtt.Delivery
+	items []mqtt.Delivery // from head on
+	head  int
 	bytes int
 }
 
@@ -20,12 +21,20 @@ func Cost(m *mqtt.Message) int { return len(m.Topic) + len(m.Payload) + len(m.Pr
 // oldest ones, or the new one itself.
 func (q *Queue) Push(d mqtt.Delivery) (lost int) {
 	cost := Cost(d.Message)
-	for len(q.items) > 0 && q.DropOldest && q.over(cost) {
+	if cost > q.MaxBytes || q.MaxMessages < 1 {
+		return 1
+	}
+	for q.Len() > 0 && q.DropOldest && q.over(cost) {
 		q.Pop()
 		lost++
 	}
 	if q.over(cost) {
 		return lost + 1
+	}
+	if q.head > len(q.items)/2 && len(q.items) == cap(q.items) { // move up before growing
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, d)
 	q.bytes += cost
@@ -33,34 +42,37 @@ func (q *Queue) Push(d mqtt.Delivery) (lost int) {
 }
 
 func (q *Queue) over(cost int) bool {
-	return len(q.items) >= q.MaxMessages || q.bytes+cost > q.MaxBytes
+	return q.Len() >= q.MaxMessages || q.bytes+cost > q.MaxBytes
 }
 
 // Pop takes the oldest delivery; false when there is none.
 func (q *Queue) Pop() (mqtt.Delivery, bool) {
-	if len(q.items) == 0 {
+	if q.Len() == 0 {
 		return mqtt.Delivery{}, false
 	}
-	d := q.items[0]
-	q.items[0] = mqtt.Delivery{}
-	q.items = q.items[1:]
+	d := q.items[q.head]
+	q.items[q.head] = mqtt.Delivery{}
+	q.head++
 	q.bytes -= Cost(d.Message)
-	if len(q.items) == 0 {
-		q.items = nil
+	if q.Len() == 0 {
+		q.items, q.head = q.items[:0], 0
+		if cap(q.items) > 64 {
+			q.items = nil
+		}
 	}
 	return d, true
 }
 
 // Len tells how many deliveries wait.
-func (q *Queue) Len() int { return len(q.items) }
+func (q *Queue) Len() int { return len(q.items) - q.head }
 
 // Bytes tells what they cost.
 func (q *Queue) Bytes() int { return q.bytes }
 
 // Oldest gives the oldest message, nil for none.
 func (q *Queue) Oldest() *mqtt.Message {
-	if len(q.items) == 0 {
+	if q.Len() == 0 {
 		return nil
 	}
-	return q.items[0].Message
+	return q.items[q.head].Message
 }

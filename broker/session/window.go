@@ -29,7 +29,8 @@ type Flight struct {
 // Its zero value has no room; see Resize. It is not safe for use by several
 // goroutines.
 type Window struct {
-	flights []Flight // finished ones only behind one that is not
+	flights []Flight // from head on; finished ones only behind one that is not
+	head    int
 	limit   int
 	open    int
 	last    mqtt.MsgID // given out by NextID
@@ -46,7 +47,7 @@ func (w *Window) Len() int { return w.open }
 
 // find looks from the oldest on: acknowledgements usually come in order.
 func (w *Window) find(pid uint16) *Flight {
-	for i := range w.flights {
+	for i := w.head; i < len(w.flights); i++ {
 		if f := &w.flights[i]; !f.done && f.ID.PacketID() == pid {
 			return f
 		}
@@ -65,7 +66,7 @@ func (w *Window) Find(pid uint16) (Flight, bool) {
 // Busy tells whether the packet identifier of the ID is in flight with another
 // message; its delivery has to wait then.
 func (w *Window) Busy(id mqtt.MsgID) bool {
-	if w.open == 0 || id-w.flights[0].ID < 65535 {
+	if w.open == 0 || id-w.flights[w.head].ID < 65535 {
 		return false // two IDs share a packet identifier only when they are that far apart
 	}
 	return w.find(id.PacketID()) != nil
@@ -86,8 +87,11 @@ func (w *Window) NextID() mqtt.MsgID {
 func (w *Window) Send(f Flight) {
 	f.done = false
 	w.open++
+	if w.head > len(w.flights)/2 && len(w.flights) == cap(w.flights) { // move up before growing
+		w.flights, w.head = w.flights[:copy(w.flights, w.flights[w.head:])], 0
+	}
 	at := len(w.flights)
-	for at > 0 && w.flights[at-1].ID > f.ID { // only after Detach: behind what was released then
+	for at > w.head && w.flights[at-1].ID > f.ID { // only after Detach: behind what was released then
 		at--
 	}
 	w.flights = slices.Insert(w.flights, at, f)
@@ -119,17 +123,15 @@ func (w *Window) Finish(pid uint16) (Flight, bool) {
 // trim drops finished deliveries from the front, and the memory with the last one.
 func (w *Window) trim() {
 	if w.open == 0 {
-		w.flights = w.flights[:0]
+		w.flights, w.head = w.flights[:0], 0
 		if cap(w.flights) > 64 {
 			w.flights = nil
 		}
 		return
 	}
-	n := 0
-	for w.flights[n].done {
-		n++
+	for w.flights[w.head].done {
+		w.head++
 	}
-	w.flights = w.flights[n:]
 }
 
 // Detach forgets the deliveries of which only the PUBLISH went out: the spool
@@ -137,18 +139,18 @@ func (w *Window) trim() {
 // stays and is given in its order, to be released again.
 func (w *Window) Detach() []Flight {
 	kept := make([]Flight, 0, w.open)
-	for _, f := range w.flights {
-		if !f.done && f.Stage != Sent {
+	for f := range w.All {
+		if f.Stage != Sent {
 			kept = append(kept, f)
 		}
 	}
-	w.flights, w.open = kept, len(kept)
+	w.flights, w.head, w.open = kept, 0, len(kept)
 	return kept
 }
 
 // All gives what is in flight, oldest first.
 func (w *Window) All(yield func(Flight) bool) {
-	for _, f := range w.flights {
+	for _, f := range w.flights[w.head:] {
 		if !f.done && !yield(f) {
 			return
 		}

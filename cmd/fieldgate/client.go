@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -48,13 +47,12 @@ func connect(ctx context.Context, host string, warn io.Writer) (*client, error) 
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(file.DataDir, "admin.sock")
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		return gateway.DialAdmin(ctx, file.DataDir)
 	}
 	conn, err := dial(ctx, "", "")
 	if errors.Is(err, os.ErrPermission) {
-		return nil, fmt.Errorf("open %s: permission denied; only root and the user that runs fieldgate may look after it", socket)
+		return nil, fmt.Errorf("open the socket in %s: permission denied; only root and the user that runs fieldgate may look after it", file.DataDir)
 	}
 	if err != nil {
 		return inProcess(file, warn)

@@ -148,6 +148,8 @@ func add[I, O any](a *API, o operation, handle func(context.Context, *I) (*O, er
 	if o.body != nil {
 		op.SkipValidateBody = true // the settings' own decoder names all faults at once
 		op.RequestBody = &huma.RequestBody{Required: true}
+	}
+	if _, typed := reflect.TypeFor[I]().FieldByName("Body"); typed || o.body != nil {
 		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {

@@ -6,6 +6,8 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,6 +51,9 @@ type caller struct {
 	session string // the key of its session, "" for a token
 }
 
+// localName is the author of what the machine's administrator changes.
+const localName = "local"
+
 const roleKey = "role" // in a huma operation's metadata
 
 type (
@@ -77,6 +82,7 @@ func requestOf(ctx context.Context) request {
 // authorize is in front of every route: it finds out who calls, and whether the route's role allows it.
 func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 	e := humaecho.Unwrap(ctx)
+	unescapeParams(e)
 	need, _ := ctx.Operation().Metadata[roleKey].(Role)
 	who, err := a.identify(e.Request())
 	var refused *Problem
@@ -98,10 +104,25 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 	next(huma.WithValue(ctx, requestKey{}, request{caller: who, echo: e}))
 }
 
+// unescapeParams makes names of path parameters: echo matches on the escaped path when
+// that differs from the usual form, as with the slash in an account's name (a%2Fb).
+func unescapeParams(e echo.Context) {
+	if e.Request().URL.RawPath == "" {
+		return
+	}
+	values := slices.Clone(e.ParamValues())
+	for i, v := range values {
+		if plain, err := url.PathUnescape(v); err == nil {
+			values[i] = plain
+		}
+	}
+	e.SetParamValues(values...)
+}
+
 // identify finds who calls: the machine's administrator, the owner of a token, or of a session.
 func (a *API) identify(r *http.Request) (caller, error) {
 	if IsLocal(r.Context()) {
-		return caller{name: "local", role: Admin, local: true}, nil
+		return caller{name: localName, role: Admin, local: true}, nil
 	}
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return a.people.byToken(token)

@@ -23,7 +23,9 @@ func TestChanges_EveryStatus(t *testing.T) {
 		"add a bridge twice":         {"POST", "/bridges", `{"id":"cabinet","kind":"modbus"}`, nil, 409, "conflict", []string{"/id conflict"}},
 		"add without id":             {"POST", "/bridges", `{"kind":"modbus"}`, nil, 422, "required", []string{"/id required"}},
 		"all faults at once":         {"POST", "/bridges", `{"id":"Shed","timeot":1,"devices":[{"id":"x","unit":900},{"unit":1}]}`, nil, 422, "invalid", []string{"/id invalid", "/timeot unknown_key", "/devices/0/unit out_of_range", "/devices/1/id required"}},
-		"a number as id":             {"POST", "/bridges", `{"id":7}`, nil, 422, "required", []string{"/id required"}},
+		"all without id":             {"POST", "/bridges", `{"kind":"modbus","timeot":1,"devices":[{"id":"x","unit":900}]}`, nil, 422, "required", []string{"/id required", "/timeot unknown_key", "/devices/0/unit out_of_range"}},
+		"an empty object":            {"POST", "/bridges", `{}`, nil, 422, "required", []string{"/id required", "/kind required"}},
+		"a number as id":             {"POST", "/bridges", `{"id":7,"kind":"modbus"}`, nil, 422, "required", []string{"/id required"}},
 		"no JSON":                    {"POST", "/bridges", `{"id":`, nil, 400, "invalid", nil},
 		"no object":                  {"POST", "/bridges", `[1]`, nil, 422, "invalid", nil},
 		"nested too deep":            {"POST", "/bridges", `{"a":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `}`, nil, 422, "invalid", nil},
@@ -137,4 +139,16 @@ func TestPauseAndResume_SetEnabled(t *testing.T) {
 	require.Equal(t, false, enabled())
 	otto.send("POST", "/uplinks/cloud/resume", "").want(204)
 	require.Equal(t, true, enabled())
+}
+
+func TestChanges_NamesInPathsMayHoldAnything(t *testing.T) {
+	anna := newHouse(t).login("anna")
+	for _, name := range []string{"a/b", "100%", "李 雷", "a?b#c", "a+b"} {
+		text, err := json.Marshal(map[string]string{"username": name, "password": "geheim"})
+		require.NoError(t, err)
+		made := anna.send("POST", "/accounts", string(text)).want(201)
+		got := anna.send("GET", made.header.Get("Location")[len("/api/v1"):], "").want(200)
+		require.Equal(t, name, got.json()["username"])
+		require.Equal(t, made.header.Get("ETag"), got.header.Get("ETag"))
+	}
 }

@@ -63,6 +63,8 @@ type Documents interface {
 type Links interface {
 	// Statuses gives a snapshot of every one, in the order of the settings.
 	Statuses() []bridges.Status
+	// Check says what is wrong with settings that are not in force: a fault.List with pointers into them, or nil.
+	Check(c bridges.Config) error
 	// Test tries settings once; see bridges.Supervisor. Secrets may be missing where
 	// the settings say "password_set": true; the stored ones are taken then.
 	Test(ctx context.Context, c bridges.Config, device string) ([]bridges.Reading, error)

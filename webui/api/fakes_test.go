@@ -161,6 +161,15 @@ func (f *fakeLinks) Devices() []bridges.Device { return f.devices }
 
 func (f *fakeLinks) ValuesSince(version uint64) ([]bridges.Reading, uint64) { return f.values(version) }
 
+// Check judges like the settings.
+func (f *fakeLinks) Check(c bridges.Config) error {
+	var o map[string]any
+	if err := json.Unmarshal(c.Settings, &o); err != nil {
+		return err
+	}
+	return checkSample("bridges", o)
+}
+
 func (f *fakeLinks) Test(ctx context.Context, c bridges.Config, device string) ([]bridges.Reading, error) {
 	return f.test(ctx, c, device)
 }

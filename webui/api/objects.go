@@ -178,7 +178,7 @@ func (a *API) createObject(ctx context.Context, s section, text []byte) (*object
 	}
 	key := o.text(s.key)
 	if key == "" {
-		return nil, fault.At("/"+s.key, fault.Required, "is required, as a text")
+		return nil, s.unnamed(o)
 	}
 	stored, err := a.change(ctx, s.name, key, func(old json.RawMessage) (json.RawMessage, error) {
 		if old != nil {
@@ -195,6 +195,21 @@ func (a *API) createObject(ctx context.Context, s section, text []byte) (*object
 	}
 	out.Location = Prefix + "/" + s.name + "/" + url.PathEscape(key)
 	return out, nil
+}
+
+// unnamed gives the faults of an object that does not say its name, which the settings can't take.
+func (s section) unnamed(o object) error {
+	faults := fault.List{fault.At("/"+s.key, fault.Required, "is required, as a text")}
+	if s.links == nil {
+		return faults
+	}
+	o = slices.Clone(o)
+	o.set(s.key, quoted("unnamed"))
+	c, err := bridges.NewConfig(o.json(), s.kind)
+	if err == nil {
+		err = s.links.Check(c)
+	}
+	return append(faults, fault.All(err)...)
 }
 
 // changeObject replaces an object by what merge makes of the present one and the body.

@@ -3,19 +3,13 @@ package api
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"fieldgate/internal/fault"
 )
@@ -48,20 +42,6 @@ type person struct {
 	Hash     string    `json:"hash"`
 	Created  time.Time `json:"created"`
 	Epoch    string    `json:"epoch"` // changes with the password; sessions of another epoch are over
-}
-
-type session struct {
-	User    string    `json:"user"`
-	Epoch   string    `json:"epoch"`
-	Renewed time.Time `json:"renewed"`
-}
-
-type token struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"`
-	Role    Role      `json:"role"`
-	Author  string    `json:"author"`
-	Created time.Time `json:"created"`
 }
 
 // people are the users, their sessions and the API tokens.
@@ -110,90 +90,6 @@ func loadAll[T any](s Store, bucket string) (map[string]T, error) {
 		}
 	}
 	return values, nil
-}
-
-// secret makes a random text of 256 bits.
-func secret() string {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b) // never fails, see its documentation
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// hashed is the key under which a secret is kept. The secret is random, so a plain hash is enough.
-func hashed(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
-}
-
-func (p *people) bySession(cookie string) (caller, error) {
-	key := hashed(cookie)
-	s, err := load[session](p.store, sessionBucket, key)
-	if isNotFound(err) {
-		return caller{}, nil
-	}
-	if err != nil {
-		return caller{}, err
-	}
-	u, err := load[person](p.store, userBucket, s.User)
-	if err != nil && !isNotFound(err) {
-		return caller{}, err
-	}
-	age := time.Since(s.Renewed)
-	if err != nil || u.Epoch != s.Epoch || age > sessionLife {
-		return caller{}, p.logout(key)
-	}
-	if age > sessionRenew {
-		s.Renewed = time.Now()
-		if err := save(p.store, sessionBucket, key, s); err != nil {
-			return caller{}, err
-		}
-	}
-	return caller{name: u.Name, role: u.Role, session: key}, nil
-}
-
-func (p *people) byToken(text string) (caller, error) {
-	t, err := load[token](p.store, tokenBucket, hashed(text))
-	if isNotFound(err) {
-		return caller{}, nil
-	}
-	if err != nil {
-		return caller{}, err
-	}
-	return caller{name: "token " + t.Name, role: t.Role}, nil
-}
-
-// login opens a session and gives the cookie's value.
-func (p *people) login(u person) (string, error) {
-	if err := p.trimSessions(); err != nil {
-		return "", err
-	}
-	cookie := secret()
-	return cookie, save(p.store, sessionBucket, hashed(cookie), session{User: u.Name, Epoch: u.Epoch, Renewed: time.Now()})
-}
-
-func (p *people) logout(key string) error {
-	return p.store.Delete(sessionBucket, key)
-}
-
-// trimSessions removes sessions that are over, and the oldest when there are too many.
-func (p *people) trimSessions() error {
-	all, err := loadAll[session](p.store, sessionBucket)
-	if err != nil {
-		return err
-	}
-	keys := make([]string, 0, len(all))
-	for key := range all {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, func(a, b string) int { return all[b].Renewed.Compare(all[a].Renewed) })
-	for i, key := range keys {
-		if i >= maxSessions-1 || time.Since(all[key].Renewed) > sessionLife {
-			if err := p.logout(key); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // check gives the person with that name and password; Unauthorized when there is none.
@@ -402,42 +298,4 @@ func digitsOf(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// checkName says what is wrong with a person's name.
-func checkName(faults *fault.List, pointer, name string) {
-	ok := utf8.ValidString(name) && utf8.RuneCountInString(name) <= 64 && name == strings.TrimSpace(name)
-	for i, r := range name {
-		ok = ok && (unicode.IsLetter(r) || unicode.IsDigit(r) || i > 0 && strings.ContainsRune(" ._@-", r))
-	}
-	switch {
-	case name == "":
-		faults.Add(pointer, fault.Required, "is required")
-	case !ok:
-		faults.Add(pointer, fault.Invalid, "must be at most 64 letters and digits; space . _ @ - may follow the first")
-	}
-}
-
-// checkPassword says what is wrong with a new password.
-func checkPassword(faults *fault.List, pointer, password, name string) {
-	switch n := utf8.RuneCountInString(password); {
-	case password == "":
-		faults.Add(pointer, fault.Required, "is required")
-	case n < minPassword || len(password) > maxPassword:
-		faults.Add(pointer, fault.OutOfRange, "must have at least %d characters and at most %d bytes", minPassword, maxPassword)
-	case strings.EqualFold(password, name):
-		faults.Add(pointer, fault.Invalid, "must differ from the name")
-	}
-}
-
-func checkRole(faults *fault.List, pointer string, r Role) {
-	if r.rank() == 0 {
-		faults.Add(pointer, fault.Invalid, "must be viewer, operator or admin")
-	}
-}
-
-func checkLanguage(faults *fault.List, pointer, language string) {
-	if language != "en" && language != "zh-CN" {
-		faults.Add(pointer, fault.Invalid, "must be en or zh-CN")
-	}
 }

@@ -96,9 +96,17 @@ func (a *API) problem(ctx context.Context, err error) *Problem {
 	}
 	p := ProblemOf(err)
 	if p.Status == http.StatusInternalServerError && ctx.Err() == nil {
-		a.log.Error("request failed", "err", causes(err))
+		a.log.Error("request failed", "operation", operationOf(ctx), "err", causes(err))
 	}
 	return p
+}
+
+// operationOf names the route of a handler's context, "" before it is known.
+func operationOf(ctx context.Context) string {
+	if e := requestOf(ctx).echo; e != nil {
+		return e.Request().Method + " " + e.Path()
+	}
+	return ""
 }
 
 // ProblemOf turns a fault, or a list of them, into a problem. Any other error becomes 500 without a word of its own.

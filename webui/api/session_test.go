@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +58,21 @@ func TestSession_CountsAnIPv6NetworkAsOneAddress(t *testing.T) {
 	}
 }
 
+func TestThrottle_RemembersABoundedNumberOfAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		try, size := api.NewThrottle()
+		for i := range 2 * api.MaxThrottled {
+			time.Sleep(time.Millisecond)
+			require.Zero(t, try(strconv.Itoa(i), 1))
+		}
+		require.Equal(t, api.MaxThrottled, size())
+		require.NotZero(t, try(strconv.Itoa(2*api.MaxThrottled-1), 1), "the newest is remembered")
+		time.Sleep(15 * time.Minute)
+		require.Zero(t, try("new", 1))
+		require.Equal(t, 1, size(), "windows that are over go first")
+	})
+}
+
 func TestSession_EndsAfter30DaysWithoutUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -99,7 +115,7 @@ func TestTokens_OpenTheInterfaceAndAreShownOnce(t *testing.T) {
 	s.header.Set("Authorization", "Bearer "+text)
 	s.send("POST", "/bridges/cabinet/pause", "").want(204)
 	s.send("GET", "/users", "").want(403)
-	require.Equal(t, "token script", h.settings.authors[0])
+	require.Equal(t, "token:script", h.settings.authors[0])
 
 	path := made.header.Get("Location")[len("/api/v1"):]
 	anna.send("DELETE", path, "").want(428)
@@ -114,6 +130,7 @@ func TestUsers_AreManaged(t *testing.T) {
 	require.Equal(t, []string{"/name conflict"}, anna.send("POST", "/users", `{"name":"VERA","role":"viewer","password":"`+password+`"}`).want(409).pointers())
 	require.Equal(t, []string{"/name invalid", "/password invalid", "/role invalid"},
 		anna.send("POST", "/users", `{"name":"a/bcdefgh","role":"","password":"A/BCDEFGH"}`).want(422).pointers())
+	require.Equal(t, []string{"/name invalid"}, anna.send("POST", "/users", `{"name":"Local","role":"viewer","password":"`+password+`"}`).want(422).pointers())
 	made := anna.send("POST", "/users", `{"name":"李 雷","role":"viewer","password":"`+password+`"}`).want(201)
 	anna.send("GET", made.header.Get("Location")[len("/api/v1"):], "").want(200)
 

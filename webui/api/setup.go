@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"os"
 
 	"fieldgate/internal/fault"
 )
@@ -44,11 +43,8 @@ func (a *API) getSetup(ctx context.Context, _ *struct{}) (*struct{ Body setupSta
 	if err != nil {
 		return nil, err
 	}
-	hostname, err := os.Hostname()
-	if err != nil {
-		hostname = "localhost"
-	}
-	return &struct{ Body setupState }{setupState{Claimed: claimed, CodeRequired: !claimed && !fromThisMachine(requestOf(ctx)), Hostname: hostname}}, nil
+	state := setupState{Claimed: claimed, CodeRequired: !claimed && !fromThisMachine(requestOf(ctx)), Hostname: a.System().Hostname}
+	return &struct{ Body setupState }{state}, nil
 }
 
 func (a *API) getSetupCode(ctx context.Context, _ *struct{}) (*struct{ Body setupCode }, error) {

@@ -43,6 +43,9 @@ export interface Stored<T> {
 /** Milliseconds by which the gateway's clock is ahead of this machine's; 0 while within two seconds. */
 export const clockAhead = signal(0);
 
+/** Counts the changes that this tab has made to settings, so that lists load again. */
+export const ownChanges = signal(0);
+
 /** Called when a call is answered with 401. */
 export const onSessionEnd: { run: () => void } = { run: () => undefined };
 
@@ -73,7 +76,10 @@ async function call<T>(method: string, path: string, o: Options = {}): Promise<S
   }
   readClock(response.headers.get("Date"));
   const data = parse(text);
-  if (response.ok) return { data: data as T, etag: response.headers.get("ETag") ?? "*" };
+  if (response.ok) {
+    if (method !== "GET" && !/\/(session|setup|test|write)$/.test(path.replace(/\?.*/, ""))) ownChanges.value++;
+    return { data: data as T, etag: response.headers.get("ETag") ?? "*" };
+  }
   if (response.status === 401 && path !== "/session") onSessionEnd.run();
   throw problem(response.status, data);
 }
@@ -144,8 +150,7 @@ export const api = {
   session: async () => userOf(await data<User | { user: User }>("GET", "/session")),
   login: async (name: string, password: string) =>
     userOf(await data<User | { user: User }>("POST", "/session", { body: { name, password } })),
-  setLanguage: (language: Language) =>
-    data<unknown>("PATCH", "/session", { body: { language }, etag: "*" }),
+  setLanguage: (language: Language) => data<unknown>("PATCH", "/session", { body: { language }, etag: "*" }),
   logout: () => data<undefined>("DELETE", "/session"),
 
   bridges: {

@@ -4,14 +4,7 @@ export type Language = "en" | "zh-CN";
 export type Role = "viewer" | "operator" | "admin";
 export type Quality = "good" | "stale" | "bad";
 export type State =
-  | "online"
-  | "offline"
-  | "degraded"
-  | "disabled"
-  | "connecting"
-  | "connected"
-  | "disconnected"
-  | "failed";
+  "online" | "offline" | "degraded" | "disabled" | "connecting" | "connected" | "disconnected" | "failed";
 export type Scalar = number | string | boolean | null;
 
 export interface User {
@@ -46,8 +39,8 @@ export interface Value {
   value: Scalar;
   unit: string;
   quality: Quality;
-  error: string; // a code, empty when all is well
-  time: string;
+  error: string; // a code such as "timeout", empty when all is well
+  time: string | null; // null when there was none yet
   writable: boolean;
 }
 
@@ -90,7 +83,6 @@ export interface Link {
   serial?: SerialLink;
   tcp?: { address: string };
   rtu_over_tcp?: { address: string };
-  ascii?: boolean;
 }
 
 export interface Write {
@@ -174,7 +166,6 @@ export interface TestResult {
   error: string;
   code: string;
   readings: Value[] | null;
-  received?: string; // line bridges: the last text that came
 }
 
 export interface WriteResult {

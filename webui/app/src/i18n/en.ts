@@ -26,8 +26,6 @@ export const en = {
   loading: "Loading…",
   on: "On",
   off: "Off",
-  none: "none",
-  name: "Name",
 
   nav: {
     main: "Main",
@@ -42,7 +40,6 @@ export const en = {
 
   account: {
     title: "Account",
-    language: "Language",
     logout: "Log out",
     signedIn: (name: string) => `Logged in as ${name}`,
     notKept: "The language is changed here, but the gateway did not keep it.",
@@ -81,7 +78,8 @@ export const en = {
 
   start: {
     unreachable: "The gateway does not answer.",
-    unreachableHint: "Check that it has power and that you are in the same network. This page tries again when you ask it to.",
+    unreachableHint:
+      "Check that it has power and that you are in the same network. This page tries again when you ask it to.",
   },
 
   live: {
@@ -93,7 +91,10 @@ export const en = {
     title: "Overview",
     healthy: "All is well.",
     healthyDetail: (devices: number, uplinks: number) =>
-      `${n(devices, "device answers", "devices answer")}, ${n(uplinks, "uplink is connected", "uplinks are connected")}.`,
+      [
+        ...(devices ? [n(devices, "device answers", "devices answer")] : []),
+        ...(uplinks ? [n(uplinks, "uplink is connected", "uplinks are connected")] : []),
+      ].join(", ") + ".",
     nothingYet: "Nothing is set up yet.",
     alarms: (count: number) => n(count, "thing needs you.", "things need you."),
     trouble: (devices: number, uplinks: number) =>
@@ -113,10 +114,6 @@ export const en = {
     done: "done",
     noPoints: "This device has no points yet.",
     noValue: "no value yet",
-    point: "Point",
-    value: "Value",
-    quality: "Quality",
-    age: "Age",
     since: (age: string) => `for ${age}`,
   },
 
@@ -146,7 +143,6 @@ export const en = {
     empty: "nothing waits",
     waiting: (messages: string, bytes: string) => `${messages} wait to be sent (${bytes})`,
     oldest: (age: string) => `the oldest for ${age}`,
-    label: "Queue",
   },
 
   devices: {
@@ -162,11 +158,12 @@ export const en = {
     devicesOnWire: (count: number) => n(count, "device", "devices"),
     unit: (unit: number) => `unit ${unit}`,
     live: "Live values",
-    settings: "Settings",
     topic: "Topic",
     notFound: (id: string) => `There is no device ${id}.`,
     deleteTitle: (id: string) => `Delete the device ${id}?`,
     deleteText: "Its values are no longer read or sent. You can undo this for 10 seconds.",
+    lastTitle: (wire: string) => `Delete the wire ${wire} too?`,
+    lastText: "This is its only device, and it cannot be without one. You can undo this for 10 seconds.",
     deleted: (id: string) => `${id} is deleted.`,
     restored: (id: string) => `${id} is back.`,
     saved: (id: string) => `${id} is saved.`,
@@ -181,6 +178,8 @@ export const en = {
     atMost: (max: string) => `at most ${max}`,
     done: (value: string, ms: number) => `Done: the device now has ${value} (${ms} ms).`,
     notDone: (why: string) => `Not done: ${why}`,
+    switchOn: "Switch on",
+    switchOff: "Switch off",
     lookOnly: "You may look, but not write.",
   },
 
@@ -216,8 +215,6 @@ export const en = {
     baudHint: "It is in the device’s manual or menu. 9600 is the most common.",
     format: "Data format",
     formatHint: "Data bits, parity, stop bits. 8N1 and 8E1 are the most common.",
-    ascii: "Modbus ASCII instead of RTU",
-    asciiHint: "Rare, old devices only.",
     host: "Host or IP address",
     tcpPort: "Port",
     timeout: "Wait for an answer (milliseconds)",
@@ -229,7 +226,9 @@ export const en = {
     edit: "Edit the wire",
     deleteTitle: (id: string) => `Delete the wire ${id}?`,
     deleteText: (devices: string) =>
-      devices === "" ? "No device is on it." : `These devices go with it: ${devices}. You can undo this for 10 seconds.`,
+      devices === ""
+        ? "No device is on it."
+        : `These devices go with it: ${devices}. You can undo this for 10 seconds.`,
     notFound: (id: string) => `There is no wire ${id}.`,
     pausedToast: (id: string) => `${id} is paused.`,
     resumedToast: (id: string) => `${id} runs again.`,
@@ -244,7 +243,7 @@ export const en = {
     stepPoints: "Points",
     stepTest: "Test and save",
     name: "Name of the device",
-    nameHint: "Small letters, digits and - are best. It becomes part of the topic: fieldgate/name",
+    nameHint: "Small letters, digits and -. It becomes part of the topic: fieldgate/name",
     nameFixed: "The name is part of the topics and stays.",
     unit: "Unit identifier",
     unitHint: "The Modbus address set on the device, 1 to 247. Often 1.",
@@ -273,12 +272,12 @@ export const en = {
     useOtherTable: "Change the kind",
     type: "Type",
     types: {
-      int16: "16 bit, with sign",
+      int16: "signed 16 bit",
       uint16: "16 bit",
-      int32: "32 bit, with sign",
+      int32: "signed 32 bit",
       uint32: "32 bit",
       float32: "32 bit float",
-      int64: "64 bit, with sign",
+      int64: "signed 64 bit",
       uint64: "64 bit",
       float64: "64 bit float",
       bool: "on / off",
@@ -290,7 +289,6 @@ export const en = {
     scale: "Multiply by",
     offset: "Then add",
     unitOf: "Unit",
-    unitOfHint: "For example V, kWh, °C",
     bit: "Only bit",
     bitHint: "0 to 15, to take one bit out of the register.",
     writable: "Can be written",
@@ -306,14 +304,12 @@ export const en = {
     regexNoGroups: "The pattern has no named groups yet, so it gives no values.",
     fromGroups: (names: string) => `Add the points ${names}`,
     testText: "The test reads the device once with these settings. Nothing is saved.",
-    testOnSaved: "Saved.",
   },
 
   outcome: {
     ok: (ms: number) => `It works. The answer took ${ms} ms.`,
     partly: (ms: number) => `The device answers (${ms} ms), but not every point could be read.`,
     failed: "It does not work yet.",
-    notRun: "The test could not be run.",
     okLink: (ms: number) => `It works: connected in ${ms} ms.`,
   },
 
@@ -323,7 +319,8 @@ export const en = {
     addTitle: "Add an uplink",
     editTitle: (id: string) => `Edit ${id}`,
     empty: "No uplinks yet.",
-    emptyText: "An uplink sends the values to an MQTT broker: your cloud or your server. While it cannot be reached, the values wait here.",
+    emptyText:
+      "An uplink sends the values to an MQTT broker: your cloud or your server. While it cannot be reached, the values wait here.",
     name: "Name",
     nameHint: "The queue belongs to this name, so it stays when you change the host.",
     host: "Host or IP address",
@@ -369,7 +366,6 @@ export const en = {
     stale: "Somebody else has changed this in the meantime. Your entries are still here.",
     overwrite: "Save mine all the same",
     loadTheirs: "Load theirs",
-    notSaved: "Not saved.",
   },
 
   // What the page finds wrong by itself.
@@ -377,7 +373,7 @@ export const en = {
     required: "This is needed.",
     not_a_number: "This must be a number.",
     out_of_range: (min: number, max: number) => `Must be ${min} to ${max}.`,
-    bad_name: "No blanks and none of / + #.",
+    bad_name: "Only a to z, 0 to 9 and - _ . after a letter or digit, at most 64.",
     taken: "This name is used twice.",
     bad_address: "Not an address. Write it like 104, 0x68 or 40105.",
     other_table: "This number belongs to another kind of register.",
@@ -403,36 +399,35 @@ export const en = {
   // Codes of readings, tests and faults that the gateway sends. Unknown ones are shown as they are.
   codes: {
     timeout: "no answer in time",
-    crc: "the answer was garbled (check sum)",
-    bad_crc: "the answer was garbled (check sum)",
-    short: "the answer was too short",
-    short_frame: "the answer was too short",
-    foreign_frame: "something else answered",
-    exception: "the device refused",
-    illegal_function: "the device does not know this kind of register",
-    illegal_address: "the device has no such address",
-    illegal_value: "the device refused the value",
-    offline: "the device is offline",
-    port: "the serial port does not work",
-    unplugged: "the adapter is unplugged",
+    link: "the port or the connection is gone",
+    parse: "the answer is no value",
+    failed: "it does not run: its settings are wrong",
+    no_value_yet: "not read yet",
+    disabled: "paused",
+    crc: "the answer was damaged; check the wires",
+    frame: "something else than an answer came",
+    exception_1: "the device does not know this kind of register",
+    exception_2: "the device has no such address",
+    exception_3: "the device refuses the value or the number of registers",
+    exception_4: "the device failed",
+    exception_5: "the device is busy",
+    exception_6: "the device is busy",
+    exception_8: "the device’s memory is damaged",
+    exception_10: "the converter has no way to the device",
+    exception_11: "the device behind the converter does not answer",
     unreachable: "cannot be reached",
-    refused: "the connection was refused",
-    auth: "user name or password was refused",
-    not_authorized: "user name or password was refused",
     invalid: "not valid",
-    invalid_value: "not a valid value",
-    not_a_number: "not a number",
-    no_match: "the line does not match the pattern",
     required: "is needed",
     out_of_range: "out of range",
     read_only: "cannot be written",
-    not_writable: "cannot be written",
-    unknown_key: "unknown setting",
     unknown_point: "there is no such point",
+    expired: "it came too late",
+    verify: "the device holds another value than was written",
+    too_many: "too much at once",
+    unavailable: "not possible right now",
+    unknown_key: "unknown setting",
     not_found: "does not exist",
     conflict: "exists already or is in use",
-    unavailable: "not possible right now",
     internal: "an internal mistake",
-    disabled: "paused",
   },
 };

@@ -19,10 +19,10 @@ export class Checks {
     return text.trim();
   }
 
-  /** name reads an id: it becomes a level of a topic, so no blank and none of / + #. */
+  /** name reads an id by the gateway's rule for them: they become levels of topics. */
   name(pointer: string, text: string): string {
     const id = this.text(pointer, text);
-    if (/[\s/+#]/.test(id)) this.add(pointer, "bad_name");
+    if (id !== "" && !/^[a-z0-9][a-z0-9._-]{0,63}$/.test(id)) this.add(pointer, "bad_name");
     return id;
   }
 

@@ -4,6 +4,7 @@ import type { Device, Point } from "../types";
 import { isTable, readings, type Table } from "./address";
 import { Checks, setOrDrop, show, type OwnFault } from "./check";
 import { durationOf, secondsOf } from "./duration";
+import { unescaped } from "./escape";
 
 export type Kind = "modbus" | "line";
 
@@ -35,9 +36,7 @@ export interface DeviceDraft {
   points: PointDraft[];
 }
 
-export const modbusTypes = [
-  "int16", "uint16", "int32", "uint32", "float32", "int64", "uint64", "float64", "bool",
-]; // prettier-ignore
+export const modbusTypes = ["int16", "uint16", "int32", "uint32", "float32", "int64", "uint64", "float64", "bool"];
 export const lineTypes = ["float64", "int64", "string", "bool"];
 export const orders = ["ABCD", "CDAB", "BADC", "DCBA"];
 
@@ -59,10 +58,22 @@ let keys = 0;
 
 export function newPoint(kind: Kind): PointDraft {
   return {
-    key: keys++, keep: { id: "" }, id: "", table: "holding", address: "", manual: true,
-    type: kind === "line" ? "float64" : "int16", order: "ABCD", bit: "", scale: "", offset: "", unit: "",
-    writable: false, min: "", max: "",
-  }; // prettier-ignore
+    key: keys++,
+    keep: { id: "" },
+    id: "",
+    table: "holding",
+    address: "",
+    manual: true,
+    type: kind === "line" ? "float64" : "int16",
+    order: "ABCD",
+    bit: "",
+    scale: "",
+    offset: "",
+    unit: "",
+    writable: false,
+    min: "",
+    max: "",
+  };
 }
 
 export function copyPoint(p: PointDraft): PointDraft {
@@ -71,8 +82,14 @@ export function copyPoint(p: PointDraft): PointDraft {
 
 export function newDevice(kind: Kind): DeviceDraft {
   return {
-    keep: { id: "" }, id: "", unit: "1", interval: "1", enabled: true, regex: "", points: [newPoint(kind)],
-  }; // prettier-ignore
+    keep: { id: "" },
+    id: "",
+    unit: "1",
+    interval: "1",
+    enabled: true,
+    regex: "",
+    points: [newPoint(kind)],
+  };
 }
 
 export function fromDevice(device: Device, kind: Kind): DeviceDraft {
@@ -191,4 +208,10 @@ export function expression(regex: string): RegExp | Error {
 /** groupNames lists the named groups of an expression, each one a possible point. */
 export function groupNames(regex: string): string[] {
   return [...regex.matchAll(/\(\?P?<([A-Za-z_]\w*)>/g)].map(([, name = ""]) => name);
+}
+
+/** lastLine finds, in the words of a failed test, the line that came but did not match (it is quoted as Go quotes). */
+export function lastLine(error: string): string | undefined {
+  const quoted = /the last (?:was|were) "((?:[^"\\]|\\.)*)"/.exec(error)?.[1];
+  return quoted === undefined ? undefined : unescaped(quoted);
 }

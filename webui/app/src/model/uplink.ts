@@ -46,11 +46,21 @@ export function newFilter(f: OutFilter): FilterDraft {
 /** newUplink proposes what most people want: everything that is measured, under the name of the site. */
 export function newUplink(site: string): UplinkDraft {
   return {
-    keep: { id: "", url: "" }, id: "cloud", websocket: false, path: "", host: "", port: "8883", tls: true,
-    clientID: "", username: "", password: "", passwordSet: false, dropPassword: false,
+    keep: { id: "", url: "" },
+    id: "cloud",
+    websocket: false,
+    path: "",
+    host: "",
+    port: "8883",
+    tls: true,
+    clientID: "",
+    username: "",
+    password: "",
+    passwordSet: false,
+    dropPassword: false,
     out: [newFilter({ filter: "fieldgate/#", qos: 1, local_prefix: "fieldgate/", remote_prefix: `${site}/` })],
     in: [],
-  }; // prettier-ignore
+  };
 }
 
 /** newCommands proposes how commands come down from the cloud. */

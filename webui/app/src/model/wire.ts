@@ -3,6 +3,7 @@ import type { Bridge, Link } from "../types";
 import { Checks, setOrDrop, show, type OwnFault } from "./check";
 import type { Kind } from "./device";
 import { durationOf, secondsOf } from "./duration";
+import { escaped, unescaped } from "./escape";
 
 export type Medium = "serial" | "tcp" | "rtu_over_tcp";
 
@@ -14,7 +15,6 @@ export interface WireDraft {
   port: string;
   baud: string;
   format: string;
-  ascii: boolean;
   host: string;
   tcpPort: string;
   timeout: string; // milliseconds
@@ -27,9 +27,18 @@ export const delimiters = ["\\r\\n", "\\n", "\\r"];
 
 export function newWire(id: string): WireDraft {
   return {
-    keep: { id: "", kind: "modbus" }, id, kind: "modbus", medium: "serial", port: "", baud: "9600", format: "8N1",
-    ascii: false, host: "", tcpPort: "502", timeout: "", delimiter: "\\r\\n",
-  }; // prettier-ignore
+    keep: { id: "", kind: "modbus" },
+    id,
+    kind: "modbus",
+    medium: "serial",
+    port: "",
+    baud: "9600",
+    format: "8N1",
+    host: "",
+    tcpPort: "502",
+    timeout: "",
+    delimiter: "\\r\\n",
+  };
 }
 
 /** freeName gives the first of wire-1, wire-2, ... that is not taken. */
@@ -56,7 +65,6 @@ export function fromBridge(bridge: Bridge): WireDraft {
     port: link.serial?.port ?? "",
     baud: show(link.serial?.baud) || fresh.baud,
     format: link.serial?.format ?? fresh.format,
-    ascii: link.ascii === true,
     host,
     tcpPort: tcpPort || fresh.tcpPort,
     timeout: show(timeout === undefined ? undefined : Math.round(timeout * 1000)),
@@ -82,22 +90,18 @@ export function toBridge(draft: WireDraft): { bridge: Bridge; faults: OwnFault[]
 }
 
 function link(draft: WireDraft, c: Checks): Link {
+  const rest = { ...draft.keep.link };
+  const serial = rest.serial;
+  for (const medium of ["serial", "tcp", "rtu_over_tcp"] as const) Reflect.deleteProperty(rest, medium);
   if (draft.medium === "serial") {
-    return {
-      serial: {
-        ...draft.keep.link?.serial,
-        port: c.text("/link/serial/port", draft.port),
-        baud: c.whole("/link/serial/baud", draft.baud, [50, 4_000_000]),
-        format: draft.format,
-      },
-      ...(draft.kind === "modbus" && draft.ascii && { ascii: true }),
-    };
+    const port = c.text("/link/serial/port", draft.port);
+    const baud = c.whole("/link/serial/baud", draft.baud, [50, 4_000_000]);
+    return { ...rest, serial: { ...serial, port, baud, format: draft.format } };
   }
   const at = `/link/${draft.medium}/address`;
   const host = c.text(at, draft.host);
-  const port = c.whole(at + "/port", draft.tcpPort, [1, 65_535]);
-  const address = joinAddress(host, port);
-  return draft.medium === "tcp" ? { tcp: { address } } : { rtu_over_tcp: { address } };
+  const address = joinAddress(host, c.whole(at + "/port", draft.tcpPort, [1, 65_535]));
+  return draft.medium === "tcp" ? { ...rest, tcp: { address } } : { ...rest, rtu_over_tcp: { address } };
 }
 
 /** splitAddress cuts "host:port", "[::1]:502" or a bare host. */
@@ -111,21 +115,4 @@ export function splitAddress(address: string): [host: string, port: string] {
 
 export function joinAddress(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** escaped shows control characters as \r, \n, \t or \x03. */
-export function escaped(text: string): string {
-  return text
-    .replaceAll("\\", "\\\\")
-    .replaceAll("\r", "\\r")
-    .replaceAll("\n", "\\n")
-    .replaceAll("\t", "\\t")
-    .replace(/\p{Cc}/gu, (ch) => "\\x" + ch.charCodeAt(0).toString(16).padStart(2, "0"));
-}
-
-export function unescaped(text: string): string {
-  const named: Record<string, string> = { r: "\r", n: "\n", t: "\t", "\\": "\\" };
-  return text.replace(/\\(?:x([0-9a-fA-F]{2})|(.))/g, (all, code: string | undefined, letter: string | undefined) =>
-    code !== undefined ? String.fromCharCode(parseInt(code, 16)) : (named[letter ?? ""] ?? all),
-  );
 }

@@ -35,7 +35,13 @@ export function Control({ device, point }: { device: string; point: Point }) {
       {single ? (
         <Switch device={device} point={point} busy={busy} write={write} />
       ) : (
-        <Amount device={device} point={point} busy={busy} write={write} wrong={(text) => setOutcome({ ok: false, text })} />
+        <Amount
+          device={device}
+          point={point}
+          busy={busy}
+          write={write}
+          wrong={(text) => setOutcome({ ok: false, text })}
+        />
       )}
       <div aria-live="polite" data-testid={`write-result-${device}-${point.id}`} data-ok={outcome?.ok}>
         {outcome && (
@@ -67,9 +73,28 @@ interface ControlProps {
   write: (value: Scalar) => Promise<void>;
 }
 
+/** Switch shows what a coil is; while that is not known, it offers both. */
 function Switch({ device, point, busy, write }: ControlProps) {
   const t = useText();
   const value = live.picture.values.value.get(valueKey(device, point.id))?.value.value;
+  if (value === undefined || value === null) {
+    return (
+      <div class="actions" role="group" aria-label={point.id}>
+        {[true, false].map((to) => (
+          <button
+            key={String(to)}
+            type="button"
+            class="button"
+            disabled={busy}
+            data-testid={`switch-${device}-${point.id}-${to ? "on" : "off"}`}
+            onClick={() => void write(to)}
+          >
+            {to ? t.control.switchOn : t.control.switchOff}
+          </button>
+        ))}
+      </div>
+    );
+  }
   const on = value === true || value === 1;
   return (
     <button

@@ -208,7 +208,10 @@ export function ChoiceField(p: {
   const name = useId();
   const wrong = useFaults(p.at);
   return (
-    <fieldset class={p.small ? "choices small" : "choices"} aria-describedby={wrong.length > 0 ? `${name}-wrong` : undefined}>
+    <fieldset
+      class={p.small ? "choices small" : "choices"}
+      aria-describedby={wrong.length > 0 ? `${name}-wrong` : undefined}
+    >
       <legend>{p.label}</legend>
       {p.choices.map((c, i) => (
         <label key={c.value} class="choice">

@@ -41,7 +41,12 @@ export function FilterList({ direction, filters, change, make }: Props) {
           </li>
         ))}
       </ol>
-      <button type="button" class="button" data-testid={`${direction}-add`} onClick={() => change([...filters, make()])}>
+      <button
+        type="button"
+        class="button"
+        data-testid={`${direction}-add`}
+        onClick={() => change([...filters, make()])}
+      >
         <Icon name="plus" />
         {out ? t.uplinks.addOut : t.uplinks.addIn}
       </button>

@@ -42,7 +42,7 @@ export interface Saving {
 
 const idle: Saving = { busy: false, faults: [], error: undefined, stale: false };
 
-/** useSaving runs a save at a time; place maps the gateway's pointers to those of the form. */
+/** useSaving runs a save at a time, and keeps what is wrong with it; place maps the gateway's pointers to those of the form. */
 export function useSaving(place: (pointer: string) => string = (p) => p) {
   const [state, set] = useState<Saving>(idle);
   const [focus, setFocus] = useState(0);
@@ -56,24 +56,28 @@ export function useSaving(place: (pointer: string) => string = (p) => p) {
     set({ ...idle, faults });
     setFocus((f) => f + 1);
   };
+  const failed = (error: unknown): void => {
+    const faults = error instanceof ApiError ? error.faults.map((f) => ({ ...f, pointer: place(f.pointer) })) : [];
+    set({ busy: false, faults, error, stale: error instanceof ApiError && error.status === 412 });
+    setFocus((f) => f + 1);
+  };
   const run = async (work: () => Promise<void>): Promise<void> => {
     set({ ...idle, busy: true });
     try {
       await work();
       set(idle);
     } catch (error) {
-      const faults =
-        error instanceof ApiError ? error.faults.map((f) => ({ ...f, pointer: place(f.pointer) })) : [];
-      set({ busy: false, faults, error, stale: error instanceof ApiError && error.status === 412 });
-      setFocus((f) => f + 1);
+      failed(error);
     }
   };
-  return { state, reject, run };
+  const clear = (): void => set(idle);
+  return { state, reject, failed, run, clear };
 }
 
 /** showFault moves the focus to the field at the pointer, and opens what hides it; to the summary when there is none. */
 function showFault(pointer: string | undefined): void {
-  const field = pointer === undefined ? null : document.querySelector<HTMLElement>(`[data-at="${CSS.escape(pointer)}"]`);
+  const field =
+    pointer === undefined ? null : document.querySelector<HTMLElement>(`[data-at="${CSS.escape(pointer)}"]`);
   const details = field?.closest("details");
   if (details) details.open = true;
   (field ?? document.getElementById("problems"))?.focus();
@@ -106,11 +110,7 @@ export function Form(p: {
   );
 }
 
-function Problems(p: {
-  saving: Saving;
-  overwrite: (() => void) | undefined;
-  loadTheirs: (() => void) | undefined;
-}) {
+function Problems(p: { saving: Saving; overwrite: (() => void) | undefined; loadTheirs: (() => void) | undefined }) {
   const t = useText();
   const ref = useRef<HTMLDivElement>(null);
   const english = language.value === "en";
@@ -143,7 +143,7 @@ function Problems(p: {
                   <button type="button" class="link" onClick={() => showFault(f.pointer)}>
                     {faultName(f.pointer)}
                   </button>
-                  {faultText(f, t, english)}
+                  : {faultText(f, t, english)}
                 </li>
               ))}
             </ul>
@@ -157,8 +157,9 @@ function Problems(p: {
 /** faultName says where a fault is by the label that stands at the field, else by its pointer. */
 function faultName(pointer: string): string {
   const field = document.querySelector<HTMLElement>(`[data-at="${CSS.escape(pointer)}"]`);
-  const label = field?.closest("fieldset.choices")?.querySelector("legend") ?? field?.closest(".field")?.querySelector("label");
+  const label =
+    field?.closest("fieldset.choices")?.querySelector("legend") ?? field?.closest(".field")?.querySelector("label");
   const card = field?.closest("[data-row]")?.getAttribute("data-row");
   const name = label?.textContent ?? pointer;
-  return card ? `${card}, ${name}: ` : `${name}: `;
+  return card ? `${card}, ${name}` : name;
 }

@@ -18,10 +18,7 @@ export function PatternFields({ device, change, sample, setSample }: Props) {
   const missing = named.filter((name) => !have.has(name));
   const add = (): void =>
     change({
-      points: [
-        ...device.points.filter((p) => p.id !== ""),
-        ...missing.map((id) => ({ ...newPoint("line"), id })),
-      ],
+      points: [...device.points.filter((p) => p.id !== ""), ...missing.map((id) => ({ ...newPoint("line"), id }))],
     });
   return (
     <>

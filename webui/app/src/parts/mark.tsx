@@ -1,8 +1,8 @@
 // States, qualities and ages: always a word and a shape, never a colour alone.
 import { clockAhead } from "../api";
-import { useText } from "../i18n";
+import { language, useText } from "../i18n";
 import { now } from "../live";
-import type { Quality, State } from "../types";
+import type { Quality, State, Value } from "../types";
 import { age, stateWord } from "../words";
 import { Icon, type IconName } from "./icon";
 
@@ -31,24 +31,43 @@ export function StateMark({ state, testid }: { state: State | undefined; testid?
   );
 }
 
-export function QualityMark({ quality }: { quality: Quality | undefined }) {
+/** qualityOf gives the quality to show: what was never read, or is paused, is not good, but nothing is wrong either. */
+export function qualityOf(v: Value | undefined): Quality | "none" | "paused" {
+  if (v === undefined || v.error === "no_value_yet") return "none";
+  return v.error === "disabled" ? "paused" : v.quality;
+}
+
+export function QualityMark({ value }: { value: Value | undefined }) {
   const t = useText();
-  const tone = quality ?? "waiting";
+  const quality = qualityOf(value);
+  const tone = quality === "none" || quality === "paused" ? "waiting" : quality;
   return (
-    <span class={`mark ${tone}`} data-quality={quality ?? "none"}>
-      <Icon name={tone} />
-      {quality ? t.quality[quality] : t.quality.none}
+    <span class={`mark ${tone}`}>
+      <Icon name={quality === "paused" ? "pause" : tone} />
+      {quality === "paused" ? t.state.disabled : t.quality[quality]}
     </span>
   );
 }
 
-/** Age counts up from an RFC 3339 time, by the gateway's clock; a time that never was (year 1) shows nothing. */
-export function Age({ time }: { time: string }) {
+/** Age counts up from an RFC 3339 time, by the gateway's clock; a time that never was (year 1) shows nothing. lasting words it for a state. */
+export function Age({ time, lasting }: { time: string; lasting?: boolean }) {
   const t = useText();
   if (!(Date.parse(time) > 0)) return null;
+  const ms = now.value + clockAhead.value - Date.parse(time);
+  if (lasting && ms < 1000) return null;
+  const text = age(ms, t);
   return (
     <time dateTime={time} title={new Date(time).toLocaleString()}>
-      {age(now.value + clockAhead.value - Date.parse(time), t)}
+      {lasting ? t.overview.since(text) : text}
     </time>
+  );
+}
+
+/** Told is text from the gateway, which is English whatever the page's language is. */
+export function Told({ text }: { text: string }) {
+  return (
+    <span class="told" lang={language.value === "en" ? undefined : "en"}>
+      {text}
+    </span>
   );
 }

@@ -1,19 +1,28 @@
 // What a test of a device or an uplink found, in words that say what to do.
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { ApiError } from "../api";
 import { language, useText } from "../i18n";
 import type { TestResult } from "../types";
-import { callText, codeWord, scalar } from "../words";
+import { codeWord, scalar } from "../words";
 import { Icon } from "./icon";
+import { Told } from "./mark";
 
-export type TestState =
-  | { step: "idle" }
-  | { step: "running" }
-  | { step: "failed"; error: unknown }
-  | { step: "done"; result: TestResult };
+export type TestState = { step: "idle" } | { step: "running" } | { step: "done"; result: TestResult };
+
+/** failedTest is the result of a test that the gateway refused for a reason that lies in no field. */
+export function failedTest(error: unknown): TestResult | undefined {
+  if (!(error instanceof ApiError) || error.status !== 422 || error.faults.length > 0) return undefined;
+  return { ok: false, ms: 0, error: error.detail, code: error.code, readings: [] };
+}
 
 export function TestOutcome({ state }: { state: TestState }) {
+  const ref = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (state.step !== "idle") ref.current?.scrollIntoView({ block: "nearest" });
+  }, [state.step]);
   return (
-    <div aria-live="polite" data-testid="test-result" data-step={state.step}>
+    <div ref={ref} aria-live="polite" data-testid="test-result" data-step={state.step}>
       <Outcome state={state} />
     </div>
   );
@@ -23,26 +32,24 @@ function Outcome({ state }: { state: TestState }) {
   const t = useText();
   if (state.step === "idle") return null;
   if (state.step === "running") return <p class="muted">{t.testing}</p>;
-  if (state.step === "failed") {
-    return (
-      <Note tone="bad" title={t.outcome.notRun}>
-        <p>{callText(state.error, t, language.value === "en")}</p>
-      </Note>
-    );
-  }
   const { result } = state;
   const readings = result.readings ?? [];
   if (!result.ok) {
     return (
       <Note tone="bad" title={t.outcome.failed}>
         {language.value !== "en" && result.code && <p>{codeWord(result.code, t)}</p>}
-        {result.error && <p>{result.error}</p>}
+        {result.error && (
+          <p>
+            <Told text={result.error} />
+          </p>
+        )}
         <Readings result={result} />
       </Note>
     );
   }
   const whole = readings.every((r) => r.quality === "good");
-  const title = readings.length === 0 ? t.outcome.okLink(result.ms) : whole ? t.outcome.ok(result.ms) : t.outcome.partly(result.ms);
+  const title =
+    readings.length === 0 ? t.outcome.okLink(result.ms) : whole ? t.outcome.ok(result.ms) : t.outcome.partly(result.ms);
   return (
     <Note tone={whole ? "good" : "stale"} title={title}>
       <Readings result={result} />

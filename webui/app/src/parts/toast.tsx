@@ -19,7 +19,8 @@ function drop(key: number): void {
 /** tell shows a text for 6 s, or for 10 s with a way to undo; failures stay until they are closed. */
 export function tell(text: string, o: { undo?: () => void; failed?: boolean } = {}): void {
   const toast: Toast = { key: keys++, text, failed: o.failed === true, ...(o.undo && { undo: o.undo }) };
-  toasts.value = [...toasts.peek(), toast].slice(-3);
+  const lasting = toasts.peek().filter((other) => other.undo !== undefined || other.failed);
+  toasts.value = [...lasting.slice(-1), toast]; // two at most: they cover what is below
   if (!toast.failed) window.setTimeout(() => drop(toast.key), toast.undo ? 10_000 : 6000);
 }
 

@@ -6,7 +6,7 @@ import { live, valueKey } from "../live";
 import type { Device, Value } from "../types";
 import { codeWord, scalar } from "../words";
 import { Lazy } from "./lazy";
-import { Age, QualityMark } from "./mark";
+import { Age, QualityMark, qualityOf } from "./mark";
 
 export interface Row {
   device: string;
@@ -30,10 +30,20 @@ export function rowsOf(device: Device, values: ReadonlyMap<string, Signal<Value>
 const chunk = 40;
 const rowHeight = 45; // px, an estimate
 
-export function ValueTable({ rows, label, extra }: { rows: Row[]; label: string; extra?: (r: Row) => ComponentChildren }) {
+export function ValueTable({
+  rows,
+  label,
+  extra,
+}: {
+  rows: Row[];
+  label: string;
+  extra?: (r: Row) => ComponentChildren;
+}) {
   const t = useText();
   if (rows.length === 0) return <p class="muted">{t.overview.noPoints}</p>;
-  const chunks = Array.from({ length: Math.ceil(rows.length / chunk) }, (_, i) => rows.slice(i * chunk, (i + 1) * chunk));
+  const chunks = Array.from({ length: Math.ceil(rows.length / chunk) }, (_, i) =>
+    rows.slice(i * chunk, (i + 1) * chunk),
+  );
   return (
     <>
       {chunks.map((part, i) => (
@@ -57,21 +67,26 @@ export function ValueTable({ rows, label, extra }: { rows: Row[]; label: string;
 function LiveValue({ row }: { row: Row }) {
   const t = useText();
   const v = live.picture.values.value.get(valueKey(row.device, row.point))?.value;
+  const quality = qualityOf(v);
   return (
     <div class="value-line">
       <span class="value-name">{row.point}</span>
       <span
-        class={v?.quality === "good" ? "value" : "value dim"}
+        class={quality === "good" ? "value" : "value dim"}
         data-testid={`value-${row.device}-${row.point}`}
-        data-quality={v?.quality ?? "none"}
+        data-quality={quality}
       >
-        {v === undefined ? <span class="muted">{t.overview.noValue}</span> : <Amount value={v} unit={v.unit || row.unit} />}
+        {v === undefined || quality === "none" ? (
+          <span class="muted">{t.overview.noValue}</span>
+        ) : (
+          <Amount value={v} unit={v.unit || row.unit} />
+        )}
       </span>
       <span class="value-quality">
-        <QualityMark quality={v?.quality} />
-        {v?.error && <span class="why">{codeWord(v.error, t)}</span>}
+        <QualityMark value={v} />
+        {quality === "bad" && v?.error && <span class="why">{codeWord(v.error, t)}</span>}
       </span>
-      <span class="value-age">{v && <Age time={v.time} />}</span>
+      <span class="value-age">{v?.time && <Age time={v.time} />}</span>
     </div>
   );
 }

@@ -6,7 +6,7 @@ import type { Kind } from "../model/device";
 import { bauds, delimiters, formats, type Medium, type WireDraft } from "../model/wire";
 import type { SerialPort } from "../types";
 import { callText } from "../words";
-import { CheckField, ChoiceField, SelectField, TextField, type Choice } from "./field";
+import { ChoiceField, SelectField, TextField, type Choice } from "./field";
 import { useLoad } from "./load";
 
 interface Props {
@@ -24,7 +24,9 @@ export function KindField({ wire, change, at }: Props) {
       label={t.wire.kind}
       at={`${at}/kind`}
       value={wire.kind}
-      set={(kind) => change(kind === "line" && wire.medium === "rtu_over_tcp" ? { kind, medium: "tcp" } : { kind: kind as Kind })}
+      set={(kind) =>
+        change(kind === "line" && wire.medium === "rtu_over_tcp" ? { kind, medium: "tcp" } : { kind: kind as Kind })
+      }
       choices={kinds.map((k) => ({ value: k, label: t.wire.kinds[k], text: t.wire.kindText[k], testid: `kind-${k}` }))}
     />
   );
@@ -63,16 +65,6 @@ export function LinkFields(p: Props) {
             testid="wire-timeout"
             optional
           />
-          {wire.medium === "serial" && (
-            <CheckField
-              label={t.wire.ascii}
-              hint={t.wire.asciiHint}
-              at={`${at}/link/ascii`}
-              value={wire.ascii}
-              set={(ascii) => change({ ascii })}
-              testid="wire-ascii"
-            />
-          )}
         </details>
       )}
     </>
@@ -199,7 +191,10 @@ function portChoice(p: SerialPort, self: string, t: Messages): Choice {
 function DelimiterField({ wire, change, at }: Props) {
   const t = useText();
   const custom = !delimiters.includes(wire.delimiter);
-  const options = delimiters.map((d) => ({ value: d, label: t.wire.delimiters[d as keyof Messages["wire"]["delimiters"]] }));
+  const options = delimiters.map((d) => ({
+    value: d,
+    label: t.wire.delimiters[d as keyof Messages["wire"]["delimiters"]],
+  }));
   const pointer = `${at}/framing/delimiter`;
   return (
     <div class="pair">

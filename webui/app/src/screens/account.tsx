@@ -15,9 +15,7 @@ export function Account() {
           {t.account.signedIn(user.value?.name ?? "")}
           {user.value && <span class="muted"> ({t.roles[user.value.role]})</span>}
         </p>
-        <LanguageField
-          kept={(l) => void changeLanguage(l).catch(() => tell(t.account.notKept, { failed: true }))}
-        />
+        <LanguageField kept={(l) => void changeLanguage(l).catch(() => tell(t.account.notKept, { failed: true }))} />
         <button type="button" class="button" data-testid="logout" onClick={() => void leave().catch(fail)}>
           {t.account.logout}
         </button>

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { api, type Stored } from "../api";
 import { useText } from "../i18n";
 import { slug, type OwnFault } from "../model/check";
-import { fromDevice, newDevice, newPoint, toDevice, type DeviceDraft, type Kind } from "../model/device";
+import { fromDevice, lastLine, newDevice, newPoint, toDevice, type DeviceDraft, type Kind } from "../model/device";
 import { freeName, kindOf, newWire, toBridge, type WireDraft } from "../model/wire";
 import { CheckField, ChoiceField, TextField } from "../parts/field";
 import { Form, useDraft, useSaving } from "../parts/form";
@@ -12,7 +12,7 @@ import { PatternFields } from "../parts/line-fields";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
 import { Page } from "../parts/page";
 import { PointList } from "../parts/point-fields";
-import { TestOutcome, type TestState } from "../parts/test-result";
+import { failedTest, TestOutcome, type TestState } from "../parts/test-result";
 import { tell } from "../parts/toast";
 import { KindField, LinkFields } from "../parts/wire-fields";
 import { go, href } from "../router";
@@ -121,20 +121,24 @@ function DeviceForm(p: Props) {
 
   const runTest = async (): Promise<void> => {
     const { body, faults } = settings(draft, kind);
-    if (faults.length > 0) { saving.reject(faults); return; }
-    saving.reject([]);
+    saving.reject(faults);
+    if (faults.length > 0) return;
     setTest({ step: "running" });
     try {
-      const result = await ("kind" in body ? api.bridges.testDevice(body, draft.device.id) : api.devices.testBody(body));
-      setTest({ step: "done", result });
-      keepSample(result);
+      show(await ("kind" in body ? api.bridges.testDevice(body, draft.device.id) : api.devices.testBody(body)));
     } catch (error) {
-      setTest({ step: "idle" });
-      await saving.run(() => Promise.reject(error));
+      const failed = failedTest(error);
+      if (failed) {
+        show(failed);
+      } else {
+        setTest({ step: "idle" });
+        saving.failed(error);
+      }
     }
   };
-  const keepSample = (result: TestResult): void => {
-    if (result.received) setSample(result.received);
+  const show = (result: TestResult): void => {
+    setTest({ step: "done", result });
+    setSample((before) => lastLine(result.error) ?? before);
   };
 
   return (

@@ -1,20 +1,20 @@
 import { useState } from "preact/hooks";
-import { api } from "../api";
-import { language, useText } from "../i18n";
+import { api, ApiError } from "../api";
+import { useText } from "../i18n";
 import { live } from "../live";
 import { Control } from "../parts/control";
 import { ask } from "../parts/dialog";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { Age, StateMark } from "../parts/mark";
+import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
+import { removeWire, tellFailure } from "../parts/remove-wire";
 import { tell } from "../parts/toast";
+import { deviceStatuses } from "../parts/states";
 import { rowsOf, ValueTable, type Row } from "../parts/values";
 import { go, href } from "../router";
 import { mayChange } from "../session";
 import type { Device, Point } from "../types";
-import { callText } from "../words";
-import { deviceStatuses } from "./overview";
 
 /** DeviceScreen shows one device: its state, its live values, and what can be switched. */
 export function DeviceScreen({ id }: { id: string }) {
@@ -57,7 +57,7 @@ function Body({ device }: { device: Device }) {
         <StateMark state={status?.state} testid={`device-state-${device.id}`} />
         {status && (
           <span class="muted">
-            <Age time={status.since} />
+            <Age time={status.since} lasting />
           </span>
         )}
         {device.bridge && <a href={href("wires", device.bridge)}>{t.devices.onWire(device.bridge)}</a>}
@@ -65,7 +65,11 @@ function Body({ device }: { device: Device }) {
           {t.devices.topic}: <code>{device.topic ?? `fieldgate/${device.id}`}</code>
         </span>
       </p>
-      {status?.reason && <p class="note stale">{status.reason}</p>}
+      {status?.reason && (
+        <p class="note stale">
+          <Told text={status.reason} />
+        </p>
+      )}
       <section class="card group" aria-labelledby="live-title">
         <h2 id="live-title">{t.devices.live}</h2>
         <ValueTable rows={rowsOf(device, live.picture.values.value)} label={device.id} extra={control} />
@@ -82,30 +86,36 @@ function PointControl({ device, point }: { device: string; point: Point }) {
 function Actions({ device, etag }: { device: Device; etag: string }) {
   const t = useText();
   const [busy, setBusy] = useState(false);
-  const fail = (error: unknown): void => tell(callText(error, t, language.value === "en"), { failed: true });
-
-  const undo = (): void => {
+  const restore = async (): Promise<void> => {
     const again = { ...device };
     delete again.status;
-    api.devices.create(again).then(() => {
-      tell(t.devices.restored(device.id));
-      go(`/devices/${encodeURIComponent(device.id)}`);
-    }, fail);
+    await api.devices.create(again);
+    tell(t.devices.restored(device.id));
+    go(`/devices/${encodeURIComponent(device.id)}`);
+  };
+
+  const removeDevice = async (): Promise<void> => {
+    try {
+      await api.devices.remove(device.id, etag);
+    } catch (error) {
+      // A wire that listens for lines is nothing without a device.
+      if (!(error instanceof ApiError) || error.status !== 422 || !device.bridge) throw error;
+      const { lastTitle, lastText } = t.devices;
+      if (!(await ask({ title: lastTitle(device.bridge), text: lastText, yes: t.delete, danger: true }))) return;
+      await removeWire(device.bridge);
+      go("/devices");
+      return;
+    }
+    tell(t.devices.deleted(device.id), { undo: () => void restore().catch(tellFailure) });
+    go("/devices");
   };
 
   const remove = async (): Promise<void> => {
     const { deleteTitle, deleteText } = t.devices;
     if (!(await ask({ title: deleteTitle(device.id), text: deleteText, yes: t.delete, danger: true }))) return;
     setBusy(true);
-    try {
-      await api.devices.remove(device.id, etag);
-      tell(t.devices.deleted(device.id), { undo });
-      go("/devices");
-    } catch (error) {
-      fail(error);
-    } finally {
-      setBusy(false);
-    }
+    await removeDevice().catch(tellFailure);
+    setBusy(false);
   };
 
   return (

@@ -3,13 +3,13 @@ import { useText } from "../i18n";
 import { live } from "../live";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { StateMark } from "../parts/mark";
+import { StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
-import { WireActions } from "../parts/wire-actions";
+import { deviceStatuses, useFollow } from "../parts/states";
+import { WireActions } from "../parts/link-actions";
 import { href } from "../router";
 import { mayChange } from "../session";
 import type { Bridge, Device } from "../types";
-import { deviceStatuses } from "./overview";
 
 /** Devices lists the devices with their states, and the wires that they hang on. */
 export function Devices() {
@@ -18,6 +18,7 @@ export function Devices() {
     const [devices, bridges] = await Promise.all([api.devices.list(), api.bridges.list()]);
     return { devices, bridges };
   });
+  useFollow(reload);
   return (
     <Page
       title={t.devices.title}
@@ -33,7 +34,7 @@ export function Devices() {
       {data ? (
         <>
           <DeviceList devices={data.devices} />
-          {data.bridges.length > 0 && <Wires bridges={data.bridges} reload={reload} />}
+          {data.bridges.length > 0 && <Wires bridges={data.bridges} />}
         </>
       ) : error !== undefined ? (
         <Failed error={error} retry={reload} />
@@ -67,7 +68,11 @@ function DeviceList({ devices }: { devices: Device[] }) {
                 .filter(Boolean)
                 .join(" · ")}
             </span>
-            {status?.reason && <p class="why">{status.reason}</p>}
+            {status?.reason && (
+              <p class="why">
+                <Told text={status.reason} />
+              </p>
+            )}
           </li>
         );
       })}
@@ -75,7 +80,7 @@ function DeviceList({ devices }: { devices: Device[] }) {
   );
 }
 
-function Wires({ bridges, reload }: { bridges: Bridge[]; reload: () => void }) {
+function Wires({ bridges }: { bridges: Bridge[] }) {
   const t = useText();
   return (
     <section aria-labelledby="wires-title">
@@ -93,8 +98,12 @@ function Wires({ bridges, reload }: { bridges: Bridge[]; reload: () => void }) {
               <span class="muted">
                 {linkText(b)} · {t.devices.devicesOnWire(b.devices?.length ?? 0)}
               </span>
-              {status?.reason && <p class="why">{status.reason}</p>}
-              {mayChange.value && <WireActions bridge={b} paused={b.enabled === false} changed={reload} />}
+              {status?.reason && (
+                <p class="why">
+                  <Told text={status.reason} />
+                </p>
+              )}
+              {mayChange.value && <WireActions bridge={b} />}
             </li>
           );
         })}

@@ -39,7 +39,12 @@ export function Login({ again }: { again: boolean }) {
         saving={saving.state}
         onSubmit={submit}
         actions={
-          <button type="submit" class="button primary wide" data-testid="login-submit" aria-disabled={saving.state.busy}>
+          <button
+            type="submit"
+            class="button primary wide"
+            data-testid="login-submit"
+            aria-disabled={saving.state.busy}
+          >
             {saving.state.busy ? t.login.submitting : t.login.submit}
           </button>
         }

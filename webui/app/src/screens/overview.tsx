@@ -1,17 +1,18 @@
-import { useEffect } from "preact/hooks";
 import { api } from "../api";
-import { useText, type Messages } from "../i18n";
+import { useText } from "../i18n";
 import { live } from "../live";
+import { health, type Health } from "../model/health";
 import { Icon } from "../parts/icon";
 import { Lazy } from "../parts/lazy";
-import { Failed, Skeleton, useLoad, type Loaded } from "../parts/load";
-import { Age, StateMark } from "../parts/mark";
+import { Failed, Skeleton, useLoad } from "../parts/load";
+import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { QueueText } from "../parts/queue";
+import { deviceStatuses, useFollow } from "../parts/states";
 import { rowsOf, ValueTable } from "../parts/values";
 import { href } from "../router";
 import { mayChange } from "../session";
-import type { Alarm, Device, DeviceStatus, Uplink } from "../types";
+import type { Alarm, Device, Uplink } from "../types";
 
 interface All {
   devices: Device[];
@@ -21,42 +22,22 @@ interface All {
 /** Overview answers the one question first: is all well? */
 export function Overview() {
   const t = useText();
-  const loaded = useParts();
-  const { data, error, reload } = loaded;
-  return (
-    <Page title={t.overview.title}>
-      {data ? <Body {...data} /> : error !== undefined ? <Failed error={error} retry={reload} /> : <Skeleton rows={5} />}
-    </Page>
-  );
-}
-
-/** useParts loads what is configured, and again when the stream shows that something came or went. */
-function useParts(): Loaded<All> {
-  const shape = shapeOf();
-  const loaded = useLoad("overview", async () => {
+  const { data, error, reload } = useLoad("overview", async () => {
     const [devices, uplinks] = await Promise.all([api.devices.list(), api.uplinks.list()]);
     return { devices, uplinks };
   });
-  const { reload } = loaded;
-  useEffect(() => {
-    if (shape !== "") reload();
-  }, [shape, reload]);
-  return loaded;
-}
-
-function shapeOf(): string {
-  const { bridges, uplinks } = live.picture;
-  const devices = [...bridges.value.values()].flatMap((b) => [b.id, ...(b.devices ?? []).map((d) => d.id)]);
-  return [...devices, ...uplinks.value.keys()].join(" ");
-}
-
-/** deviceStatuses gives the newest state of every device, by its id. */
-export function deviceStatuses(): Map<string, DeviceStatus> {
-  const states = new Map<string, DeviceStatus>();
-  for (const b of live.picture.bridges.value.values()) {
-    for (const d of b.devices ?? []) states.set(d.id, d);
-  }
-  return states;
+  useFollow(reload);
+  return (
+    <Page title={t.overview.title}>
+      {data ? (
+        <Body {...data} />
+      ) : error !== undefined ? (
+        <Failed error={error} retry={reload} />
+      ) : (
+        <Skeleton rows={5} />
+      )}
+    </Page>
+  );
 }
 
 function Body({ devices, uplinks }: All) {
@@ -67,7 +48,7 @@ function Body({ devices, uplinks }: All) {
   const alarms = live.picture.alarms.value;
   return (
     <>
-      <Health words={health(current, now, alarms, t)} />
+      <HealthLine words={health(current, now, alarms, t)} />
       {alarms.length > 0 && <Alarms alarms={alarms} />}
       {mayChange.value && (devices.length === 0 || uplinks.length === 0) && (
         <FirstSteps device={devices.length > 0} uplink={uplinks.length > 0} />
@@ -83,7 +64,11 @@ function Body({ devices, uplinks }: All) {
                 </a>
                 <StateMark state={u.status?.state} testid={`uplink-state-${u.id}`} />
                 <QueueText queue={u.status?.queue} id={u.id} />
-                {u.status?.reason && <p class="why">{u.status.reason}</p>}
+                {u.status?.reason && (
+                  <p class="why">
+                    <Told text={u.status.reason} />
+                  </p>
+                )}
               </li>
             ))}
           </ul>
@@ -113,7 +98,11 @@ function DeviceGroup({ device, eager }: { device: Device; eager: boolean }) {
         </h3>
         <StateMark state={device.status?.state} testid={`device-state-${device.id}`} />
       </div>
-      {device.status?.reason && <p class="why">{device.status.reason}</p>}
+      {device.status?.reason && (
+        <p class="why">
+          <Told text={device.status.reason} />
+        </p>
+      )}
       <Lazy height={Math.min(rows.length, 40) * 45} eager={eager}>
         {() => <ValueTable rows={rows} label={device.id} />}
       </Lazy>
@@ -121,27 +110,7 @@ function DeviceGroup({ device, eager }: { device: Device; eager: boolean }) {
   );
 }
 
-interface Health {
-  tone: "good" | "stale" | "bad" | "waiting";
-  words: string;
-  detail: string;
-}
-
-/** health puts the whole gateway into one sentence. */
-export function health(devices: Device[], uplinks: Uplink[], alarms: Alarm[], t: Messages): Health {
-  const sick = devices.filter((d) => ["offline", "degraded", "failed"].includes(d.status?.state ?? "")).length;
-  const cut = uplinks.filter((u) => ["disconnected", "connecting", "failed", "offline"].includes(u.status?.state ?? "")).length;
-  const trouble = sick + cut > 0 ? t.overview.trouble(sick, cut) : "";
-  if (alarms.length > 0) return { tone: "bad", words: t.overview.alarms(alarms.length), detail: trouble };
-  if (trouble !== "") return { tone: sick > 0 ? "bad" : "stale", words: trouble, detail: "" };
-  if (devices.length + uplinks.length === 0) return { tone: "waiting", words: t.overview.nothingYet, detail: "" };
-  const good = devices.filter((d) => d.status?.state === "online").length;
-  const connected = uplinks.filter((u) => u.status?.state === "connected" || u.status?.state === "online").length;
-  if (good + connected === 0) return { tone: "waiting", words: t.overview.waiting, detail: "" };
-  return { tone: "good", words: t.overview.healthy, detail: t.overview.healthyDetail(good, connected) };
-}
-
-function Health({ words }: { words: Health }) {
+function HealthLine({ words }: { words: Health }) {
   return (
     <div class={`health ${words.tone}`} role="status" data-testid="health" data-tone={words.tone}>
       <Icon name={words.tone} />
@@ -163,9 +132,11 @@ function Alarms({ alarms }: { alarms: Alarm[] }) {
             <Icon name="bad" />
             <div>
               <p class="note-title">{partLink(a.part)}</p>
-              <p>{a.message}</p>
+              <p>
+                <Told text={a.message} />
+              </p>
               <p class="muted">
-                <Age time={a.since} />
+                <Age time={a.since} lasting />
               </p>
             </div>
           </li>
@@ -189,8 +160,20 @@ function FirstSteps({ device, uplink }: { device: boolean; uplink: boolean }) {
     <section class="card steps" aria-labelledby="steps-title">
       <h2 id="steps-title">{t.overview.firstSteps}</h2>
       <ol>
-        <Step done={device} title={t.overview.step1} text={t.overview.step1Text} to={href("devices", "new")} testid="first-device" />
-        <Step done={uplink} title={t.overview.step2} text={t.overview.step2Text} to={href("uplinks", "new")} testid="first-uplink" />
+        <Step
+          done={device}
+          title={t.overview.step1}
+          text={t.overview.step1Text}
+          to={href("devices", "new")}
+          testid="first-device"
+        />
+        <Step
+          done={uplink}
+          title={t.overview.step2}
+          text={t.overview.step2Text}
+          to={href("uplinks", "new")}
+          testid="first-uplink"
+        />
       </ol>
     </section>
   );

@@ -5,6 +5,7 @@ import { Checks, type OwnFault } from "../model/check";
 import { Form, useSaving } from "../parts/form";
 import { PasswordField, TextField } from "../parts/field";
 import { LanguageField } from "../parts/language";
+import { tell } from "../parts/toast";
 import { begin, enter, setup } from "../session";
 import type { Claim } from "../types";
 
@@ -30,6 +31,7 @@ export function Setup() {
       } catch (error) {
         if (!(error instanceof ApiError) || error.status !== 409) throw error;
         await begin();
+        tell(t.setup.taken);
       }
     });
   };
@@ -44,7 +46,12 @@ export function Setup() {
         saving={saving.state}
         onSubmit={submit}
         actions={
-          <button type="submit" class="button primary wide" data-testid="setup-submit" aria-disabled={saving.state.busy}>
+          <button
+            type="submit"
+            class="button primary wide"
+            data-testid="setup-submit"
+            aria-disabled={saving.state.busy}
+          >
             {saving.state.busy ? t.setup.submitting : t.setup.submit}
           </button>
         }

@@ -17,10 +17,10 @@ import { CheckField, PasswordField, TextField } from "../parts/field";
 import { FilterList } from "../parts/filter-fields";
 import { Form, useDraft, useSaving } from "../parts/form";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { Age, StateMark } from "../parts/mark";
+import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { QueueText } from "../parts/queue";
-import { TestOutcome, type TestState } from "../parts/test-result";
+import { failedTest, TestOutcome, type TestState } from "../parts/test-result";
 import { tell } from "../parts/toast";
 import { go, href } from "../router";
 import { mayChange, system } from "../session";
@@ -67,12 +67,16 @@ function Head({ uplink }: { uplink: Uplink }) {
         <StateMark state={status?.state} testid={`uplink-state-${uplink.id}`} />
         {status && (
           <span class="muted">
-            <Age time={status.since} />
+            <Age time={status.since} lasting />
           </span>
         )}
         <QueueText queue={status?.queue ?? uplink.status?.queue} id={uplink.id} />
       </p>
-      {status?.reason && <p class="note stale">{status.reason}</p>}
+      {status?.reason && (
+        <p class="note stale">
+          <Told text={status.reason} />
+        </p>
+      )}
     </>
   );
 }
@@ -103,14 +107,18 @@ function UplinkForm(p: Props) {
 
   const runTest = async (): Promise<void> => {
     const { uplink, faults } = toUplink(draft);
-    if (faults.length > 0) { saving.reject(faults); return; }
-    saving.reject([]);
+    if (faults.length > 0) {
+      saving.reject(faults);
+      return;
+    }
+    saving.clear();
     setTest({ step: "running" });
     try {
       setTest({ step: "done", result: await api.uplinks.testBody(uplink) });
     } catch (error) {
-      setTest({ step: "idle" });
-      await saving.run(() => Promise.reject(error));
+      const failed = failedTest(error);
+      setTest(failed ? { step: "done", result: failed } : { step: "idle" });
+      if (!failed) saving.failed(error);
     }
   };
 
@@ -159,7 +167,12 @@ function UplinkForm(p: Props) {
       <section class="card form-step" aria-labelledby="in-title">
         <h2 id="in-title">{t.uplinks.in}</h2>
         <p class="muted">{t.uplinks.inText}</p>
-        <FilterList direction="in" filters={draft.in} change={(list) => change({ in: list })} make={() => newCommands(site)} />
+        <FilterList
+          direction="in"
+          filters={draft.in}
+          change={(list) => change({ in: list })}
+          make={() => newCommands(site)}
+        />
       </section>
       <p class="muted">{t.uplinks.testText}</p>
       <TestOutcome state={test} />

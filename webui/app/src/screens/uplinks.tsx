@@ -3,10 +3,11 @@ import { useText } from "../i18n";
 import { live } from "../live";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { Age, StateMark } from "../parts/mark";
+import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { QueueText } from "../parts/queue";
-import { UplinkActions } from "../parts/uplink-actions";
+import { useFollow } from "../parts/states";
+import { UplinkActions } from "../parts/link-actions";
 import { href } from "../router";
 import { mayChange } from "../session";
 import type { Uplink } from "../types";
@@ -15,6 +16,7 @@ import type { Uplink } from "../types";
 export function Uplinks() {
   const t = useText();
   const { data, error, reload } = useLoad("uplinks", api.uplinks.list);
+  useFollow(reload);
   return (
     <Page
       title={t.uplinks.title}
@@ -33,7 +35,7 @@ export function Uplinks() {
         ) : (
           <ul class="cards">
             {data.map((u) => (
-              <UplinkCard key={u.id} uplink={u} reload={reload} />
+              <UplinkCard key={u.id} uplink={u} />
             ))}
           </ul>
         )
@@ -46,7 +48,7 @@ export function Uplinks() {
   );
 }
 
-function UplinkCard({ uplink, reload }: { uplink: Uplink; reload: () => void }) {
+function UplinkCard({ uplink }: { uplink: Uplink }) {
   const status = live.picture.uplinks.value.get(uplink.id) ?? uplink.status;
   return (
     <li class="card row" data-testid={`uplink-${uplink.id}`}>
@@ -56,13 +58,17 @@ function UplinkCard({ uplink, reload }: { uplink: Uplink; reload: () => void }) 
       <StateMark state={status?.state} testid={`uplink-state-${uplink.id}`} />
       {status && (
         <span class="muted">
-          <Age time={status.since} />
+          <Age time={status.since} lasting />
         </span>
       )}
       <QueueText queue={status?.queue ?? uplink.status?.queue} id={uplink.id} />
       <code class="muted">{uplink.url}</code>
-      {status?.reason && <p class="why">{status.reason}</p>}
-      {mayChange.value && <UplinkActions uplink={uplink} changed={reload} />}
+      {status?.reason && (
+        <p class="why">
+          <Told text={status.reason} />
+        </p>
+      )}
+      {mayChange.value && <UplinkActions uplink={uplink} />}
     </li>
   );
 }

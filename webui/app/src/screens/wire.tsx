@@ -4,7 +4,7 @@ import { live } from "../live";
 import { fromBridge, toBridge, type WireDraft } from "../model/wire";
 import { Form, useDraft, useSaving } from "../parts/form";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { StateMark } from "../parts/mark";
+import { StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { tell } from "../parts/toast";
 import { LinkFields } from "../parts/wire-fields";
@@ -49,7 +49,11 @@ function Head({ bridge }: { bridge: Bridge }) {
           </a>
         ))}
       </p>
-      {status?.reason && <p class="note stale">{status.reason}</p>}
+      {status?.reason && (
+        <p class="note stale">
+          <Told text={status.reason} />
+        </p>
+      )}
     </>
   );
 }

@@ -1,15 +1,18 @@
-// A Chromium of the system, fresh for each test, and what every test asks of a screen.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+// A Chromium of the system, and what every test asks of a screen.
 import axe from "axe-core";
-import { chromium, type BrowserContext, type Page } from "playwright-core";
+import { chromium, type Browser as Chromium, type BrowserContext, type Page } from "playwright-core";
 import { expect } from "vitest";
 
 const args = [
-  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-]; // prettier-ignore
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 
 export interface Look {
   width?: number;
@@ -24,19 +27,22 @@ export interface Browser {
   close: () => Promise<void>;
 }
 
-/** openBrowser starts Chromium (CHROMIUM, default /usr/bin/chromium) with a profile of its own. */
-export async function openBrowser(base: string, look: Look = {}): Promise<Browser> {
-  const profile = await mkdtemp(join(tmpdir(), "fieldgate-page-"));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args,
+/** startChromium starts Chromium (CHROMIUM, default /usr/bin/chromium) with an empty profile of its own. */
+export function startChromium(): Promise<Chromium> {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
+}
+
+/** openBrowser opens a page that knows nothing of the others. */
+export async function openBrowser(running: Chromium, base: string, look: Look = {}): Promise<Browser> {
+  const context = await running.newContext({
     baseURL: base,
     ignoreHTTPSErrors: true, // the gateway's own certificate
     viewport: { width: look.width ?? 1280, height: 800 },
     colorScheme: look.dark ? "dark" : "light",
     locale: look.locale ?? "en-GB",
   });
-  const page = context.pages()[0] ?? (await context.newPage());
+  context.setDefaultTimeout(15_000);
+  const page = await context.newPage();
   const faults: string[] = [];
   page.on("pageerror", (e) => faults.push(`page error: ${e.message}`));
   page.on("console", (m) => {
@@ -45,11 +51,7 @@ export async function openBrowser(base: string, look: Look = {}): Promise<Browse
   page.on("request", (r) => {
     if (!r.url().startsWith(base)) faults.push(`request to another host: ${r.url()}`);
   });
-  const close = async (): Promise<void> => {
-    await context.close();
-    await rm(profile, { recursive: true, force: true });
-  };
-  return { page, context, faults, close };
+  return { page, context, faults, close: () => context.close() };
 }
 
 /** expectAccessible runs axe on the screen as it stands, and asks that nothing is wider than the window. */
@@ -62,7 +64,9 @@ export async function expectAccessible(page: Page, screen: string): Promise<void
     return found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" | ")}`);
   });
   expect(violations, `axe on ${screen}`).toEqual([]);
-  const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  const tooWide = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
   expect(tooWide, `${screen} scrolls sideways`).toBeLessThanOrEqual(0);
 }
 

@@ -3,7 +3,7 @@
 import { mkdir } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MockGateway } from "../mock/gateway";
-import { at, expectAccessible, openBrowser, type Look } from "./browser";
+import { at, expectAccessible, openBrowser, startChromium, type Look } from "./browser";
 
 const shots = process.env.SHOTS;
 const looks: (Look & { name: string })[] = [
@@ -17,21 +17,52 @@ function fill(g: MockGateway): void {
   g.claimed = true;
   g.bridges = [
     {
-      id: "cabinet", kind: "modbus", link: { serial: { port: "/dev/serial/by-id/usb-FTDI_FT232R-if00", baud: 9600, format: "8N1" } },
+      id: "cabinet",
+      kind: "modbus",
+      link: { serial: { port: "/dev/serial/by-id/usb-FTDI_FT232R-if00", baud: 9600, format: "8N1" } },
       devices: [
-        { id: "main-meter", unit: 1, interval: "1s", points: [
-          { id: "voltage", table: "input", address: 0, type: "float32", unit: "V" },
-          { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
-          { id: "setpoint", table: "holding", address: 40104, type: "int16", scale: 0.1, unit: "°C", write: { min: -10, max: 60 } },
-        ] },
-        { id: "relays", unit: 2, points: [{ id: "pump", table: "coil", address: 0, write: {} }, { id: "door", table: "discrete_input", address: 1 }] },
+        {
+          id: "main-meter",
+          unit: 1,
+          interval: "1s",
+          points: [
+            { id: "voltage", table: "input", address: 0, type: "float32", unit: "V" },
+            { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
+            {
+              id: "setpoint",
+              table: "holding",
+              address: 40104,
+              type: "int16",
+              scale: 0.1,
+              unit: "°C",
+              write: { min: -10, max: 60 },
+            },
+          ],
+        },
+        {
+          id: "relays",
+          unit: 2,
+          points: [
+            { id: "pump", table: "coil", address: 0, write: {} },
+            { id: "door", table: "discrete_input", address: 1 },
+          ],
+        },
       ],
     },
     {
-      id: "scale", kind: "line", link: { serial: { port: "/dev/ttyUSB1", baud: 9600, format: "7E1" } }, framing: { delimiter: "\r\n" },
-      devices: [{ id: "scale", parse: { regex: "^ST,GS,\\s*(?P<weight>[-+0-9. ]+)kg" }, points: [{ id: "weight", type: "float64", unit: "kg" }] }],
+      id: "scale",
+      kind: "line",
+      link: { serial: { port: "/dev/ttyUSB1", baud: 9600, format: "7E1" } },
+      framing: { delimiter: "\r\n" },
+      devices: [
+        {
+          id: "scale",
+          parse: { regex: "^ST,GS,\\s*(?P<weight>[-+0-9. ]+)kg" },
+          points: [{ id: "weight", type: "float64", unit: "kg" }],
+        },
+      ],
     },
-  ]; // prettier-ignore
+  ];
   const out = [{ filter: "fieldgate/#", qos: 1, local_prefix: "fieldgate/", remote_prefix: "site-7/" }];
   g.uplinks = [
     { id: "cloud", url: "mqtts://broker.example.com:8883", username: "gw", password_set: true, out },
@@ -39,9 +70,20 @@ function fill(g: MockGateway): void {
   ];
   g.sick.add("relays");
   g.alarms = [
-    { part: "bridge/cabinet", code: "unreachable", message: "relays gives no answer: check its power, the wires A and B, and the unit identifier 2", since: new Date().toISOString() },
-  ]; // prettier-ignore
+    {
+      part: "bridge/cabinet",
+      code: "unreachable",
+      message: "relays gives no answer: check its power, the wires A and B, and the unit identifier 2",
+      since: new Date().toISOString(),
+    },
+  ];
 }
+
+let running: Awaited<ReturnType<typeof startChromium>>;
+beforeAll(async () => {
+  running = await startChromium();
+});
+afterAll(() => running.close());
 
 describe.each(looks)("at $name", (look) => {
   const empty = new MockGateway();
@@ -63,7 +105,7 @@ describe.each(looks)("at $name", (look) => {
   });
 
   it("claims and shows the first steps", async () => {
-    const b = await openBrowser(emptyBase, look);
+    const b = await openBrowser(running, emptyBase, look);
     const look1 = (name: string) => judge(b.page, `${look.name}-${name}`);
     await b.page.goto("/");
     await b.page.fill(at("setup-name"), "anna");
@@ -86,7 +128,7 @@ describe.each(looks)("at $name", (look) => {
   });
 
   it("shows every screen", async () => {
-    const b = await openBrowser(fullBase, look);
+    const b = await openBrowser(running, fullBase, look);
     const look1 = (name: string) => judge(b.page, `${look.name}-${name}`);
     await b.page.goto("/");
     await b.page.waitForSelector(at("login"));
@@ -99,7 +141,7 @@ describe.each(looks)("at $name", (look) => {
     const screens: [name: string, path: string, wait: string][] = [
       ["devices", "/devices", at("device-main-meter")],
       ["device", "/devices/main-meter", at("write-main-meter-setpoint")],
-      ["relays", "/devices/relays", at("switch-relays-pump")],
+      ["relays", "/devices/relays", at("switch-relays-pump-on")],
       ["device-edit", "/devices/main-meter/edit", at("point-2")],
       ["line-edit", "/devices/scale/edit", at("device-regex")],
       ["device-add", "/devices/new", at("wire-choice-new")],

@@ -1,6 +1,7 @@
 // A gateway for the page's own tests: the REST interface of docs/api.md in memory,
 // with devices whose values follow the time, behind the headers of the real one.
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -11,7 +12,12 @@ const dist = join(import.meta.dirname, "../../../dist");
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
   "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+const types: Record<string, string> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
 
 class Refusal extends Error {
   constructor(
@@ -32,7 +38,8 @@ interface Answer {
 
 const ok = (body: unknown, headers: Record<string, string> = {}): Answer => ({ status: 200, body, headers });
 const list = (items: unknown[]): Answer => ok({ items, next: null });
-const etag = (v: unknown): string => `"${createHash("sha256").update(JSON.stringify(v)).digest("base64url").slice(0, 20)}"`;
+const etag = (v: unknown): string =>
+  `"${createHash("sha256").update(JSON.stringify(v)).digest("base64url").slice(0, 20)}"`;
 
 /** MockGateway may be changed from a test while it runs. */
 export class MockGateway {
@@ -43,18 +50,32 @@ export class MockGateway {
   uplinks: Uplink[] = [];
   alarms: Alarm[] = [];
   ports: SerialPort[] = [
-    { port: "/dev/serial/by-id/usb-FTDI_FT232R-if00", device: "/dev/ttyUSB0", name: "FT232R USB UART", used_by: "", problem: "" },
-    { port: "/dev/ttyS0", device: "/dev/ttyS0", name: "", used_by: "", problem: "permission denied: add the user fieldgate to the group dialout" },
-  ]; // prettier-ignore
+    {
+      port: "/dev/serial/by-id/usb-FTDI_FT232R-if00",
+      device: "/dev/ttyUSB0",
+      name: "FT232R USB UART",
+      used_by: "",
+      problem: "",
+    },
+    {
+      port: "/dev/ttyS0",
+      device: "/dev/ttyS0",
+      name: "",
+      used_by: "",
+      problem: "permission denied: add the user fieldgate to the group dialout",
+    },
+  ];
   sick = new Set<string>(); // devices that give no answer
   written = new Map<string, number | boolean>();
   sessions = new Set<string>();
-  paths: string[] = []; // what was asked, "POST /devices"
+  streams = 0; // open streams of events
   private user = { name: "", password: "" };
   private server: Server | undefined;
   private readonly since = new Date().toISOString();
 
+  /** start listens on a free port and gives the address. */
   async start(): Promise<string> {
+    if (!existsSync(join(dist, "index.html"))) throw new Error("the page is not built: npm run build");
     this.server = createServer((q, r) => void this.serve(q, r));
     await new Promise<void>((up) => this.server?.listen(0, "127.0.0.1", up));
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
@@ -76,9 +97,11 @@ export class MockGateway {
     if (!url.pathname.startsWith("/api/v1/")) return this.file(url.pathname, r);
     const path = url.pathname.slice("/api/v1".length);
     try {
-      this.paths.push(`${q.method} ${path}`);
       const body = await readBody(q);
-      if (path === "/events") { this.events(q, r); return; }
+      if (path === "/events") {
+        this.events(q, r);
+        return;
+      }
       const { status, body: out, headers } = this.route(q, path, body);
       r.writeHead(status, { "Content-Type": "application/json", ...headers });
       r.end(out === undefined ? undefined : JSON.stringify(out));
@@ -109,7 +132,11 @@ export class MockGateway {
   private login(status: number): Answer {
     const id = Math.random().toString(36).slice(2);
     this.sessions.add(id);
-    return { status, body: { user: this.me() }, headers: { "Set-Cookie": `fg_session=${id}; Path=/; HttpOnly; SameSite=Strict` } };
+    return {
+      status,
+      body: { user: this.me() },
+      headers: { "Set-Cookie": `fg_session=${id}; Path=/; HttpOnly; SameSite=Strict` },
+    };
   }
 
   private me() {
@@ -122,7 +149,8 @@ export class MockGateway {
     if (resource === "setup") return this.setup(method, body as Record<string, string>);
     if (path === "/session" && method === "POST") {
       const { name, password } = body as Record<string, string>;
-      if (name !== this.user.name || password !== this.user.password) throw new Refusal(401, "unauthorized", "the name or the password is wrong");
+      if (name !== this.user.name || password !== this.user.password)
+        throw new Refusal(401, "unauthorized", "the name or the password is wrong");
       return this.login(200);
     }
     if (!this.loggedIn(q)) throw new Refusal(401, "unauthorized", "log in first");
@@ -156,11 +184,22 @@ export class MockGateway {
   }
 
   private setup(method: string, body: Record<string, string>): Answer {
-    if (method === "GET") return ok({ claimed: this.claimed, code_required: this.codeRequired && !this.claimed, hostname: "site-7" });
+    if (method === "GET")
+      return ok({ claimed: this.claimed, code_required: this.codeRequired && !this.claimed, hostname: "site-7" });
     if (this.claimed) throw new Refusal(409, "conflict", "the gateway has an administrator already; log in");
     const faults: Fault[] = [];
-    if (this.codeRequired && body.code !== "1234-5678") faults.push({ pointer: "/code", code: "invalid", detail: "is not the setup code; fieldgate setup-code tells it" });
-    if ((body.password ?? "").length < 8) faults.push({ pointer: "/password", code: "out_of_range", detail: "must have at least 8 characters and at most 256 bytes" });
+    if (this.codeRequired && body.code !== "1234-5678")
+      faults.push({
+        pointer: "/code",
+        code: "invalid",
+        detail: "is not the setup code; fieldgate setup-code tells it",
+      });
+    if ((body.password ?? "").length < 8)
+      faults.push({
+        pointer: "/password",
+        code: "out_of_range",
+        detail: "must have at least 8 characters and at most 256 bytes",
+      });
     refuse(faults);
     this.claimed = true;
     this.user = { name: body.name ?? "", password: body.password ?? "" };
@@ -169,16 +208,25 @@ export class MockGateway {
   }
 
   private crud<T extends Bridge | Uplink>(
-    all: T[], word: string, method: string, id: string | undefined, action: string | undefined, body: T,
-    match: string | undefined, check: (body: T) => Fault[],
+    all: T[],
+    word: string,
+    method: string,
+    id: string | undefined,
+    action: string | undefined,
+    body: T,
+    match: string | undefined,
+    check: (body: T) => Fault[],
   ): Answer {
     if (method === "POST" && id === "test") {
       refuse(check(body));
-      return ok(word === "uplink" ? testUplink(body as Uplink) : this.test(body as Bridge, (body as Bridge).devices ?? []));
+      return ok(
+        word === "uplink" ? testUplink(body as Uplink) : this.test(body as Bridge, (body as Bridge).devices ?? []),
+      );
     }
     if (id === undefined) {
       if (method === "GET") return list(all.map((o) => this.shown(o)));
-      if (all.some((o) => o.id === body.id)) refuse([{ pointer: "/id", code: "conflict", detail: `is in use by another ${word}` }], 409);
+      if (all.some((o) => o.id === body.id))
+        refuse([{ pointer: "/id", code: "conflict", detail: `is in use by another ${word}` }], 409);
       refuse(check(body));
       all.push(kept(body));
       return { status: 201, body: this.shown(body), headers: { ETag: etag(body) } };
@@ -211,7 +259,8 @@ export class MockGateway {
         refuse(checkDevice(body, ""));
         return ok(this.test(of, [body]));
       }
-      if (all.some((d) => d.id === body.id)) refuse([{ pointer: "/id", code: "conflict", detail: `is in use by a device of the bridge ${of.id}` }], 409);
+      if (all.some((d) => d.id === body.id))
+        refuse([{ pointer: "/id", code: "conflict", detail: `is in use by a device of the bridge ${of.id}` }], 409);
       refuse(checkDevice(body, ""));
       of.devices = [...(of.devices ?? []), withoutBridge(body)];
       return { status: 201, body };
@@ -223,12 +272,19 @@ export class MockGateway {
     if (method === "GET") return ok({ ...old, status: this.deviceStatus(id) }, { ETag: etag(old) });
     checkMatch(match, etag(old));
     if (method === "PUT") refuse(checkDevice(body, ""));
-    of.devices = (of.devices ?? []).flatMap((d) => (d.id !== id ? [d] : method === "DELETE" ? [] : [withoutBridge(body)]));
+    if (method === "DELETE" && of.kind === "line" && of.devices?.length === 1) {
+      throw new Refusal(422, "required", `bridge ${of.id}, /devices: at least one device is needed`);
+    }
+    of.devices = (of.devices ?? []).flatMap((d) =>
+      d.id !== id ? [d] : method === "DELETE" ? [] : [withoutBridge(body)],
+    );
     return method === "DELETE" ? { status: 204 } : ok(body);
   }
 
   private write(device: string, point: string, value: number | boolean): Answer {
-    const p = this.devices().find((d) => d.id === device)?.points?.find((q) => q.id === point);
+    const p = this.devices()
+      .find((d) => d.id === device)
+      ?.points?.find((q) => q.id === point);
     if (!p?.write) throw new Refusal(404, "not_found", "there is no such point");
     if (this.sick.has(device)) return ok({ ok: false, code: "timeout", detail: "no answer within 500ms" });
     this.written.set(`${device}/${point}`, value);
@@ -237,20 +293,62 @@ export class MockGateway {
 
   private checkBridge(b: Bridge): Fault[] {
     const faults: Fault[] = [];
-    const [pointer, of] = b.link?.serial ? ["/link/serial/port", b.link.serial.port] : ["/link/tcp/address", b.link?.tcp?.address ?? ""];
+    const [pointer, of] = b.link?.serial
+      ? ["/link/serial/port", b.link.serial.port]
+      : ["/link/tcp/address", b.link?.tcp?.address ?? ""];
     const user = this.bridges.find((o) => o.id !== b.id && o.link?.serial?.port === of);
     if (user) faults.push({ pointer, code: "conflict", detail: `is used by the bridge ${user.id}` });
+    const others = this.devices().filter((d) => d.bridge !== b.id);
+    (b.devices ?? []).forEach((d, i) => {
+      const twin = others.find((o) => o.id === d.id);
+      if (twin)
+        faults.push({
+          pointer: `/devices/${i}/id`,
+          code: "conflict",
+          detail: `is in use by a device of the bridge ${twin.bridge}`,
+        });
+    });
     (b.devices ?? []).forEach((d, i) => faults.push(...checkDevice(d, `/devices/${i}`)));
     return faults;
   }
 
   private test(b: Bridge, devices: Device[]): unknown {
     const where = b.link?.serial?.port ?? b.link?.tcp?.address ?? "";
-    const refusedBy = where.includes("9999") ? "connection refused: check host and port, and that the device accepts Modbus/TCP" : "";
-    const silent = b.link?.serial?.baud === 1200 ? "no answer within 500ms: check baud rate, format, unit identifier and the wires A and B" : "";
-    if (refusedBy || silent) return { ok: false, ms: 512, error: refusedBy || silent, code: refusedBy ? "unreachable" : "timeout", readings: [] };
+    const refusedBy = where.endsWith(":1")
+      ? "connection refused: check host and port, and that the device accepts Modbus/TCP"
+      : "";
+    const silent =
+      b.link?.serial?.baud === 1200
+        ? "no answer within 500ms: check baud rate, format, unit identifier and the wires A and B"
+        : "";
+    if (refusedBy || silent)
+      return {
+        ok: false,
+        ms: 512,
+        error: refusedBy || silent,
+        code: refusedBy ? "unreachable" : "timeout",
+        readings: [],
+      };
+    const line = "ST,GS,  12.5kg";
+    if (
+      b.kind === "line" &&
+      !devices.every((d) => new RegExp((d.parse?.regex ?? "").replace("?P<", "?<")).test(line))
+    ) {
+      throw new Refusal(
+        422,
+        "invalid",
+        `1 lines came, but none matches parse.regex; the last was ${JSON.stringify(line)}`,
+      );
+    }
     const readings = devices.flatMap((d) => (d.points ?? []).map((p) => this.value(d, p)));
-    return { ok: true, ms: 83, error: "", code: "", readings, ...(b.kind === "line" && { received: "ST,GS,  12.5kg" }) };
+    return {
+      ok: true,
+      ms: 83,
+      error: "",
+      code: "",
+      readings,
+      ...(b.kind === "line" && { received: "ST,GS,  12.5kg" }),
+    };
   }
 
   private devices(): Device[] {
@@ -259,7 +357,12 @@ export class MockGateway {
 
   private deviceStatus(id: string): { id: string; state: State; since: string; reason: string } {
     const sick = this.sick.has(id);
-    return { id, state: sick ? "offline" : "online", since: this.since, reason: sick ? "no answer within 500ms: is it switched on?" : "" };
+    return {
+      id,
+      state: sick ? "offline" : "online",
+      since: this.since,
+      reason: sick ? "no answer within 500ms: is it switched on?" : "",
+    };
   }
 
   private shown<T extends Bridge | Uplink>(o: T): T {
@@ -268,15 +371,33 @@ export class MockGateway {
 
   private bridgeStatus(b: Bridge): Status {
     const state = b.enabled === false ? "disabled" : "online";
-    return { id: b.id, kind: b.kind, state, since: this.since, reason: "", counters: {}, devices: (b.devices ?? []).map((d) => this.deviceStatus(d.id)) };
+    return {
+      id: b.id,
+      kind: b.kind,
+      state,
+      since: this.since,
+      reason: "",
+      counters: {},
+      devices: (b.devices ?? []).map((d) => this.deviceStatus(d.id)),
+    };
   }
 
   private uplinkStatus(u: Uplink): Status {
     const paused = u.enabled === false;
     const cut = u.url.includes("unreachable");
-    const queue = cut ? { messages: 12_345, bytes: 3_200_000, oldest: new Date(Date.now() - 3 * 3600_000).toISOString() } : { messages: 0, bytes: 0, oldest: null };
+    const queue = cut
+      ? { messages: 12_345, bytes: 3_200_000, oldest: new Date(Date.now() - 3 * 3600_000).toISOString() }
+      : { messages: 0, bytes: 0, oldest: null };
     const state = paused ? "disabled" : cut ? "disconnected" : "connected";
-    return { id: u.id, kind: "uplink", state, since: this.since, reason: cut ? "no such host: check the name, and that this network has a DNS server" : "", counters: {}, queue };
+    return {
+      id: u.id,
+      kind: "uplink",
+      state,
+      since: this.since,
+      reason: cut ? "no such host: check the name, and that this network has a DNS server" : "",
+      counters: {},
+      queue,
+    };
   }
 
   private values(): Value[] {
@@ -299,9 +420,11 @@ export class MockGateway {
     const last = new Map<string, string>();
     const send = (): void => {
       const all = {
-        values: this.values(), bridges: this.bridges.map((b) => this.bridgeStatus(b)),
-        uplinks: this.uplinks.map((u) => this.uplinkStatus(u)), alarms: this.alarms,
-      }; // prettier-ignore
+        values: this.values(),
+        bridges: this.bridges.map((b) => this.bridgeStatus(b)),
+        uplinks: this.uplinks.map((u) => this.uplinkStatus(u)),
+        alarms: this.alarms,
+      };
       for (const [name, items] of Object.entries(all)) {
         const data = JSON.stringify({ items });
         if (last.get(name) !== data) r.write(`event: ${name}\ndata: ${data}\n\n`);
@@ -310,7 +433,11 @@ export class MockGateway {
     };
     send();
     const timer = setInterval(send, 250);
-    r.on("close", () => clearInterval(timer));
+    this.streams++;
+    r.on("close", () => {
+      this.streams--;
+      clearInterval(timer);
+    });
   }
 }
 
@@ -321,7 +448,12 @@ async function readBody(q: IncomingMessage): Promise<unknown> {
 }
 
 function refusal(errors: Fault[], status = 422): Refusal {
-  return new Refusal(status, errors[0]?.code ?? "invalid", errors.length === 1 ? (errors[0]?.detail ?? "") : `${errors.length} fields are wrong`, errors);
+  return new Refusal(
+    status,
+    errors[0]?.code ?? "invalid",
+    errors.length === 1 ? (errors[0]?.detail ?? "") : `${errors.length} fields are wrong`,
+    errors,
+  );
 }
 
 function refuse(errors: Fault[], status = 422): void {
@@ -330,23 +462,34 @@ function refuse(errors: Fault[], status = 422): void {
 
 function checkMatch(header: string | undefined, tag: string): void {
   if (header === undefined) throw new Refusal(428, "if_match_required", "a change wants If-Match");
-  if (header !== "*" && header !== tag) throw new Refusal(412, "stale", "it was changed by somebody else; read it again");
+  if (header !== "*" && header !== tag)
+    throw new Refusal(412, "stale", "it was changed by somebody else; read it again");
 }
 
 function checkDevice(d: Device, at: string): Fault[] {
   const faults: Fault[] = [];
-  if (!/^[a-z0-9][a-z0-9_-]*$/i.test(d.id)) faults.push({ pointer: `${at}/id`, code: "invalid", detail: "must be letters, digits, - and _" });
-  if (d.unit !== undefined && (d.unit < 1 || d.unit > 247)) faults.push({ pointer: `${at}/unit`, code: "out_of_range", detail: "must be 1 to 247" });
+  if (!/^[a-z0-9][a-z0-9_-]*$/i.test(d.id))
+    faults.push({ pointer: `${at}/id`, code: "invalid", detail: "must be letters, digits, - and _" });
+  if (d.unit !== undefined && (d.unit < 1 || d.unit > 247))
+    faults.push({ pointer: `${at}/unit`, code: "out_of_range", detail: "must be 1 to 247" });
   return faults;
 }
 
 function checkUplink(u: Uplink): Fault[] {
-  return u.url.includes("..") ? [{ pointer: "/url", code: "invalid", detail: "must look like mqtts://broker.example.com:8883" }] : [];
+  return u.url.includes("..")
+    ? [{ pointer: "/url", code: "invalid", detail: "must look like mqtts://broker.example.com:8883" }]
+    : [];
 }
 
 function testUplink(u: Uplink): unknown {
   const cut = u.url.includes("unreachable");
-  return { ok: !cut, ms: 42, error: cut ? "no such host: check the name, and that this network has a DNS server" : "", code: cut ? "unreachable" : "", readings: [] };
+  return {
+    ok: !cut,
+    ms: 42,
+    error: cut ? "no such host: check the name, and that this network has a DNS server" : "",
+    code: cut ? "unreachable" : "",
+    readings: [],
+  };
 }
 
 function withoutBridge(d: Device): Device {

@@ -1,0 +1,171 @@
+package listen_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"fieldgate/broker/listen"
+	"fieldgate/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestValidate_NamesWhatIsWrong(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		cfg     listen.Config
+		pointer string
+	}{
+		{"a port", listen.Config{Address: "127.0.0.1:1883"}, ""},
+		{"all addresses", listen.Config{Address: ":1883", Transport: "tcp"}, ""},
+		{"IPv6", listen.Config{Address: "[::1]:0"}, ""},
+		{"a socket", listen.Config{Address: "unix:/run/x.sock"}, ""},
+		{"nothing", listen.Config{}, "/address"},
+		{"no port", listen.Config{Address: "127.0.0.1"}, "/address"},
+		{"an empty port", listen.Config{Address: "127.0.0.1:"}, "/address"},
+		{"a port too high", listen.Config{Address: ":65536"}, "/address"},
+		{"no path", listen.Config{Address: "unix:"}, "/address"},
+		{"an unknown transport", listen.Config{Address: ":1883", Transport: "quic"}, "/transport"},
+		{"a path on TCP", listen.Config{Address: ":1883", Path: "/mqtt"}, "/path"},
+		{"no certificate", listen.Config{Address: ":1883", TLS: &listen.TLS{KeyFile: "k"}}, "/tls/cert_file"},
+		{"no key", listen.Config{Address: ":1883", TLS: &listen.TLS{CertFile: "c"}}, "/tls/key_file"},
+		{"no client CA", listen.Config{Address: ":1883", TLS: &listen.TLS{CertFile: "c", KeyFile: "k", RequireClientCert: true}}, "/tls/client_ca_file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			faults := c.cfg.Validate()
+			if c.pointer == "" {
+				require.Empty(t, faults)
+				return
+			}
+			require.Len(t, faults, 1)
+			require.Equal(t, c.pointer, faults[0].Field)
+		})
+	}
+}
+
+// echo serves one connection and gives back what comes.
+func echo(t *testing.T, ln net.Listener) {
+	nc, err := ln.Accept()
+	if err != nil {
+		return
+	}
+	defer nc.Close()
+	buf := make([]byte, 5)
+	if _, err := nc.Read(buf); err == nil {
+		_, _ = nc.Write(buf)
+	}
+}
+
+func open(t *testing.T, c listen.Config) net.Listener {
+	t.Helper()
+	ln, err := listen.Open(t.Context(), c)
+	require.NoError(t, err)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		echo(t, ln)
+	}()
+	t.Cleanup(func() {
+		ln.Close()
+		<-served
+	})
+	return ln
+}
+
+func hello(t *testing.T, nc net.Conn, err error) {
+	t.Helper()
+	require.NoError(t, err)
+	defer nc.Close()
+	require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = nc.Write([]byte("hello"))
+	require.NoError(t, err)
+	buf := make([]byte, 5)
+	_, err = nc.Read(buf)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(bytes.TrimRight(buf, "\x00")))
+}
+
+func TestOpen_TCP(t *testing.T) {
+	ln := open(t, listen.Config{Address: "127.0.0.1:0"})
+	require.NotZero(t, ln.Addr().(*net.TCPAddr).Port)
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	hello(t, nc, err)
+	_, err = listen.Open(t.Context(), listen.Config{Address: ln.Addr().String()})
+	require.ErrorContains(t, err, "another program has this port")
+}
+
+func TestOpen_UnixSocketTakesAStaleOneAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mqtt.sock")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	require.NoError(t, err)
+	stale.SetUnlinkOnClose(false)
+	require.NoError(t, stale.Close())
+	open(t, listen.Config{Address: "unix:" + path})
+	nc, err := net.Dial("unix", path)
+	hello(t, nc, err)
+}
+
+func TestOpen_UnixSocketLeavesOneThatAnswers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mqtt.sock")
+	open(t, listen.Config{Address: "unix:" + path})
+	_, err := listen.Open(t.Context(), listen.Config{Address: "unix:" + path})
+	require.Error(t, err)
+	require.FileExists(t, path)
+}
+
+func TestOpen_TLS(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile, pool, own := certificate(t, dir)
+	ln := open(t, listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: certFile, KeyFile: keyFile, ClientCAFile: certFile, RequireClientCert: true}})
+	nc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{own}})
+	hello(t, nc, err)
+	_, err = listen.Open(t.Context(), listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: filepath.Join(dir, "none"), KeyFile: keyFile}})
+	require.ErrorContains(t, err, "load certificate")
+	_, err = listen.Open(t.Context(), listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: certFile, KeyFile: keyFile, ClientCAFile: keyFile}})
+	require.ErrorContains(t, err, "no PEM certificate")
+}
+
+// certificate makes a certificate for 127.0.0.1 that signs itself.
+func certificate(t *testing.T, dir string) (certFile, keyFile string, pool *x509.CertPool, own tls.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "test"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(certFile, certPEM, 0o600))
+	require.NoError(t, os.WriteFile(keyFile, keyPEM, 0o600))
+	pool = x509.NewCertPool()
+	pool.AppendCertsFromPEM(certPEM)
+	own, err = tls.X509KeyPair(certPEM, keyPEM)
+	require.NoError(t, err)
+	return certFile, keyFile, pool, own
+}
