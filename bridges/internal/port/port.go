@@ -11,7 +11,6 @@
 package port
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,31 +76,11 @@ func (t *Ports) Open(c Config, holder string) (*Port, error) {
 		}
 		return nil, fmt.Errorf("open serial port %s: %w", c.Path, err)
 	}
-	p.release = func() { t.release(device) }
+	p.close = sync.OnceValue(func() error {
+		defer t.release(device)
+		return p.shut()
+	})
 	return p, nil
-}
-
-// Back-off of Await.
-const (
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 300 * time.Millisecond // how long a replugged port may go unseen
-)
-
-// Await opens the port as soon as it can be opened, and tells failed each time
-// that it can not. The error is ctx's.
-func (t *Ports) Await(ctx context.Context, c Config, holder string, failed func(error)) (*Port, error) {
-	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
-		p, err := t.Open(c, holder)
-		if err == nil {
-			return p, nil
-		}
-		failed(err)
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(wait):
-		}
-	}
 }
 
 // Holder tells for whom the port is open, empty when it is not.
@@ -151,14 +130,13 @@ func deviceNumber(path string) (uint64, error) {
 type Port struct {
 	path    string
 	device  uint64
-	file    *os.File    // carries the bytes
-	control serial.Port // holds the settings, and the port against other processes
-	release func()
+	file    *os.File     // carries the bytes
+	control serial.Port  // holds the settings, and the port against other processes
+	close   func() error // once; who comes second waits for the first
 
 	mu          sync.Mutex // protects what follows, and the deadline of Listen
 	listening   bool
 	interrupted bool
-	closed      bool
 }
 
 func open(c Config, device uint64) (_ *Port, err error) {
@@ -284,15 +262,9 @@ func (p *Port) Present() bool {
 }
 
 // Close gives the port back. A Read that waits ends with ErrGone.
-func (p *Port) Close() error {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil
-	}
-	p.closed = true
-	p.mu.Unlock()
-	defer p.release()
+func (p *Port) Close() error { return p.close() }
+
+func (p *Port) shut() error {
 	err := p.control.Close()
 	if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENODEV) {
 		err = nil // it was unplugged

@@ -1,7 +1,6 @@
 package port_test
 
 import (
-	"context"
 	"io"
 	"io/fs"
 	"os"
@@ -132,24 +131,10 @@ func TestPort_UnplugEndsTheReadAndReplugIsFound(t *testing.T) {
 	require.ErrorIs(t, p.Write([]byte{1}, soon()), port.ErrGone)
 	require.NoError(t, p.Close())
 
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	var back *port.PTY
-	p, err = ports.Await(ctx, config(link), "bridge cabinet", func(err error) {
-		require.ErrorIs(t, err, fs.ErrNotExist)
-		if back == nil {
-			back = openPTY(t, link)
-		}
-	})
-	require.NoError(t, err)
-	echo(t, back, p)
-	require.NoError(t, p.Close())
-}
-
-func TestAwait_EndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	_, err := new(port.Ports).Await(ctx, config("/dev/does-not-exist"), "bridge x", func(error) { cancel() })
-	require.ErrorIs(t, err, context.Canceled)
+	_, err = ports.Open(config(link), "bridge cabinet")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	back := openPTY(t, link)
+	echo(t, back, openPort(t, &ports, link))
 }
 
 func TestListen_InterruptEndsItOnce(t *testing.T) {
