@@ -37,6 +37,7 @@ type conn struct {
 	version   mqtt.Version
 	clientID  atomic.Pointer[string]
 	user      atomic.Pointer[string] // user name, nil for an anonymous client
+	identity  string                 // the name in the client's certificate; empty without one
 	will      *packet.Will
 	since     time.Time
 	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
@@ -71,10 +72,7 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	}
 	c.committed = c.onCommit
 	var raw syscall.RawConn
-	switch socket := nc.(type) {
-	case *net.TCPConn:
-		raw, _ = socket.SyscallConn()
-	case *net.UnixConn:
+	if socket, ok := nc.(syscall.Conn); ok { // neither TLS nor a WebSocket
 		raw, _ = socket.SyscallConn()
 	}
 	c.in.buffers, c.out.buffers, c.out.sent = &b.reads, &b.outs, &b.stats.bytesSent

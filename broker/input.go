@@ -12,6 +12,10 @@ import (
 // whole packets of one read are handled together.
 const readSize = 64 << 10
 
+// plainSize is the same for TLS and WebSockets. Such a connection holds its buffer
+// while it waits, so it is small, and not shared.
+const plainSize = 4 << 10
+
 // readBuffers holds the buffers that no connection needs now.
 type readBuffers struct{ pool sync.Pool }
 
@@ -51,6 +55,9 @@ func (in *input) open(nc net.Conn, raw syscall.RawConn) {
 // consume. A packet that is not whole yet is given again, longer.
 func (in *input) more() ([]byte, error) {
 	if in.raw == nil {
+		if in.buf == nil {
+			in.buf = make([]byte, plainSize)
+		}
 		in.take()
 		n, err := in.nc.Read(in.buf[in.n:])
 		in.n += n
@@ -118,6 +125,12 @@ func (in *input) park() {
 // consume drops the first used bytes.
 func (in *input) consume(used int) {
 	in.n = copy(in.buf, in.buf[used:in.n])
+	if in.raw == nil && len(in.buf) > plainSize {
+		if in.n <= plainSize/2 {
+			in.buf = append(make([]byte, 0, plainSize), in.buf[:in.n]...)[:plainSize]
+		}
+		return
+	}
 	if in.n <= readSize/2 && len(in.buf) > readSize {
 		long := in.buf
 		in.buf = in.buffers.get()
