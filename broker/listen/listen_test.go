@@ -2,15 +2,7 @@ package listen_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -167,47 +159,4 @@ func TestOpen_UnixSocketLeavesOneThatAnswers(t *testing.T) {
 	_, err := tryOpen(t, listen.Config{Address: "unix:" + path})
 	require.Error(t, err)
 	require.FileExists(t, path)
-}
-
-func TestOpen_TLS(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile, pool, own := certificate(t, dir)
-	ln := open(t, listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: certFile, KeyFile: keyFile, ClientCAFile: certFile, RequireClientCert: true}})
-	nc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{own}})
-	hello(t, nc, err)
-	_, err = tryOpen(t, listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: filepath.Join(dir, "none"), KeyFile: keyFile}})
-	require.ErrorContains(t, err, "load certificate")
-	_, err = tryOpen(t, listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: certFile, KeyFile: keyFile, ClientCAFile: keyFile}})
-	require.ErrorContains(t, err, "no PEM certificate")
-}
-
-// certificate makes a certificate for 127.0.0.1 that signs itself.
-func certificate(t *testing.T, dir string) (certFile, keyFile string, pool *x509.CertPool, own tls.Certificate) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "test"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	require.NoError(t, err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	require.NoError(t, os.WriteFile(certFile, certPEM, 0o600))
-	require.NoError(t, os.WriteFile(keyFile, keyPEM, 0o600))
-	pool = x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	own, err = tls.X509KeyPair(certPEM, keyPEM)
-	require.NoError(t, err)
-	return certFile, keyFile, pool, own
 }

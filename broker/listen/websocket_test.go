@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -314,6 +315,18 @@ func TestWebSocket_SendsShortMessages(t *testing.T) {
 	}
 	require.NoError(t, <-sent)
 	require.True(t, bytes.Equal(want, got))
+}
+
+func dialSecureWebSocket(t testing.TB, ln net.Listener, config *tls.Config) *websocket.Conn {
+	transport := &http.Transport{TLSClientConfig: config}
+	t.Cleanup(transport.CloseIdleConnections)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	client, _, err := websocket.Dial(ctx, "wss://"+ln.Addr().String()+"/mqtt", &websocket.DialOptions{
+		Subprotocols: []string{"mqtt"}, HTTPClient: &http.Client{Transport: transport},
+	})
+	require.NoError(t, err)
+	return client
 }
 
 // FuzzWebSocket splits bytes into messages, frames and reads as script says, with
