@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -206,6 +207,25 @@ func TestMosquittoClients_LogInWithACertificate(t *testing.T) {
 	require.Contains(t, string(out), "not authori", "a disabled account stays out")
 	require.NoError(t, s.Process.Kill())
 	_ = s.Wait() // it was killed
+}
+
+func TestEveryTransport_ClosesWhoSendsNothing(t *testing.T) {
+	k := newKeys(t)
+	for scheme, cfg := range transports(t, k) {
+		t.Run(scheme, func(t *testing.T) {
+			b := start(t, memory(t), func(c *broker.Config) {
+				c.Listeners = []listen.Config{cfg}
+				c.ConnectTimeout = 100 * time.Millisecond
+			})
+			address := b.url(t, scheme)
+			if scheme == "ssl" {
+				scheme, address = "tcp", strings.Replace(address, "ssl", "tcp", 1) // not even the handshake
+			}
+			nc := dialTransport(t, scheme, address, k)
+			_, err := io.Copy(io.Discard, nc)
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+		})
+	}
 }
 
 // TestIdleConnections_AreSmall counts both ends of TLS, so the server's part is about half.

@@ -188,9 +188,23 @@ type hijacker struct {
 	nc *net.Conn
 }
 
+// Sizes in bytes of what a WebSocket reads and writes through; net/http's own are
+// longer. Payloads that are longer go past them.
+const (
+	readerBytes = 1 << 10
+	writerBytes = 2 << 10
+)
+
 // Hijack implements http.Hijacker.
 func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
 	*h.nc = nc
-	return nc, rw, err
+	if rw.Reader.Buffered() == 0 { // else the client did not wait for the answer
+		rw.Reader = bufio.NewReaderSize(nc, readerBytes)
+	}
+	rw.Writer = bufio.NewWriterSize(nc, writerBytes)
+	return nc, rw, nil
 }

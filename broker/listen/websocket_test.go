@@ -128,9 +128,11 @@ func TestWebSocket_CloseEndsAccept(t *testing.T) {
 	require.Error(t, err)
 }
 
+const handshakeRequest = "GET /mqtt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+
 // wsPair gives both ends of one WebSocket: the server's as listen gives it, the
-// client's as bytes right after the handshake.
-func wsPair(t testing.TB, ln net.Listener) (server, client net.Conn, in *bufio.Reader) {
+// client's as bytes right after the handshake. early is sent without waiting for it.
+func wsPair(t testing.TB, ln net.Listener, early ...byte) (server, client net.Conn, in *bufio.Reader) {
 	t.Helper()
 	accepted := make(chan net.Conn, 1)
 	go func() {
@@ -140,7 +142,7 @@ func wsPair(t testing.TB, ln net.Listener) (server, client net.Conn, in *bufio.R
 	client, err := net.Dial("tcp", ln.Addr().String())
 	require.NoError(t, err)
 	require.NoError(t, client.SetDeadline(time.Now().Add(20*time.Second)))
-	_, err = io.WriteString(client, "GET /mqtt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
+	_, err = client.Write(append([]byte(handshakeRequest), early...))
 	require.NoError(t, err)
 	in = bufio.NewReader(client)
 	r, err := http.ReadResponse(in, nil)
@@ -154,6 +156,15 @@ func wsPair(t testing.TB, ln net.Listener) (server, client net.Conn, in *bufio.R
 		client.Close()
 	})
 	return server, client, in
+}
+
+func TestWebSocket_ReadsWhatCameWithTheRequest(t *testing.T) {
+	want := bytes.Repeat([]byte("early "), 500)
+	server, _, _ := wsPair(t, openWebSocket(t, listen.Config{}), frame(fin|opBinary, want)...)
+	got := make([]byte, len(want))
+	_, err := io.ReadFull(server, got)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
 }
 
 // Opcodes of [RFC 6455 section 5.2], and the bit of a message's last frame.
