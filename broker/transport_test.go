@@ -247,7 +247,7 @@ func TestIdleConnections_AreSmall(t *testing.T) {
 			}
 			each := (inUse() - before) / clients
 			t.Logf("%s: %d bytes for both ends of a connection", scheme, each)
-			require.Less(t, each, int64(60<<10))
+			require.Less(t, each, int64(56<<10))
 		})
 	}
 }

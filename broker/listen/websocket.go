@@ -191,8 +191,8 @@ type hijacker struct {
 // Sizes in bytes of what a WebSocket reads and writes through; net/http's own are
 // longer. Payloads that are longer go past them.
 const (
-	readerBytes = 1 << 10
-	writerBytes = 2 << 10
+	readerBytes = 512
+	writerBytes = 1 << 10
 )
 
 // Hijack implements http.Hijacker.
