@@ -40,8 +40,11 @@ type client struct {
 	// that is known to be owed.
 	cursor, sentTo, newest mqtt.MsgID
 	backlog                bool // the spool may owe more than newest tells
-	marked                 bool // somebody has promised to refill
-	pulling, again         bool // one goroutine refills; it looks again at the end
+	// Deliveries that were released before this connection and ended before cursor
+	// came to them: a page that is being fetched may still show them.
+	ended          map[mqtt.MsgID]struct{}
+	marked         bool // somebody has promised to refill
+	pulling, again bool // one goroutine refills; it looks again at the end
 
 	meta    session.Meta
 	offline time.Time // since when, while there is no connection
@@ -171,6 +174,7 @@ func (cl *client) pull(w *batch) bool {
 		return false
 	}
 	if len(page) == 0 {
+		clear(cl.ended)
 		if !cl.again {
 			cl.backlog = false
 		}
@@ -187,6 +191,10 @@ func (cl *client) pull(w *batch) bool {
 // sendOwed sends one delivery of a page; false when it has to wait. mu is held.
 func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 	id := q.Message.ID
+	if _, ended := cl.ended[id]; ended {
+		cl.cursor = id
+		return true
+	}
 	if f, flies := cl.window.Find(id.PacketID()); flies {
 		if f.ID != id {
 			return false // until the identifier is free again
@@ -228,6 +236,12 @@ func (cl *client) finish(w *batch, pid uint16, ends func(session.Flight) bool) b
 		return false
 	}
 	cl.window.Finish(pid)
+	if f.ID > cl.cursor && cl.isDurable() {
+		if cl.ended == nil {
+			cl.ended = map[mqtt.MsgID]struct{}{}
+		}
+		cl.ended[f.ID] = struct{}{}
+	}
 	if !cl.isDurable() {
 		cl.drainQueue(w)
 	} else if cl.cursor < cl.newest || cl.backlog {
@@ -301,6 +315,7 @@ func (cl *client) attach(w *batch, c *conn, window int) {
 	cl.online.Store(c)
 	cl.window.Resize(window)
 	cl.cursor, cl.backlog = 0, cl.isDurable()
+	clear(cl.ended)
 	for f := range cl.window.All {
 		if f.Stage == session.Released {
 			c.answerNow(w, answer{kind: packet.PUBREL, pid: f.ID.PacketID()})

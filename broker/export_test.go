@@ -4,3 +4,17 @@ import "net"
 
 // ServeConn serves a connection that no listener accepted, such as one end of net.Pipe.
 func (b *Broker) ServeConn(nc net.Conn) { b.serveConn(nc, "test") }
+
+// LookAgain lets a session look through its queue from the beginning, as a commit does that comes right
+// after CONNECT.
+func (b *Broker) LookAgain(clientID string) {
+	b.mu.Lock()
+	cl := b.clients[clientID]
+	b.mu.Unlock()
+	cl.mu.Lock()
+	cl.cursor, cl.backlog = 0, true
+	cl.mu.Unlock()
+	w := b.batch()
+	cl.refill(w)
+	w.done()
+}

@@ -1,4 +1,3 @@
-// Package archtest holds the import table of docs/architecture.md as a test.
 package archtest
 
 import (
@@ -13,8 +12,8 @@ import (
 // trailing * stands for any package below. Imports of test files do not count.
 // A package that has no row fails the test: nobody adds a room by accident.
 var floors = map[string]string{
-	"cmd/fieldgate":              "gateway gateway/config gateway/demo bridges/sim",
-	"gateway/demo":               "gateway gateway/config bridges/sim",
+	"cmd/fieldgate":              "gateway gateway/config gateway/demo bridges/sim internal/fault",
+	"gateway/demo":               "gateway gateway/config broker storage bridges/sim internal/fault",
 	"gateway":                    "*",
 	"gateway/config":             "bridges broker storage webui internal/fault",
 	"webui":                      "webui/api internal/fault",
