@@ -26,6 +26,7 @@ type conn struct {
 	b        *Broker
 	nc       net.Conn
 	listener string
+	identity string // the name in the client's certificate, known with CONNECT; empty without one
 	in       input
 	out      outbox
 	answers  answers // under out.mu
@@ -37,7 +38,6 @@ type conn struct {
 	version   mqtt.Version
 	clientID  atomic.Pointer[string]
 	user      atomic.Pointer[string] // user name, nil for an anonymous client
-	identity  string                 // the name in the client's certificate; empty without one
 	will      *packet.Will
 	since     time.Time
 	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
