@@ -378,6 +378,33 @@ func FuzzWebSocket(f *testing.F) {
 	})
 }
 
+// FuzzWebSocketFrames sends anything instead of frames: the WebSocket ends, and has
+// given no more bytes than came.
+func FuzzWebSocketFrames(f *testing.F) {
+	f.Add(frame(fin|opBinary, []byte("hello")))
+	f.Add(append(frame(opBinary, []byte("a")), frame(fin|opPing, []byte("b"))...))
+	f.Add(frame(fin|opClose, []byte{0x03, 0xe8}))
+	f.Add([]byte{fin | opBinary, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5})
+	f.Add([]byte{fin | opBinary, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5})
+	ln := openWebSocket(f, listen.Config{})
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		server, client, _ := wsPair(t, ln)
+		_, err := client.Write(sent)
+		require.NoError(t, err)
+		require.NoError(t, client.(*net.TCPConn).CloseWrite())
+		buf := make([]byte, 100)
+		for got := 0; ; {
+			n, err := server.Read(buf)
+			got += n
+			require.LessOrEqual(t, got, len(sent))
+			if err != nil {
+				require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+				return
+			}
+		}
+	})
+}
+
 // split makes frames of data. Each byte of script is a frame: its length times 1
 // or 1000, whether it ends the message, whether a ping comes before it.
 func split(data, script []byte) (sent []byte, pings int) {
