@@ -249,3 +249,47 @@ func TestCertificates_AreReadAgainWhenTheyChange(t *testing.T) {
 		expect("third", false)
 	})
 }
+
+func TestCertificates_FollowTheClientAuthorityAndKeepConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.cfg.RequireClientCert = true
+		server, err := listen.ServerConfig(p.cfg, "mqtt/:8883", &fault.Alarms{}, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		client := &tls.Config{RootCAs: p.pool, ServerName: "127.0.0.1", MaxVersion: tls.VersionTLS12, // which ends with the handshake
+			Certificates: []tls.Certificate{p.client(t, named("anna"))}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		connect := func() (near, far *tls.Conn, err error) {
+			a, b := net.Pipe()
+			t.Cleanup(func() {
+				_ = a.Close()
+				_ = b.Close()
+			})
+			near, far = tls.Client(a, client), tls.Server(b, server)
+			served := make(chan error, 1)
+			go func() {
+				err := far.Handshake()
+				if err != nil {
+					_ = b.Close()
+				}
+				served <- err
+			}()
+			_ = near.Handshake() // the server decides
+			return near, far, <-served
+		}
+		near, far, err := connect()
+		require.NoError(t, err)
+		require.Equal(t, "anna", listen.Identity(far))
+		_, resumed, err := connect()
+		require.NoError(t, err)
+		require.True(t, resumed.ConnectionState().DidResume)
+		require.Equal(t, "anna", listen.Identity(resumed))
+
+		newSigner(t, p.cfg.ClientCAFile)
+		time.Sleep(11 * time.Second)
+		_, _, err = connect()
+		require.Error(t, err, "neither the certificate nor the session counts any more")
+		go func() { _, _ = far.Write([]byte("x")) }()
+		_, err = near.Read(make([]byte, 1))
+		require.NoError(t, err, "a connection stays")
+	})
+}
