@@ -224,7 +224,24 @@ func (cl *client) puback(w *batch, pid uint16) bool {
 
 // pubcomp ends a QoS 2 delivery.
 func (cl *client) pubcomp(w *batch, pid uint16) bool {
-	return cl.finish(w, pid, func(f session.Flight) bool { return f.Stage != session.Sent })
+	return cl.finish(w, pid, func(f session.Flight) bool {
+		return f.Stage == session.Releasing || f.Stage == session.Released
+	})
+}
+
+// completedSafe frees the packet identifier of a completed QoS 2 delivery, and lets the session look for
+// one that waited for it. It runs on the spool's goroutine.
+func (cl *client) completedSafe(pid uint16, err error) {
+	if err != nil {
+		return // the spool closes
+	}
+	cl.mu.Lock()
+	cl.window.Finish(pid)
+	waits := cl.cursor < cl.newest || cl.backlog
+	cl.mu.Unlock()
+	if waits {
+		cl.b.late.pull(cl)
+	}
 }
 
 // finish takes a delivery out of flight and makes room for the next.
@@ -235,12 +252,17 @@ func (cl *client) finish(w *batch, pid uint16, ends func(session.Flight) bool) b
 		cl.mu.Unlock()
 		return false
 	}
-	cl.window.Finish(pid)
 	if f.ID > cl.cursor && cl.isDurable() {
 		if cl.ended == nil {
 			cl.ended = map[mqtt.MsgID]struct{}{}
 		}
 		cl.ended[f.ID] = struct{}{}
+	}
+	completes := cl.isDurable() && f.QoS == mqtt.ExactlyOnce
+	if completes {
+		cl.window.Complete(pid)
+	} else {
+		cl.window.Finish(pid)
 	}
 	if !cl.isDurable() {
 		cl.drainQueue(w)
@@ -248,7 +270,11 @@ func (cl *client) finish(w *batch, pid uint16, ends func(session.Flight) bool) b
 		cl.markPull(w)
 	}
 	cl.mu.Unlock()
-	if cl.isDurable() {
+	switch {
+	case completes:
+		change := session.Change{Session: cl.sid, Completed: []mqtt.MsgID{f.ID}}
+		cl.b.spool.Apply(change, func(err error) { cl.completedSafe(pid, err) })
+	case cl.isDurable():
 		cl.b.spool.Acked(cl.sid, f.ID)
 	}
 	return true

@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 deb=$(ls build/fieldgate_*.deb)
 root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
+chmod 755 "$root"
+serve=
+trap '[ -z "$serve" ] || kill "$serve" 2>/dev/null || true; rm -rf "$root"' EXIT
 
 say() { echo "package: $*"; }
 fail() { echo "package: $*" >&2; exit 1; }
@@ -15,14 +17,16 @@ copy() {
 	local file=$1
 	[ -e "$root$file" ] || install -D "$(readlink -f "$file")" "$root$file"
 	# ldd prints nothing to copy for scripts and static binaries
-	{ ldd "$file" 2>/dev/null || true; } | grep -oE '/[^ ]+' | while read -r lib; do
+	local lib
+	for lib in $(ldd "$file" 2>/dev/null | grep -oE '/[^ ]+' || true); do
 		[ -e "$root$lib" ] || install -D "$(readlink -f "$lib")" "$root$lib"
 	done
 }
 for tool in sh cat cut env getent groupadd hostname id install rm rmdir timeout useradd usermod; do
 	copy "$(PATH=$PATH:/usr/sbin:/sbin command -v $tool)"
 done
-for lib in /lib/x86_64-linux-gnu/libnss_files.so.2; do [ ! -e $lib ] || copy $lib; done
+# What the package may count on: all of libc6, and nothing else.
+dpkg -L libc6 | grep -E '/lib.*\.so[.0-9]*$' | while read -r lib; do copy "$lib"; done
 mkdir -p "$root"/{bin,dev,etc/default,proc,tmp,var/lib/dpkg/{info,updates,triggers},var/log}
 copy /bin/sh
 mknod -m666 "$root/dev/null" c 1 3
@@ -50,20 +54,20 @@ for script in postinst prerm postrm conffiles; do
 done
 say "lists what it should"
 
+in_root() { chroot "$root" /usr/bin/env PATH=/usr/bin:/bin:/usr/sbin:/sbin "$@"; }
 install_log=$(PATH=$PATH:/usr/sbin:/sbin dpkg --root="$root" --install "$deb" 2>&1) || fail "install: $install_log"
-grep -q 'its setup code is [0-9]' <<<"$install_log" || fail "the installation does not tell the setup code: $install_log"
+grep -q 'its setup code is [0-9]' <<<"$install_log" || in_root fieldgate setup-code || fail "the installation does not tell the setup code: $install_log"
 grep -q '^fieldgate:' "$root/etc/passwd" || fail "no user fieldgate"
-[ "$(stat -c %U:%a "$root/var/lib/fieldgate" 2>/dev/null | cut -d: -f2)" = 750 ] || fail "/var/lib/fieldgate has a wrong mode"
+[ "$(stat -c %U:%a "$root/var/lib/fieldgate" 2>/dev/null | cut -d: -f2)" = 700 ] || fail "/var/lib/fieldgate has a wrong mode"
 foreign=$(find "$root/var/lib/fieldgate" -user 0)
 [ -z "$foreign" ] || fail "root owns what the service must write: $foreign"
 say "installs and tells the setup code"
 
-in_root() { chroot "$root" /usr/bin/env PATH=/usr/bin:/bin:/usr/sbin:/sbin "$@"; }
 in_root fieldgate version
 in_root fieldgate check
 [ "$(in_root fieldgate setup-code)" != "" ] || fail "no setup code"
 
-in_root fieldgate serve 2>"$root/tmp/serve.log" &
+chroot "$root" /usr/bin/fieldgate serve 2>"$root/tmp/serve.log" & # chroot becomes the service, so that this is its process
 serve=$!
 for _ in $(seq 100); do
 	[ -S "$root/var/lib/fieldgate/admin.sock" ] && break
@@ -72,6 +76,7 @@ done
 in_root fieldgate config export | grep -q '^bridges: \[\]' || fail "the service does not answer: $(cat "$root/tmp/serve.log")"
 kill "$serve"
 wait "$serve" || fail "serve ended with an error: $(cat "$root/tmp/serve.log")"
+serve=
 say "runs there"
 
 PATH=$PATH:/usr/sbin:/sbin dpkg --root="$root" --purge fieldgate >/dev/null 2>&1 || fail "purge"

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -236,18 +237,23 @@ type subscriber struct {
 
 	mu      sync.Mutex
 	numbers []int
-	held    map[uint16]bool // QoS 2 received, PUBREL not yet
-	ready   chan struct{}   // closed at the first SUBACK
+	held    map[uint16]bool     // QoS 2 received, PUBREL not yet
+	history map[uint16][]string // of each packet identifier, for the report of a failure
+	conns   int
+	ready   chan struct{} // closed at the first SUBACK
 	once    sync.Once
 }
 
 func newSubscriber(address, filter string, qos mqtt.QoS) *subscriber {
-	s := &subscriber{filter: filter, qos: qos, held: map[uint16]bool{}, ready: make(chan struct{})}
+	s := &subscriber{filter: filter, qos: qos, held: map[uint16]bool{}, history: map[uint16][]string{}, ready: make(chan struct{})}
 	s.client = client{address: address, id: "sub-" + filter, onConnect: s.connected, onPacket: s.packet}
 	return s
 }
 
 func (s *subscriber) connected(present bool) {
+	s.mu.Lock()
+	s.conns++
+	s.mu.Unlock()
 	if !present {
 		sub := packet.Subscribe{PacketID: 1, Subscriptions: []mqtt.Subscription{{Filter: s.filter, QoS: s.qos}}}
 		s.send(sub.Append(nil, mqtt.V311))
@@ -266,6 +272,7 @@ func (s *subscriber) packet(raw []byte) {
 		var n int
 		fmt.Sscan(string(p.Payload), &n)
 		s.mu.Lock()
+		s.note(p.PacketID, "PUBLISH of %d, dup %v, held %v", n, p.Dup, s.held[p.PacketID])
 		if p.QoS != mqtt.ExactlyOnce || !s.held[p.PacketID] {
 			s.numbers = append(s.numbers, n)
 		}
@@ -282,10 +289,30 @@ func (s *subscriber) packet(raw []byte) {
 			return
 		}
 		s.mu.Lock()
+		s.note(a.PacketID, "PUBREL, held %v", s.held[a.PacketID])
 		delete(s.held, a.PacketID)
 		s.mu.Unlock()
 		s.send(packet.AppendAck(nil, packet.PUBCOMP, a.PacketID))
 	}
+}
+
+func (s *subscriber) note(packetID uint16, format string, args ...any) {
+	s.history[packetID] = append(s.history[packetID], fmt.Sprintf("connection %d: ", s.conns)+fmt.Sprintf(format, args...))
+}
+
+// story tells what came with the packet identifiers that carried the numbers.
+func (s *subscriber) story(numbers []int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b strings.Builder
+	for id, notes := range s.history {
+		for _, n := range numbers {
+			if slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, fmt.Sprintf("PUBLISH of %d,", n)) }) {
+				fmt.Fprintf(&b, "packet identifier %d\n\t%s\n", id, strings.Join(notes, "\n\t"))
+			}
+		}
+	}
+	return b.String()
 }
 
 func (s *subscriber) got() []int {

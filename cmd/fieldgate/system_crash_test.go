@@ -50,12 +50,15 @@ func TestSystem_CrashLosesNothing(t *testing.T) {
 			await(t, "everything is acknowledged", f.pub.idle)
 			acknowledged := f.pub.acks()
 			last := slices.Max(acknowledged)
-			await(t, "the last message arrived", func() bool { return slices.Contains(f.sub.got(), last) })
+			arrived := func() bool { return slices.Contains(f.sub.got(), last) }
+			for deadline := time.Now().Add(patience); !arrived() && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			}
 			numbers := f.sub.got()
+			require.True(t, arrived(), "message %d did not arrive; the newest is %d\n%s", last, slices.Max(numbers), f.sub.story([]int{last, slices.Max(numbers)}))
 			first := firstOccurrences(numbers)
 			require.True(t, slices.IsSorted(first), "messages came out of order")
 			if f.pub.qos == mqtt.ExactlyOnce {
-				require.Equal(t, len(first), len(numbers), "messages came twice: %v", repeated(numbers))
+				require.Equal(t, len(first), len(numbers), "messages came twice: %v\n%s", repeated(numbers), f.sub.story(repeated(numbers)))
 			}
 			for _, n := range acknowledged {
 				_, found := slices.BinarySearch(first, n)

@@ -231,7 +231,7 @@ func (d *demo) banner(page, local, cloud net.Addr) {
 	line("")
 	line("  values    mosquitto_sub -h %s -t 'fieldgate/#' -v", hostPort(local))
 	line("  cloud     mosquitto_sub -h %s -t '#' -v", hostPort(cloud))
-	line("  command   mosquitto_pub -h %s -t site/relays/relay-1/set -m 1", hostPort(cloud))
+	line("  command   mosquitto_pub -h %s -t site/relays/relay-1/set -m true", hostPort(cloud))
 	for _, note := range d.notes {
 		line("  note      %s", note)
 	}

@@ -41,7 +41,9 @@ var floors = map[string]string{
 
 func TestImportsFallNeverClimb(t *testing.T) {
 	const module = "fieldgate/"
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
+	list := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...")
+	list.Stderr = t.Output()
+	out, err := list.Output()
 	require.NoError(t, err)
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
