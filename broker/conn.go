@@ -26,6 +26,7 @@ type conn struct {
 	b        *Broker
 	nc       net.Conn
 	listener string
+	identity string // the name in the client's certificate, known with CONNECT; empty without one
 	in       input
 	out      outbox
 	answers  answers // under out.mu
@@ -71,10 +72,7 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	}
 	c.committed = c.onCommit
 	var raw syscall.RawConn
-	switch socket := nc.(type) {
-	case *net.TCPConn:
-		raw, _ = socket.SyscallConn()
-	case *net.UnixConn:
+	if socket, ok := nc.(syscall.Conn); ok { // neither TLS nor a WebSocket
 		raw, _ = socket.SyscallConn()
 	}
 	c.in.buffers, c.out.buffers, c.out.sent = &b.reads, &b.outs, &b.stats.bytesSent

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -70,6 +71,11 @@ func assignedID() string {
 }
 
 func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
+	c.identity = listen.Identity(c.nc)
+	if c.isCertified(p) {
+		c.user.Store(&c.identity) // before the check, as below
+		return c.reasonOf(c.b.auth.Certified(p.ClientID, c.identity))
+	}
 	if !p.HasUsername || c.b.auth == nil {
 		if c.b.cfg.AllowAnonymous {
 			return mqtt.Success
@@ -77,7 +83,20 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 		return mqtt.NotAuthorized
 	}
 	c.user.Store(&p.Username) // before the check: an account that changes meanwhile ends this connection
-	err := c.b.auth.Authenticate(p.ClientID, p.Username, p.Password)
+	return c.reasonOf(c.b.auth.Authenticate(p.ClientID, p.Username, p.Password))
+}
+
+// isCertified tells whether the client's certificate says who it is. A client
+// that gives a password, or another name, wants to be that user instead.
+func (c *conn) isCertified(p *packet.Connect) bool {
+	if c.identity == "" || c.b.auth == nil {
+		return false
+	}
+	return !p.HasUsername || !p.HasPassword && p.Username == c.identity
+}
+
+// reasonOf gives the reason code for what an Authenticator said.
+func (c *conn) reasonOf(err error) mqtt.ReasonCode {
 	switch {
 	case err == nil:
 		return mqtt.Success
