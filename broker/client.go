@@ -67,9 +67,14 @@ func (cl *client) give(w *batch, p *publication, qos mqtt.QoS, retain bool, ids 
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if c := cl.conn; c != nil && cl.queue.Len() == 0 && cl.window.Free() > 0 && c.out.hasRoom() {
+		d := delivery{qos: qos, retain: retain, ids: ids}
+		if c.modern != nil && !c.takes(w, p, &d) {
+			return
+		}
 		id := cl.window.NextID()
 		cl.window.Send(session.Flight{ID: id, QoS: qos})
-		c.send(w, p, delivery{qos: qos, pid: id.PacketID(), retain: retain, ids: ids})
+		d.pid = id.PacketID()
+		c.send(w, p, d)
 		return
 	}
 	if cl.conn != nil || cl.local != nil {
@@ -144,10 +149,15 @@ func (cl *client) refill(w *batch) {
 func (cl *client) drainQueue(w *batch) {
 	c := cl.conn
 	for c != nil && cl.queue.Len() > 0 && cl.window.Free() > 0 && c.out.hasRoom() {
-		d, _ := cl.queue.Pop()
+		q, _ := cl.queue.Pop()
+		d := delivery{qos: q.QoS, retain: q.Retain, ids: q.SubscriptionIDs}
+		if !c.mayGet(w, q.Message, &d) {
+			continue
+		}
 		id := cl.window.NextID()
-		cl.window.Send(session.Flight{ID: id, QoS: d.QoS})
-		c.sendMessage(w, d.Message, delivery{qos: d.QoS, pid: id.PacketID(), retain: d.Retain, ids: d.SubscriptionIDs})
+		cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
+		d.pid = id.PacketID()
+		c.sendMessage(w, q.Message, d)
 	}
 }
 
@@ -176,12 +186,22 @@ func (cl *client) pull(w *batch) bool {
 		}
 		return cl.again
 	}
+	more := true
+	w.gone = w.gone[:0]
 	for i := range page {
 		if !cl.sendOwed(w, c, &page[i]) {
-			return cl.again
+			more = cl.again
+			break
 		}
 	}
-	return true
+	if len(w.gone) > 0 {
+		cl.mu.Unlock()
+		for _, id := range w.gone {
+			cl.b.spool.Acked(cl.sid, id)
+		}
+		cl.mu.Lock()
+	}
+	return more
 }
 
 // sendOwed sends one delivery of a page; false when it has to wait. mu is held.
@@ -198,14 +218,20 @@ func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 		return false
 	}
 	cl.cursor = id
-	cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
-	c.sendMessage(w, q.Message, delivery{
+	d := delivery{
 		qos:    q.QoS,
 		pid:    id.PacketID(),
 		retain: q.Retain,
 		dup:    id <= cl.sentTo || cl.b.isFromBefore(id),
+		begun:  id <= cl.sentTo,
 		ids:    q.SubscriptionIDs,
-	})
+	}
+	if !c.mayGet(w, q.Message, &d) { // as if it were delivered [v5 MQTT-3.1.2-25]
+		w.gone = append(w.gone, id)
+		return true
+	}
+	cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
+	c.sendMessage(w, q.Message, d)
 	return true
 }
 
@@ -217,6 +243,12 @@ func (cl *client) puback(w *batch, pid uint16) bool {
 // pubcomp ends a QoS 2 delivery.
 func (cl *client) pubcomp(w *batch, pid uint16) bool {
 	return cl.finish(w, pid, func(f session.Flight) bool { return f.Stage != session.Sent })
+}
+
+// refused ends a QoS 2 delivery that the client does not want [v5 MQTT-4.8.2-6]:
+// it frees the window [v5 4.9] and goes to nobody else.
+func (cl *client) refused(w *batch, pid uint16) bool {
+	return cl.finish(w, pid, func(f session.Flight) bool { return f.QoS == mqtt.ExactlyOnce && f.Stage == session.Sent })
 }
 
 // finish takes a delivery out of flight and makes room for the next.

@@ -71,8 +71,20 @@ func (b *Broker) load() error {
 	}
 	for _, cl := range byID {
 		cl.backlog = true
+		if cl.endsWithConnection() { // the end of the process was the end of its connection
+			delete(b.clients, cl.id)
+			b.endSession(cl, nil)
+		}
 	}
 	return nil
+}
+
+// endsWithConnection tells whether the session is one of 5.0 that does not live on
+// without its connection [v5 3.1.2.11.2].
+func (cl *client) endsWithConnection() bool {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.meta.Version >= mqtt.V5 && cl.meta.Expiry == 0
 }
 
 // record is what the spool keeps of the session.
@@ -81,9 +93,8 @@ func (cl *client) record() *session.Record {
 }
 
 // resumed notes that the client came back: its time offline begins anew.
-func (cl *client) resumed(v mqtt.Version) {
+func (cl *client) resumed(fresh session.Meta) {
 	cl.mu.Lock()
-	fresh := session.Meta{Version: v, Expiry: cl.b.cfg.sessionExpiry()}
 	changed := cl.meta != fresh
 	cl.meta = fresh
 	record := cl.record()
@@ -168,7 +179,7 @@ func (c *conn) finish(why ending) {
 		}
 		b.mu.Lock()
 		cl.owner = nil
-		ends := !cl.isDurable() && b.clients[cl.id] == cl
+		ends := b.clients[cl.id] == cl && (!cl.isDurable() || cl.endsWithConnection())
 		if ends {
 			delete(b.clients, cl.id)
 		}
@@ -223,6 +234,7 @@ func (c *conn) publishWill() <-chan struct{} {
 		QoS:     min(c.will.QoS, c.b.cfg.maxQoS()),
 		Retain:  c.will.Retain && c.b.cfg.RetainAvailable,
 		Props:   c.will.Props,
+		Expiry:  expiryOf(c.will.Expiry, c.will.HasExpiry),
 		Origin:  c.client.id,
 	}, func(err error) {
 		if err != nil {
