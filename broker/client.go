@@ -33,7 +33,9 @@ type client struct {
 	subs     map[string]mqtt.Subscription
 	window   session.Window
 	received session.Received
-	queue    session.Queue // without a spool; of a Local also QoS 0
+	queue    session.Queue                // without a spool; of a Local also QoS 0
+	shares   int                          // shared subscriptions
+	flown    map[mqtt.MsgID]*mqtt.Message // without a spool: what flies at QoS 1 to a member of shared subscriptions
 
 	// Where the deliveries of a durable session stand: after cursor comes the
 	// next one to send, up to sentTo they were sent before, newest is the last
@@ -74,6 +76,9 @@ func (cl *client) give(w *batch, p *publication, qos mqtt.QoS, retain bool, ids 
 		id := cl.window.NextID()
 		cl.window.Send(session.Flight{ID: id, QoS: qos})
 		d.pid = id.PacketID()
+		if cl.shares > 0 {
+			cl.flying(id, qos, p.keep(w.now))
+		}
 		c.send(w, p, d)
 		return
 	}
@@ -157,6 +162,9 @@ func (cl *client) drainQueue(w *batch) {
 		id := cl.window.NextID()
 		cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
 		d.pid = id.PacketID()
+		if cl.shares > 0 {
+			cl.flying(id, q.QoS, q.Message)
+		}
 		c.sendMessage(w, q.Message, d)
 	}
 }
@@ -260,6 +268,7 @@ func (cl *client) finish(w *batch, pid uint16, ends func(session.Flight) bool) b
 		return false
 	}
 	cl.window.Finish(pid)
+	delete(cl.flown, f.ID)
 	if !cl.isDurable() {
 		cl.drainQueue(w)
 	} else if cl.cursor < cl.newest || cl.backlog {

@@ -38,7 +38,7 @@ type conn struct {
 	modern    *modern // nil for 3.x
 	clientID  atomic.Pointer[string]
 	user      atomic.Pointer[string] // user name, nil for an anonymous client
-	will      *packet.Will
+	will      *bequest               // nil for none
 	since     time.Time
 	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
 

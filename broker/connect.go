@@ -111,8 +111,8 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
 		return errEnded
 	}
-	if p.HasWill && !strings.HasPrefix(p.Will.Topic, "$") { // those are not open to clients
-		c.will = &p.Will
+	if p.HasWill {
+		c.keepWill(&p.Will)
 	}
 	ack := packet.Connack{SessionPresent: present && p.Version > mqtt.V31} // 3.1 has no such flag
 	window := c.b.cfg.MaxInflight
@@ -150,6 +150,7 @@ func (b *Broker) claim(c *conn, p *packet.Connect) (present bool, err error) {
 		return false, err
 	}
 	c.client = cl
+	b.endWill(cl.id, cl != old)
 	if cl == old {
 		cl.resumed(c.meta())
 		return true, nil

@@ -122,9 +122,23 @@ func (w *batch) fanOut() {
 	}
 	for i := range found.Shared {
 		if m := pick(&found.Shared[i]); m != nil {
-			w.deliver(m)
+			w.deliverShared(m)
 		}
 	}
+}
+
+// deliverShared gives w.pub to a member of a shared subscription. A session that
+// is owed it already gets it once, with all subscription identifiers.
+func (w *batch) deliverShared(m *route.Match[*client]) {
+	i := slices.Index(w.owedTo, m.Subscriber)
+	if i < 0 || m.Delivered(w.pub.QoS) == mqtt.AtMostOnce {
+		w.deliver(m)
+		return
+	}
+	o := &w.owed[i]
+	o.QoS = max(o.QoS, m.Delivered(w.pub.QoS))
+	o.Retain = o.Retain || w.pub.Retain && m.RetainAsPublished
+	o.SubscriptionIDs = slices.Concat(o.SubscriptionIDs, m.IDs)
 }
 
 func (w *batch) deliver(m *route.Match[*client]) {
@@ -173,6 +187,9 @@ func (w *batch) store(e session.Entry, safe func(error)) {
 	var id mqtt.MsgID
 	if e.Retain {
 		// The index must end with the same message as the spool.
+		if e.Message.Expiry > 0 {
+			b.retainedExpire.Store(true)
+		}
 		b.retainOrder.Lock()
 		id = b.spool.Append(e, safe)
 		b.retained.Set(e.Message)

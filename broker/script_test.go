@@ -41,6 +41,8 @@ import (
 //	a< DISCONNECT reason=0x8E
 //	a> SUBSCRIBE pid=1 id=7 filter=t:1+nl+rap+rh2       no local, retain as published, retain handling
 //	broker> restart                                     it stops and comes again with what was committed
+//	broker> crash                                       the same without the stop
+//	broker> stop                                        it stops
 //	spool> hold, spool> release                         commits are held back
 
 // stage is how a script is played.
@@ -134,6 +136,14 @@ func (p *player) start() {
 	p.b = start(p.T, p.spool, func(c *broker.Config) { *c = p.cfg })
 }
 
+func (p *player) forgetPeers() {
+	for name, c := range p.peers {
+		c.nc.Close()
+		<-c.gone
+		delete(p.peers, name)
+	}
+}
+
 // quiet waits until the broker has done all that it can.
 func (p *player) quiet() {
 	if !p.tcp {
@@ -154,12 +164,16 @@ func (p *player) step(line string) error {
 		return err
 	case who == "broker>" && what == "restart":
 		p.b.stop()
-		for name, c := range p.peers {
-			c.nc.Close()
-			<-c.gone
-			delete(p.peers, name)
-		}
+		p.forgetPeers()
 		p.spool = p.spool.Reopen()
+		p.start()
+		return nil
+	case who == "broker>" && what == "crash": // what it does from now on reaches nothing
+		next := p.spool.Copy()
+		p.b.stop()
+		p.spool.Close()
+		p.forgetPeers()
+		p.spool = next
 		p.start()
 		return nil
 	case who == "broker>" && what == "stop":

@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"strings"
-
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -70,6 +68,9 @@ func (cl *client) subscribe(sub mqtt.Subscription) (isNew bool) {
 	if cl.subs == nil {
 		cl.subs = map[string]mqtt.Subscription{}
 	}
+	if _, has := cl.subs[sub.Filter]; !has && isShared(sub.Filter) {
+		cl.shares++
+	}
 	cl.subs[sub.Filter] = sub
 	cl.mu.Unlock()
 	return cl.b.tree.Subscribe(cl, sub)
@@ -82,6 +83,8 @@ func (cl *client) unsubscribe(filters []string) []mqtt.ReasonCode {
 	for i, filter := range filters {
 		if _, has := cl.subs[filter]; !has {
 			reasons[i] = mqtt.NoSubscriptionExisted
+		} else if isShared(filter) {
+			cl.shares--
 		}
 		delete(cl.subs, filter)
 	}
@@ -142,7 +145,7 @@ func retainedFor(sub mqtt.Subscription, m *mqtt.Message) mqtt.Delivery {
 }
 
 func wantsRetained(sub mqtt.Subscription, isNew bool) bool {
-	if strings.HasPrefix(sub.Filter, "$share/") {
+	if isShared(sub.Filter) {
 		return false
 	}
 	return sub.RetainHandling == 0 || sub.RetainHandling == 1 && isNew
