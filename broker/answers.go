@@ -82,8 +82,12 @@ func (c *conn) write(w *batch, x answer) {
 	if !c.out.accepts() || c.refused {
 		return
 	}
-	if c.modern != nil {
-		c.modern.answered(&x)
+	if m := c.modern; m != nil {
+		m.answered(&x)
+		if m.maxPacket > 0 && len(x.raw) > m.maxPacket {
+			c.end(ending{text: "an answer is larger than the client's maximum packet size", reason: mqtt.PacketTooLarge})
+			return
+		}
 	}
 	c.out.grow()
 	switch {
@@ -92,7 +96,7 @@ func (c *conn) write(w *batch, x answer) {
 	case x.raw != nil:
 		c.out.buf = append(c.out.buf, x.raw...)
 	case c.modern != nil && x.reason != mqtt.Success:
-		c.out.buf = (&packet.Ack{Type: x.kind, PacketID: x.pid, Reason: x.reason}).Append(c.out.buf, c.version)
+		c.out.buf = c.modern.appendAck(c.out.buf, &x)
 	default:
 		c.out.buf = packet.AppendAck(c.out.buf, x.kind, x.pid)
 	}

@@ -251,9 +251,17 @@ func (c *conn) handle(w *batch, raw []byte) error {
 	case packet.DISCONNECT:
 		return c.handleDisconnect(raw)
 	case packet.CONNECT:
-		return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v3.1.1 MQTT-3.1.0-2", Detail: "CONNECT came a second time"}
+		return &packet.Error{Reason: mqtt.ProtocolError, Clause: c.clause("MQTT-3.1.0-2", "MQTT-3.1.0-2"), Detail: "CONNECT came a second time"}
 	}
-	return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v3.1.1 MQTT-4.8.0-1", Detail: fmt.Sprintf("%s is no packet that a client sends", kind)}
+	return &packet.Error{Reason: mqtt.ProtocolError, Clause: c.clause("MQTT-4.8.0-1", "MQTT-4.13.1-1"), Detail: fmt.Sprintf("%s is no packet that a client sends", kind)}
+}
+
+// clause names a rule by its number in 3.1.1 or in 5.0, as the client speaks.
+func (c *conn) clause(v3, v5 string) string {
+	if c.modern != nil {
+		return "v5 " + v5
+	}
+	return "v3.1.1 " + v3
 }
 
 func (c *conn) handlePing(w *batch, raw []byte) error {

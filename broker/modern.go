@@ -19,7 +19,7 @@ const mostInflight = 4096
 type modern struct {
 	maxPacket int           // the longest packet in bytes that the client takes; 0 for any
 	window    int           // deliveries of QoS 1 and 2 that may fly
-	problems  bool          // the client wants to read reason strings
+	problems  bool          // the client wants to read reason strings of acknowledgements
 	expiry    time.Duration // of the session, as granted
 	delay     time.Duration // of the will
 	names     [][]byte      // topic names by alias - 1, as the client gave them
@@ -160,6 +160,22 @@ func (m *modern) answered(x *answer) {
 	if frees && m.unanswered > 0 { // a PUBCOMP may end what an earlier connection began
 		m.unanswered--
 	}
+}
+
+// appendAck writes an acknowledgement that has something to say: in words too, when
+// the client wants to read them [v5 MQTT-3.1.2-29] and takes a packet that long.
+func (m *modern) appendAck(dst []byte, x *answer) []byte {
+	p := packet.Ack{Type: x.kind, PacketID: x.pid, Reason: x.reason}
+	if !m.problems || !x.reason.Failed() {
+		return p.Append(dst, mqtt.V5)
+	}
+	p.ReasonString = x.reason.String()
+	longer := p.Append(dst, mqtt.V5)
+	if m.maxPacket == 0 || len(longer)-len(dst) <= m.maxPacket {
+		return longer
+	}
+	p.ReasonString = ""
+	return p.Append(dst, mqtt.V5)
 }
 
 // useAlias replaces the topic name by its alias, or gives it one while there are

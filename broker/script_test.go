@@ -44,6 +44,7 @@ import (
 //	broker> crash                                       the same without the stop
 //	broker> stop                                        it stops
 //	spool> hold, spool> release                         commits are held back
+//	spool> fail, spool> heal                            commits fail
 
 // stage is how a script is played.
 type stage struct {
@@ -184,6 +185,12 @@ func (p *player) step(line string) error {
 		return nil
 	case who == "spool>" && what == "release":
 		p.spool.Release()
+		return nil
+	case who == "spool>" && what == "fail":
+		p.spool.Fail(errors.New("disk full"))
+		return nil
+	case who == "spool>" && what == "heal":
+		p.spool.Fail(nil)
 		return nil
 	case strings.HasSuffix(who, ">"):
 		return p.send(strings.TrimSuffix(who, ">"), what)
