@@ -42,8 +42,11 @@ type client struct {
 	// that is known to be owed.
 	cursor, sentTo, newest mqtt.MsgID
 	backlog                bool // the spool may owe more than newest tells
-	marked                 bool // somebody has promised to refill
-	pulling, again         bool // one goroutine refills; it looks again at the end
+	// Deliveries that were released before this connection and ended before cursor
+	// came to them: a page that is being fetched may still show them.
+	ended          map[mqtt.MsgID]struct{}
+	marked         bool // somebody has promised to refill
+	pulling, again bool // one goroutine refills; it looks again at the end
 
 	meta    session.Meta
 	offline time.Time // since when, while there is no connection
@@ -189,6 +192,7 @@ func (cl *client) pull(w *batch) bool {
 		return false
 	}
 	if len(page) == 0 {
+		clear(cl.ended)
 		if !cl.again {
 			cl.backlog = false
 		}
@@ -215,6 +219,10 @@ func (cl *client) pull(w *batch) bool {
 // sendOwed sends one delivery of a page; false when it has to wait. mu is held.
 func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 	id := q.Message.ID
+	if _, ended := cl.ended[id]; ended {
+		cl.cursor = id
+		return true
+	}
 	if f, flies := cl.window.Find(id.PacketID()); flies {
 		if f.ID != id {
 			return false // until the identifier is free again
@@ -250,7 +258,24 @@ func (cl *client) puback(w *batch, pid uint16) bool {
 
 // pubcomp ends a QoS 2 delivery.
 func (cl *client) pubcomp(w *batch, pid uint16) bool {
-	return cl.finish(w, pid, func(f session.Flight) bool { return f.Stage != session.Sent })
+	return cl.finish(w, pid, func(f session.Flight) bool {
+		return f.Stage == session.Releasing || f.Stage == session.Released
+	})
+}
+
+// completedSafe frees the packet identifier of a completed QoS 2 delivery, and lets the session look for
+// one that waited for it. It runs on the spool's goroutine.
+func (cl *client) completedSafe(pid uint16, err error) {
+	if err != nil {
+		return // the spool closes
+	}
+	cl.mu.Lock()
+	cl.window.Finish(pid)
+	waits := cl.cursor < cl.newest || cl.backlog
+	cl.mu.Unlock()
+	if waits {
+		cl.b.late.pull(cl)
+	}
 }
 
 // refused ends a QoS 2 delivery that the client does not want [v5 MQTT-4.8.2-6]:
@@ -267,15 +292,30 @@ func (cl *client) finish(w *batch, pid uint16, ends func(session.Flight) bool) b
 		cl.mu.Unlock()
 		return false
 	}
-	cl.window.Finish(pid)
 	delete(cl.flown, f.ID)
+	if f.ID > cl.cursor && cl.isDurable() {
+		if cl.ended == nil {
+			cl.ended = map[mqtt.MsgID]struct{}{}
+		}
+		cl.ended[f.ID] = struct{}{}
+	}
+	completes := cl.isDurable() && f.QoS == mqtt.ExactlyOnce
+	if completes {
+		cl.window.Complete(pid)
+	} else {
+		cl.window.Finish(pid)
+	}
 	if !cl.isDurable() {
 		cl.drainQueue(w)
 	} else if cl.cursor < cl.newest || cl.backlog {
 		cl.markPull(w)
 	}
 	cl.mu.Unlock()
-	if cl.isDurable() {
+	switch {
+	case completes:
+		change := session.Change{Session: cl.sid, Completed: []mqtt.MsgID{f.ID}}
+		cl.b.spool.Apply(change, func(err error) { cl.completedSafe(pid, err) })
+	case cl.isDurable():
 		cl.b.spool.Acked(cl.sid, f.ID)
 	}
 	return true
@@ -342,6 +382,7 @@ func (cl *client) attach(w *batch, c *conn, window int) {
 	cl.online.Store(c)
 	cl.window.Resize(window)
 	cl.cursor, cl.backlog = 0, cl.isDurable()
+	clear(cl.ended)
 	for f := range cl.window.All {
 		if f.Stage == session.Released {
 			c.answerNow(w, answer{kind: packet.PUBREL, pid: f.ID.PacketID()})

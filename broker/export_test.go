@@ -16,3 +16,17 @@ func ReencodeWill(meta []byte) []byte {
 	}
 	return nil
 }
+
+// LookAgain lets a session look through its queue from the beginning, as a commit does that comes right
+// after CONNECT.
+func (b *Broker) LookAgain(clientID string) {
+	b.mu.Lock()
+	cl := b.clients[clientID]
+	b.mu.Unlock()
+	cl.mu.Lock()
+	cl.cursor, cl.backlog = 0, true
+	cl.mu.Unlock()
+	w := b.batch()
+	cl.refill(w)
+	w.done()
+}

@@ -48,7 +48,6 @@ import (
 
 // stage is how a script is played.
 type stage struct {
-	name   string
 	tcp    bool // over TCP in real time, instead of net.Pipe in synthetic time
 	single bool // every byte is written on its own
 }

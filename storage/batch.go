@@ -46,6 +46,7 @@ type batch struct {
 	steps   []step
 	bytes   int64
 	writes  bool // something is to be written
+	acked   bool // somebody waits for acknowledgements to be written
 	owed    []owedRow
 	free    []*segment
 	settled []settledRelease
@@ -100,6 +101,7 @@ func (s *Spool) prepare(o *step, b *batch) {
 	default:
 		o.bits = o.change.ended()
 		b.writes = true
+		b.acked = b.acked || len(o.change.Completed) > 0
 	}
 }
 
@@ -176,7 +178,7 @@ func (g *segment) owedRow(p *part) owedRow {
 // anyway and the last ones that were added are lazyPause ago: they cost a page
 // or two, as much as the message that they would go with.
 func (s *Spool) takeLazy(b *batch) {
-	due := s.lazyDue || s.closing
+	due := s.lazyDue || s.closing || b.acked
 	if !due && !b.writes {
 		return
 	}

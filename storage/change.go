@@ -12,6 +12,7 @@ func (s *Spool) Apply(in session.Change, safe func(error)) {
 	c := &change{Change: in}
 	c.Subscribe, c.Unsubscribe = slices.Clone(in.Subscribe), slices.Clone(in.Unsubscribe)
 	c.Released, c.Forget = slices.Clone(in.Released), slices.Clone(in.Forget)
+	c.Completed = slices.Clone(in.Completed)
 	if in.Put != nil {
 		put := *in.Put
 		put.Meta = slices.Clone(put.Meta)
@@ -36,6 +37,9 @@ func (s *Spool) Apply(in session.Change, safe func(error)) {
 	if c.known {
 		for _, id := range c.Released {
 			q.released[id] = struct{}{}
+		}
+		for _, id := range c.Completed {
+			s.acked(q, c.Session, id)
 		}
 	}
 	s.push(op{change: c, safe: safe, size: rowOverhead})

@@ -211,10 +211,12 @@ func (s *Spool) signal() {
 func (s *Spool) Acked(id session.ID, msg mqtt.MsgID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := s.sessions[id]
-	if q == nil || s.closing {
-		return
+	if q := s.sessions[id]; q != nil && !s.closing {
+		s.acked(q, id, msg)
 	}
+}
+
+func (s *Spool) acked(q *queue, id session.ID, msg mqtt.MsgID) {
 	if _, was := q.released[msg]; was {
 		delete(q.released, msg)
 		s.settled = append(s.settled, settledRelease{id, msg, s.seq})

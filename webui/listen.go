@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -19,7 +17,6 @@ import (
 const (
 	firstRetry = 500 * time.Millisecond
 	maxRetry   = 30 * time.Second
-	socketName = "admin.sock"
 )
 
 // Codes of the alarms.
@@ -67,46 +64,6 @@ func (s *Server) runSocket(ctx context.Context) {
 		}
 		return s.serve(ctx, l, s.echo, true)
 	})
-}
-
-// listenUnix makes the socket with mode 0600. It is bound under another name
-// first, so that nobody can open it before the mode is set. A socket that a
-// killed process left is replaced: data_dir is locked against a second one.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
-		return nil, fmt.Errorf("%s exists and is no socket", path)
-	}
-	fresh := path + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", fresh)
-	if err != nil {
-		return nil, err
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false) // it would unlink the former name
-	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return &unixListener{Listener: l, path: path}, nil
-}
-
-// unixListener removes its socket when it closes.
-type unixListener struct {
-	net.Listener
-	path string
-	once sync.Once
-}
-
-// Close stops listening and removes the socket.
-func (l *unixListener) Close() error {
-	err := l.Listener.Close()
-	l.once.Do(func() {
-		if rmErr := os.Remove(l.path); rmErr != nil && !errors.Is(rmErr, fs.ErrNotExist) {
-			err = errors.Join(err, rmErr)
-		}
-	})
-	return err
 }
 
 // retry runs serve again after a back-off until ctx is done; an alarm stands while it does not run.

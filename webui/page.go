@@ -39,6 +39,12 @@ type page struct {
 // embedded gives the files that Vite built.
 func embedded() (fs.FS, error) { return fs.Sub(dist, "dist") }
 
+// PageBuilt tells whether this binary holds the page.
+func PageBuilt() bool {
+	_, err := dist.ReadFile("dist/index.html")
+	return err == nil
+}
+
 func newPage(files fs.FS) (*page, error) {
 	index, err := fs.ReadFile(files, "index.html")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

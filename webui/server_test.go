@@ -161,8 +161,8 @@ func TestServer_ServesTheInterfaceAndThePage(t *testing.T) {
 		kind   string
 		body   string
 	}{
-		"page":             {"/", 200, "text/html; charset=UTF-8", "make build"},
-		"path of the page": {"/devices/meter", 200, "text/html; charset=UTF-8", "make build"},
+		"page":             {"/", 200, "text/html; charset=utf-8", "fieldgate"},
+		"path of the page": {"/devices/meter", 200, "text/html; charset=utf-8", "fieldgate"},
 		"health":           {"/api/v1/health/live", 200, "application/json", "ok"},
 		"nothing":          {"/api/v1/nothing", 404, "application/problem+json", "not_found"},
 		"other version":    {"/api/v9/bridges", 404, "application/problem+json", "not_found"},
@@ -176,7 +176,7 @@ func TestServer_ServesTheInterfaceAndThePage(t *testing.T) {
 			body, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
 			require.Equal(t, row.status, resp.StatusCode, string(body))
-			require.Equal(t, row.kind, resp.Header.Get("Content-Type"))
+			require.Equal(t, row.kind, strings.ToLower(resp.Header.Get("Content-Type")))
 			require.Contains(t, string(body), row.body)
 			require.Contains(t, resp.Header.Get("Content-Security-Policy"), "default-src 'none'")
 			require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))

@@ -6,6 +6,7 @@ import (
 	"fieldgate/bridges"
 	"fieldgate/bridges/internal/port"
 	"fieldgate/bridges/line"
+	"fieldgate/bridges/modbus"
 	"fieldgate/bridges/uplink"
 )
 
@@ -15,6 +16,7 @@ func Kinds() []bridges.Kind {
 	ports := &port.Ports{}
 	return []bridges.Kind{
 		line.Kind(ports),
+		modbus.Kind(ports),
 	}
 }
 

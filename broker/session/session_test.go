@@ -61,6 +61,26 @@ func TestWindow_DetachKeepsWhatIsReleased(t *testing.T) {
 	require.Equal(t, session.Releasing, f.Stage)
 }
 
+func TestWindow_CompletedKeepsItsPacketIdentifierOnly(t *testing.T) {
+	var w session.Window
+	w.Resize(2)
+	first, same := mqtt.MsgID(7), mqtt.MsgID(7+65535)
+	w.Send(session.Flight{ID: first, QoS: mqtt.ExactlyOnce, Stage: session.Released})
+	w.Send(session.Flight{ID: 8, QoS: mqtt.ExactlyOnce})
+	require.Zero(t, w.Free())
+	require.True(t, w.Complete(first.PacketID()))
+	require.False(t, w.Complete(first.PacketID()), "only once")
+	require.Equal(t, 1, w.Free())
+	require.True(t, w.Busy(same))
+	w.Detach()
+	require.True(t, w.Busy(same), "whoever connects next must not meet it either")
+	require.Equal(t, 2, w.Free())
+	_, finished := w.Finish(first.PacketID())
+	require.True(t, finished)
+	require.False(t, w.Busy(same))
+	require.Equal(t, 2, w.Free())
+}
+
 func TestWindow_GivesFreePacketIdentifiers(t *testing.T) {
 	var w session.Window
 	w.Resize(65535)

@@ -22,7 +22,7 @@ type Spool interface {
 	// that makes it impossible.
 	Append(e Entry, safe func(error)) mqtt.MsgID
 
-	// Acked says that the session has got the message for good (PUBACK, PUBCOMP).
+	// Acked says that the session has got the message for good (PUBACK; for PUBCOMP see Change.Completed).
 	// It reaches the disk with the next commit, within 1 s.
 	Acked(s ID, id mqtt.MsgID)
 
@@ -86,7 +86,10 @@ type Change struct {
 	Unsubscribe []string            // filters
 
 	Released []mqtt.MsgID // PUBREC came for these deliveries: PUBREL may be sent once this is safe
-	Forget   []uint16     // PUBREL came for these incoming QoS 2 packet identifiers: PUBCOMP may be sent once this is safe
+	// Completed is as Acked for QoS 2 deliveries that were released (PUBCOMP came). A packet identifier may be
+	// used again only once this is safe: after a crash its PUBREL would be taken for that of the next message.
+	Completed []mqtt.MsgID
+	Forget    []uint16 // PUBREL came for these incoming QoS 2 packet identifiers: PUBCOMP may be sent once this is safe
 }
 
 // Record is what is stored of a session beside its queue and subscriptions.

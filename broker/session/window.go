@@ -14,6 +14,7 @@ const (
 	Sent      Stage = iota // PUBLISH went out; PUBACK or PUBREC is due
 	Releasing              // PUBREC came; PUBREL waits until that is safe
 	Released               // PUBREL went out, or may go out again; PUBCOMP is due
+	Completed              // PUBCOMP came; the packet identifier is free once that is safe
 )
 
 // Flight is one delivery of QoS 1 or 2 that the subscriber has not finished.
@@ -32,7 +33,8 @@ type Window struct {
 	flights []Flight // from head on; finished ones only behind one that is not
 	head    int
 	limit   int
-	open    int
+	open    int        // take a place of the window
+	live    int        // take a packet identifier: open, or completed
 	last    mqtt.MsgID // given out by NextID
 }
 
@@ -66,7 +68,7 @@ func (w *Window) Find(pid uint16) (Flight, bool) {
 // Busy tells whether the packet identifier of the ID is in flight with another
 // message; its delivery has to wait then.
 func (w *Window) Busy(id mqtt.MsgID) bool {
-	if w.open == 0 || id-w.flights[w.head].ID < 65535 {
+	if w.live == 0 || id-w.flights[w.head].ID < 65535 {
 		return false // two IDs share a packet identifier only when they are that far apart
 	}
 	return w.find(id.PacketID()) != nil
@@ -87,6 +89,7 @@ func (w *Window) NextID() mqtt.MsgID {
 func (w *Window) Send(f Flight) {
 	f.done = false
 	w.open++
+	w.live++
 	if w.head > len(w.flights)/2 && len(w.flights) == cap(w.flights) { // move up before growing
 		w.flights, w.head = w.flights[:copy(w.flights, w.flights[w.head:])], 0
 	}
@@ -107,6 +110,17 @@ func (w *Window) Move(pid uint16, to Stage) bool {
 	return true
 }
 
+// Complete gives the delivery's place in the window back and keeps its packet identifier; false when there is none.
+func (w *Window) Complete(pid uint16) bool {
+	f := w.find(pid)
+	if f == nil || f.Stage == Completed {
+		return false
+	}
+	f.Stage = Completed
+	w.open--
+	return true
+}
+
 // Finish takes the delivery out of the window; false when there is none.
 func (w *Window) Finish(pid uint16) (Flight, bool) {
 	f := w.find(pid)
@@ -115,14 +129,17 @@ func (w *Window) Finish(pid uint16) (Flight, bool) {
 	}
 	finished := *f
 	f.done = true
-	w.open--
+	if f.Stage != Completed {
+		w.open--
+	}
+	w.live--
 	w.trim()
 	return finished, true
 }
 
 // trim drops finished deliveries from the front, and the memory with the last one.
 func (w *Window) trim() {
-	if w.open == 0 {
+	if w.live == 0 {
 		w.flights, w.head = w.flights[:0], 0
 		if cap(w.flights) > 64 {
 			w.flights = nil
@@ -138,13 +155,18 @@ func (w *Window) trim() {
 // still owes them, and they will be sent again from there. What was released
 // stays and is given in its order, to be released again.
 func (w *Window) Detach() []Flight {
-	kept := make([]Flight, 0, w.open)
+	kept := make([]Flight, 0, w.live)
+	w.open = 0
 	for f := range w.All {
-		if f.Stage != Sent {
-			kept = append(kept, f)
+		if f.Stage == Sent {
+			continue
+		}
+		kept = append(kept, f)
+		if f.Stage != Completed {
+			w.open++
 		}
 	}
-	w.flights, w.head, w.open = kept, 0, len(kept)
+	w.flights, w.head, w.live = kept, 0, len(kept)
 	return kept
 }
 

@@ -251,6 +251,22 @@ func testReleased(t *testing.T, f *fixture) {
 	require.Equal(t, ids[1:], idsOf(f.all(1)))
 }
 
+// A packet identifier may be used again once Completed is safe, so the file must not know the release then.
+func testCompleted(t *testing.T, f *fixture) {
+	f.sessions(1)
+	var ids []mqtt.MsgID
+	for n := range 3 {
+		ids = append(ids, f.commit(session.Entry{Message: message(n, mqtt.ExactlyOnce), Owed: owed(mqtt.ExactlyOnce, 1)}))
+	}
+	f.apply(session.Change{Session: 1, Released: ids[:2]})
+	f.apply(session.Change{Session: 1, Completed: ids[:1]})
+	require.Equal(t, ids[1:2], f.load().released[1])
+	require.Equal(t, ids[1:], idsOf(f.all(1)))
+	f.reopen()
+	require.Equal(t, ids[1:2], f.load().released[1])
+	require.Equal(t, ids[1:], idsOf(f.all(1)))
+}
+
 func testRetained(t *testing.T, f *fixture) {
 	retain := func(topic, payload string) {
 		f.commit(session.Entry{Message: &mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retain: true, Accepted: time.Now()}, Retain: true})

@@ -114,6 +114,9 @@ func (s *state) change(c session.Change) {
 	for _, sub := range c.Subscribe {
 		o.subs[sub.Filter] = sub
 	}
+	for _, id := range c.Completed {
+		s.acked(c.Session, id)
+	}
 	for _, id := range c.Released {
 		o.released[id] = true
 	}

@@ -44,6 +44,7 @@ func Run(t *testing.T, open Open) {
 		{"SubscriptionsAreKept", testSubscriptions},
 		{"ReceivedUntilForgotten", testReceived},
 		{"ReleasedUntilAcked", testReleased},
+		{"CompletedIsForgottenOnceItIsSafe", testCompleted},
 		{"RetainedIsReplacedAndCleared", testRetained},
 		{"ReopenKeepsEveryField", testReopenFields},
 		{"IDsRiseAfterReopen", testIDsAfterReopen},

@@ -1,5 +1,5 @@
 // A person claims the gateway, adds a device by form, sees its value, adds the
-// cloud, and sees it connected. It runs against the gateway at BASE_URL when that
+// cloud, and sees it connected. It runs against the gateway at FG_URL when that
 // is given (README.md lists what else it reads), else against one in memory.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { MockGateway } from "../mock/gateway";
@@ -24,7 +24,7 @@ const [modbusHost = "127.0.0.1", modbusPort = "502"] = (env.FG_MODBUS_TCP ?? "12
 const [cloudHost = "127.0.0.1", cloudPort = "1883"] = (env.FG_UPLINK ?? "127.0.0.1:1883").split(":");
 const wait = 15_000;
 
-const gateway = env.BASE_URL?.startsWith("http") ? env.BASE_URL : undefined; // Vitest sets "/" when nobody gives one
+const gateway = env.FG_URL; // not BASE_URL, which Vitest sets itself
 
 let running: Awaited<ReturnType<typeof startChromium>>;
 let mock: MockGateway | undefined;

@@ -1,0 +1,333 @@
+package modbus
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"fieldgate/bridges"
+	"fieldgate/broker/mqtt"
+)
+
+// The codes of a command that was not obeyed, beside those of encode and those of readings.
+const (
+	codeInvalid      = "invalid"
+	codeReadOnly     = "read_only"
+	codeUnknownPoint = "unknown_point"
+	codeExpired      = "expired"
+	codeVerify       = "verify" // the device holds another value than was written
+	codeTooMany      = "too_many"
+	codeUnavailable  = "unavailable"
+)
+
+// command asks for a write.
+type command struct {
+	device  *deviceRun
+	point   string
+	value   json.RawMessage
+	since   time.Time // when it came
+	expires time.Time // zero for never
+	done    func(bridges.WriteResult)
+}
+
+func (c command) refused(code, detail string) bridges.WriteResult {
+	w := bridges.WriteResult{Detail: detail, Took: time.Since(c.since)}
+	setCode(&w.Code, code)
+	return w
+}
+
+// queue holds the commands that wait for the bus, in order. Its zero value is
+// ready; all methods may be called at the same time.
+type queue struct {
+	mu        sync.Mutex
+	list      []command
+	interrupt func() // wakes the bus, nil while the link is down
+	arrived   chan struct{}
+	closed    bool
+}
+
+const maxCommands = 1000
+
+// push queues the command; done is called for it in any case, once.
+func (q *queue) push(c command) {
+	if c.since.IsZero() {
+		c.since = time.Now()
+	}
+	if code, detail := q.add(c); code != "" {
+		c.done(c.refused(code, detail))
+	}
+}
+
+func (q *queue) add(c command) (code, detail string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return codeUnavailable, "the bridge does not run"
+	case len(q.list) >= maxCommands:
+		return codeTooMany, "too many commands wait for the bus"
+	}
+	q.list = append(q.list, c)
+	if q.interrupt != nil {
+		q.interrupt()
+	}
+	if q.arrived != nil {
+		close(q.arrived)
+		q.arrived = nil
+	}
+	return "", ""
+}
+
+func (q *queue) pop() (command, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.list) == 0 {
+		return command{}, false
+	}
+	c := q.list[0]
+	q.list = q.list[1:]
+	return c, true
+}
+
+// news gives a channel that is closed at the next push, at once when something waits.
+func (q *queue) news() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.list) > 0 {
+		ready := make(chan struct{})
+		close(ready)
+		return ready
+	}
+	if q.arrived == nil {
+		q.arrived = make(chan struct{})
+	}
+	return q.arrived
+}
+
+func (q *queue) setInterrupt(f func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.interrupt = f
+}
+
+// close refuses what waits and what comes.
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	left := q.list
+	q.list = nil
+	q.mu.Unlock()
+	for _, c := range left {
+		c.done(c.refused(codeUnavailable, "the bridge has stopped"))
+	}
+}
+
+// subscriptions are the command topics. Retained commands are never asked for: a
+// restart must not switch a relay.
+func (r *run) subscriptions() []mqtt.Subscription {
+	const noRetained = 2
+	var list []mqtt.Subscription
+	for _, d := range r.devices {
+		if d.enabled() {
+			list = append(list, mqtt.Subscription{Filter: d.Topic + "/+/set", QoS: mqtt.AtLeastOnce, RetainAsPublished: true, RetainHandling: noRetained})
+		}
+	}
+	return list
+}
+
+// listen takes commands from the broker until ctx is done, which is no error.
+func (r *run) listen(ctx context.Context, source bridges.Source) error {
+	const atOnce = 64
+	for {
+		deliveries, err := source.Next(ctx, atOnce)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		for _, d := range deliveries {
+			r.set(ctx, d)
+			if d.QoS > mqtt.AtMostOnce {
+				source.Ack(d.Message.ID)
+			}
+		}
+	}
+}
+
+// set queues a command that came under a /set topic; its result goes to /result.
+func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
+	m := delivery.Message
+	d, point, ours := r.target(m.Topic)
+	if !ours {
+		return
+	}
+	if m.Retain || delivery.Retain {
+		r.bridge.log.Warn("retained command ignored: publish it without retain", "topic", m.Topic)
+		return
+	}
+	read, err := bridges.ParseCommand(m.Payload)
+	c := command{device: d, point: point, value: read.Value, since: time.Now(), done: func(w bridges.WriteResult) {
+		result := &mqtt.Message{Topic: d.Topic + "/" + point + "/result", Payload: w.AppendJSON(nil, read.ID), QoS: mqtt.AtLeastOnce}
+		if err := r.host.Publish(ctx, result, nil); err != nil && ctx.Err() == nil {
+			r.bridge.log.Warn("result not published", "topic", result.Topic, "err", err)
+		}
+	}}
+	if err != nil {
+		c.done(c.refused(codeInvalid, err.Error()))
+		return
+	}
+	if read.Expires > 0 {
+		accepted := m.Accepted
+		if accepted.IsZero() {
+			accepted = c.since
+		}
+		c.expires = accepted.Add(read.Expires)
+	}
+	r.queue.push(c)
+}
+
+// target finds whose command topic it is.
+func (r *run) target(topic string) (d *deviceRun, point string, ours bool) {
+	base, isSet := strings.CutSuffix(topic, "/set")
+	i := strings.LastIndexByte(base, '/')
+	if !isSet || i < 0 {
+		return nil, "", false
+	}
+	for _, d := range r.devices {
+		if d.enabled() && d.Topic == base[:i] {
+			return d, base[i+1:], true
+		}
+	}
+	return nil, "", false
+}
+
+// execute obeys a command, or says why not. The error is that of a lost link.
+func (r *run) execute(ctx context.Context, b *bus, c command) error {
+	p := c.device.point(c.point)
+	if code, detail := c.inadmissible(p); code != "" {
+		c.done(c.refused(code, detail))
+		return nil
+	}
+	value, err := bridges.ParseValue(c.value)
+	if err != nil {
+		c.done(c.refused(codeNotANumber, err.Error()))
+		return nil
+	}
+	written, wrong, f := r.write(b, c.device, p, value)
+	switch {
+	case wrong != nil:
+		c.done(c.refused(wrong.code, wrong.detail))
+		return nil
+	case f != nil:
+		c.done(c.refused(f.code, f.words))
+		if f.code == bridges.ErrLink {
+			return f
+		}
+		return nil
+	}
+	c.done(bridges.WriteResult{OK: true, Value: written, Took: time.Since(c.since)})
+	r.alive(c.device)
+	if p.enabled() {
+		r.report(ctx, bridges.Reading{
+			Device: c.device.ID, Point: p.ID, Plain: c.device.Payload == "value",
+			Value: written, Unit: p.Unit, Quality: bridges.Good, Time: b.at,
+		})
+	}
+	return nil
+}
+
+// inadmissible says why a command is refused before its value is looked at.
+func (c command) inadmissible(p *Point) (code, detail string) {
+	switch {
+	case !c.device.enabled():
+		return bridges.ErrDisabled, "the device is switched off"
+	case p == nil:
+		return codeUnknownPoint, "the device " + c.device.ID + " has no such point"
+	case p.Write == nil:
+		return codeReadOnly, "the point can't be written; its settings have no write"
+	case !c.expires.IsZero() && time.Now().After(c.expires):
+		return codeExpired, "the command came too late"
+	}
+	return "", ""
+}
+
+// write encodes and writes a value, and gives what the device then holds.
+func (r *run) write(b *bus, d *deviceRun, p *Point, v bridges.Value) (bridges.Value, *refusal, *failure) {
+	if p.isBit() {
+		on, wrong := encodeBit(v)
+		if wrong != nil {
+			return bridges.Value{}, wrong, nil
+		}
+		if p.Table == Coil {
+			f := r.again(func() *failure { return b.writeCoil(d.Unit, p, on) })
+			return r.verified(b, d, p, bridges.Bool(on), f)
+		}
+		f := r.writeBit(b, d, p, on)
+		return r.verified(b, d, p, bridges.Bool(on), f)
+	}
+	registers, wrong := p.encode(v)
+	if wrong != nil {
+		return bridges.Value{}, wrong, nil
+	}
+	f := r.again(func() *failure { return b.writeRegisters(d.Unit, p, registers) })
+	return r.verified(b, d, p, p.decode(registers), f)
+}
+
+// writeBit changes one bit of a register and leaves the others as they are.
+func (r *run) writeBit(b *bus, d *deviceRun, p *Point, on bool) *failure {
+	var register []byte
+	f := r.again(func() (f *failure) { register, _, f = b.read(d.Unit, ownSpan(p)); return f })
+	if f != nil {
+		return f
+	}
+	n := p.number(register) &^ (1 << *p.Bit)
+	if on {
+		n |= 1 << *p.Bit
+	}
+	changed := p.registerBytes(n)
+	if bytes.Equal(changed, register) {
+		return nil
+	}
+	return r.again(func() *failure { return b.writeRegisters(d.Unit, p, changed) })
+}
+
+func ownSpan(p *Point) *span {
+	return &span{table: p.Table, address: p.Address, quantity: p.size(), points: []*Point{p}}
+}
+
+// again tries as often as the settings allow.
+func (r *run) again(try func() *failure) *failure {
+	f := try()
+	for range r.bridge.settings.Retries {
+		if f == nil || !f.mayPass() {
+			break
+		}
+		r.counts.retries++
+		f = try()
+	}
+	return f
+}
+
+// verified reads the point back when its settings want that.
+func (r *run) verified(b *bus, d *deviceRun, p *Point, written bridges.Value, f *failure) (bridges.Value, *refusal, *failure) {
+	if f != nil || !p.Write.Verify {
+		return written, nil, f
+	}
+	s := ownSpan(p)
+	var answer []byte
+	f = r.again(func() (f *failure) { answer, _, f = b.read(d.Unit, s); return f })
+	if f != nil {
+		return bridges.Value{}, nil, f
+	}
+	if holds := s.read(p, answer); !holds.Equal(written) {
+		return bridges.Value{}, refuse(codeVerify, "the device holds %s after %s was written", holds, written), nil
+	}
+	return written, nil, nil
+}
+
+// setCode sets a code of fault's type, which this package must not name.
+func setCode[C ~string](to *C, code string) { *to = C(code) }

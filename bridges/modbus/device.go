@@ -1,0 +1,141 @@
+package modbus
+
+import (
+	"fmt"
+	"time"
+
+	"fieldgate/bridges"
+)
+
+// deviceRun is what happens with one device while the bridge runs. Only the
+// run's goroutine touches it, but for what Device holds, which never changes.
+type deviceRun struct {
+	*Device
+	blocks  []*block
+	failing string    // why all its points are bad, empty while it answers
+	fails   int       // polls in a row without an answer
+	holdOff time.Time // nothing is asked before
+	state   bridges.State
+	reason  string
+}
+
+// block is one read that is made again and again.
+type block struct {
+	span
+	device   *deviceRun
+	interval time.Duration
+	due      time.Time
+	tries    int
+	refused  *failure        // the exception that stands, nil when it was read
+	bad      string          // what its points were reported as, empty for good
+	no       map[*Point]bool // points whose registers hold no number
+}
+
+func newDeviceRun(d *Device) *deviceRun {
+	run := &deviceRun{Device: d}
+	if !d.enabled() {
+		return run
+	}
+	classes := map[time.Duration][]*Point{}
+	order := []time.Duration{}
+	for i := range d.Points {
+		p := &d.Points[i]
+		if !p.enabled() {
+			continue
+		}
+		interval := d.Interval
+		if p.Interval != nil {
+			interval = *p.Interval
+		}
+		if classes[interval] == nil {
+			order = append(order, interval)
+		}
+		classes[interval] = append(classes[interval], p)
+	}
+	for _, interval := range order {
+		for _, s := range plan(classes[interval], d.MaxRead) {
+			run.blocks = append(run.blocks, run.newBlock(s, interval))
+		}
+	}
+	return run
+}
+
+func (d *deviceRun) newBlock(s span, interval time.Duration) *block {
+	return &block{span: s, device: d, interval: interval, no: map[*Point]bool{}}
+}
+
+// point finds a point by its id, nil when there is none.
+func (d *deviceRun) point(id string) *Point {
+	for i := range d.Points {
+		if d.Points[i].ID == id {
+			return &d.Points[i]
+		}
+	}
+	return nil
+}
+
+// shortest is the shortest interval of its blocks.
+func (d *deviceRun) shortest() time.Duration {
+	shortest := d.Interval
+	for _, b := range d.blocks {
+		shortest = min(shortest, b.interval)
+	}
+	return shortest
+}
+
+// split replaces a block that the device refuses by its halves.
+func (d *deviceRun) split(b *block) {
+	var blocks []*block
+	for _, old := range d.blocks {
+		if old != b {
+			blocks = append(blocks, old)
+			continue
+		}
+		for _, s := range b.halves() {
+			half := d.newBlock(s, b.interval)
+			half.due, half.bad = b.due, b.bad
+			blocks = append(blocks, half)
+		}
+	}
+	d.blocks = blocks
+}
+
+// health is the device's state while it answers.
+func (d *deviceRun) health() (bridges.State, string) {
+	points, example := 0, (*block)(nil)
+	for _, b := range d.blocks {
+		if b.refused != nil {
+			points += len(b.points)
+			if example == nil {
+				example = b
+			}
+		}
+	}
+	if example == nil {
+		return bridges.Online, ""
+	}
+	return bridges.Degraded, fmt.Sprintf("%d of its points can't be read: %s at %s",
+		points, example.refused.words, &example.span)
+}
+
+// silence says why a device gives no values, and what to do. The words stay the same while it lasts.
+func (d *deviceRun) silence(f *failure, link Link) string {
+	switch {
+	case f.exception != 0:
+		return f.words
+	case f.code != bridges.ErrTimeout:
+		return f.words + "; " + link.advice()
+	}
+	return fmt.Sprintf("unit %d gives no answer; check that it is on, its unit identifier, %s", d.Unit, link.advice())
+}
+
+// advice names what to look at when nothing, or nothing right, is heard.
+func (l Link) advice() string {
+	switch {
+	case l.Serial != nil:
+		return fmt.Sprintf("the wiring (A and B), and that it speaks %d %s", l.Serial.Baud, l.Serial.Format)
+	case l.RTUOverTCP != nil:
+		return "the wiring (A and B), and the baud rate and format of the serial server"
+	}
+	return "and that the device speaks Modbus/TCP"
+}

@@ -1,0 +1,90 @@
+package modbus
+
+import (
+	"context"
+	"time"
+
+	"fieldgate/bridges"
+)
+
+// Test opens the link and reads every point of the device, or of all enabled ones,
+// once. A device that gives no answer to its first reads is not asked for the rest.
+func (b *bridge) Test(ctx context.Context, device string) ([]bridges.Reading, error) {
+	w, err := b.open(ctx)
+	if err != nil {
+		return nil, bridges.Fault(bridges.Unreachable, "%s", err)
+	}
+	defer w.Close()
+	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
+	defer stop()
+	t := trial{bridge: b, run: newRun(b, nil)}
+	t.bus = newBus(w, b.settings, &t.run.counts)
+	for i := range b.settings.Devices {
+		d := &b.settings.Devices[i]
+		if device != d.ID && (device != "" || !d.enabled()) {
+			continue
+		}
+		if err := t.try(d); err != nil {
+			return nil, bridges.Fault(bridges.Unreachable, "%s", err)
+		}
+	}
+	if t.answers == 0 && t.silence != "" {
+		return nil, bridges.Fault(bridges.Unreachable, "%s", t.silence)
+	}
+	return t.readings, nil
+}
+
+// trial is what a Test saw.
+type trial struct {
+	bridge   *bridge
+	run      *run
+	bus      *bus
+	readings []bridges.Reading
+	answers  int
+	silence  string // why the first silent device gave no values
+}
+
+// try reads the points of one device. The error is that of a lost link.
+func (t *trial) try(d *Device) error {
+	on := *d
+	on.Enabled = nil // it is to be tried, switched on or not
+	dev := newDeviceRun(&on)
+	for i := 0; i < len(dev.blocks); i++ {
+		x := dev.blocks[i]
+		var answer []byte
+		var at time.Time
+		f := t.run.again(func() (f *failure) { answer, at, f = t.bus.read(d.Unit, &x.span); return f })
+		switch {
+		case f == nil:
+			t.answers++
+			for _, p := range x.points {
+				reading, _ := t.run.reading(x, p, x.read(p, answer), at)
+				t.readings = append(t.readings, reading)
+			}
+		case f.code == bridges.ErrLink:
+			return f
+		case f.answered() && len(x.points) > 1 && (f.exception == 2 || f.exception == 3):
+			t.answers++
+			dev.split(x)
+			i--
+		case f.answered():
+			t.answers++
+			t.bad(dev, x, f.code)
+		default:
+			if t.silence == "" {
+				t.silence = dev.silence(f, t.bridge.settings.Link)
+			}
+			for _, rest := range dev.blocks[i:] {
+				t.bad(dev, rest, f.code)
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+func (t *trial) bad(d *deviceRun, x *block, code string) {
+	for _, p := range x.points {
+		t.readings = append(t.readings, t.run.badReading(d, p, code, time.Now()))
+	}
+}

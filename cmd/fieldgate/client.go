@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"fieldgate/gateway"
+	"fieldgate/gateway/config"
+	"fieldgate/internal/fault"
+)
+
+const (
+	apiPrefix   = "http://fieldgate/api/v1"
+	apiTimeout  = 60 * time.Second
+	maxResponse = 64 << 20
+)
+
+// client calls the REST interface: of the service that runs, through its socket,
+// or of one that is built for the call when none runs.
+type client struct {
+	http  *http.Client
+	close func() error
+}
+
+// withClient calls do with a client of the service that the host file describes.
+func withClient(ctx context.Context, std stdio, host string, do func(*client) error) error {
+	c, err := connect(ctx, host, std.err)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(c), c.close())
+}
+
+func connect(ctx context.Context, host string, warn io.Writer) (*client, error) {
+	file, err := config.Load(named(host))
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return gateway.DialAdmin(ctx, file.DataDir)
+	}
+	conn, err := dial(ctx, "", "")
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("open the socket in %s: permission denied; only root and the user that runs fieldgate may look after it", file.DataDir)
+	}
+	if err != nil {
+		return inProcess(file, warn)
+	}
+	_ = conn.Close() // it only showed that somebody listens
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	return &client{http: &http.Client{Transport: transport, Timeout: apiTimeout}, close: func() error { return nil }}, nil
+}
+
+// inProcess builds the gateway without running it.
+func inProcess(file config.File, warn io.Writer) (*client, error) {
+	if err := becomeOwner(file.DataDir); err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(warn, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	g, err := gateway.New(file, version, log)
+	if err != nil {
+		return nil, err
+	}
+	return &client{http: &http.Client{Transport: handlerTransport{g.Handler()}}, close: g.Close}, nil
+}
+
+// becomeOwner gives up root for the user whom the data directory belongs to, so
+// that the service can read what is written here.
+func becomeOwner(dataDir string) error {
+	info, err := os.Stat(dataDir)
+	if err != nil || os.Geteuid() != 0 {
+		return nil // who opens the storage tells what is wrong
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || owner.Uid == 0 {
+		return nil
+	}
+	if err := errors.Join(syscall.Setgroups([]int{int(owner.Gid)}), syscall.Setgid(int(owner.Gid)), syscall.Setuid(int(owner.Uid))); err != nil {
+		return fmt.Errorf("become the owner of %s: %w", dataDir, err)
+	}
+	return nil
+}
+
+// handlerTransport answers requests by a handler in the process.
+type handlerTransport struct{ handler http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	in := r.Clone(r.Context())
+	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	w := &answer{header: http.Header{}, status: http.StatusOK}
+	t.handler.ServeHTTP(w, in)
+	return &http.Response{
+		StatusCode: w.status, Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
+		Header: w.header, Body: io.NopCloser(&w.body), Request: r,
+	}, nil
+}
+
+// answer is a http.ResponseWriter into memory.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+// call makes one request; body and answer are JSON. A *fault.Error or fault.List says why it was refused.
+func (c *client) call(ctx context.Context, method, path string, body []byte, into any) error {
+	r, err := http.NewRequestWithContext(ctx, method, apiPrefix+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Accept", "application/json")
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if method != http.MethodGet && method != http.MethodPost {
+		r.Header.Set("If-Match", "*")
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return fmt.Errorf("ask the service: %w", err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
+	if err != nil {
+		return fmt.Errorf("read the service's answer: %w", err)
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return refusal(response.Status, text)
+	}
+	if into == nil || len(text) == 0 {
+		return nil
+	}
+	if raw, ok := into.(*json.RawMessage); ok {
+		*raw = text
+		return nil
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("read the service's answer: %w", err)
+	}
+	return nil
+}
+
+// refusal gives a problem+json as faults.
+func refusal(status string, text []byte) error {
+	var problem struct {
+		Code   fault.Code
+		Detail string
+		Errors []struct {
+			Pointer string
+			Code    fault.Code
+			Detail  string
+		}
+	}
+	if json.Unmarshal(text, &problem) != nil || problem.Detail == "" && len(problem.Errors) == 0 {
+		return fmt.Errorf("the service answered %s", status)
+	}
+	var faults fault.List
+	for _, e := range problem.Errors {
+		faults.Add(e.Pointer, e.Code, "%s", e.Detail)
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	return fault.New(problem.Code, "%s", strings.TrimSpace(problem.Detail))
+}

@@ -1,0 +1,9 @@
+package config_test
+
+import (
+	"testing"
+
+	"fieldgate/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }

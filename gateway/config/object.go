@@ -1,0 +1,253 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fieldgate/internal/fault"
+)
+
+// object is a JSON object that keeps the order of its members and the digits of its numbers.
+type object []member
+
+type member struct {
+	key   string
+	value json.RawMessage
+}
+
+// parseObject reads one level of a JSON object; the faults' pointers begin with at.
+func parseObject(raw json.RawMessage, at string) (object, *fault.Error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, fault.At(at, fault.Invalid, "must be an object")
+	}
+	var o object
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, fault.At(at, fault.Invalid, "no valid JSON: %s", err)
+		}
+		key, _ := t.(string) // the decoder gives nothing else in this place
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, fault.At(at, fault.Invalid, "no valid JSON: %s", err)
+		}
+		if o.has(key) {
+			return nil, fault.At(at+"/"+escapePointer(key), fault.Invalid, "stands there twice")
+		}
+		o = append(o, member{key, value})
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fault.At(at, fault.Invalid, "no valid JSON: %s", err)
+	}
+	return o, nil
+}
+
+func (o object) find(key string) int {
+	return slices.IndexFunc(o, func(m member) bool { return m.key == key })
+}
+
+func (o object) has(key string) bool { return o.find(key) >= 0 }
+
+func (o object) get(key string) json.RawMessage {
+	if i := o.find(key); i >= 0 {
+		return o[i].value
+	}
+	return nil
+}
+
+// text gives a member that is a text, "" for anything else.
+func (o object) text(key string) string {
+	var s string
+	if json.Unmarshal(o.get(key), &s) != nil {
+		return ""
+	}
+	return s
+}
+
+func (o *object) set(key string, value json.RawMessage) {
+	if i := o.find(key); i >= 0 {
+		(*o)[i].value = value
+		return
+	}
+	*o = append(*o, member{key, value})
+}
+
+func (o *object) remove(key string) {
+	if i := o.find(key); i >= 0 {
+		*o = slices.Delete(*o, i, i+1)
+	}
+}
+
+func (o object) raw() json.RawMessage {
+	b := []byte{'{'}
+	for i, m := range o {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, quote(m.key)...)
+		b = append(b, ':')
+		b = append(b, m.value...)
+	}
+	return append(b, '}')
+}
+
+func list(items []json.RawMessage) json.RawMessage {
+	return slices.Concat([]byte{'['}, bytes.Join(asBytes(items), []byte{','}), []byte{']'})
+}
+
+func asBytes(items []json.RawMessage) [][]byte {
+	b := make([][]byte, len(items))
+	for i, item := range items {
+		b[i] = item
+	}
+	return b
+}
+
+// quote gives a text as JSON, with < > & as they are.
+func quote(s string) json.RawMessage {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s) // a text into memory has no error
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// editAt changes the member at the JSON pointer below raw; edit gets nil when it
+// is not there and removes it by giving nil. What does not exist on the way there
+// is left alone.
+func editAt(raw json.RawMessage, pointer string, edit func(json.RawMessage) json.RawMessage) json.RawMessage {
+	key, rest, deeper := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	key = unescapePointer(key)
+	o, err := parseObject(raw, "")
+	if err != nil || deeper && !o.has(key) {
+		return raw
+	}
+	next := json.RawMessage(nil)
+	if deeper {
+		next = editAt(o.get(key), "/"+rest, edit)
+	} else {
+		next = edit(o.get(key))
+	}
+	if next == nil {
+		o.remove(key)
+	} else {
+		o.set(key, next)
+	}
+	return o.raw()
+}
+
+// inOrder writes a value with the keys of its objects in the order of keysAt;
+// place is where it stands, without indexes ("bridges/devices/points").
+func inOrder(raw json.RawMessage, place string) (json.RawMessage, *fault.Error) {
+	return reorder(raw, place, "", 0)
+}
+
+const maxDepth = 32
+
+func reorder(raw json.RawMessage, place, at string, depth int) (json.RawMessage, *fault.Error) {
+	raw = bytes.TrimSpace(raw)
+	if depth > maxDepth {
+		return nil, fault.At(at, fault.OutOfRange, "more than %d levels", maxDepth)
+	}
+	switch {
+	case len(raw) > 0 && raw[0] == '{':
+		return reorderObject(raw, place, at, depth)
+	case len(raw) > 0 && raw[0] == '[':
+		var items []json.RawMessage
+		if err := json.Unmarshal(raw, &items); err != nil {
+			return nil, fault.At(at, fault.Invalid, "no valid JSON: %s", err)
+		}
+		for i, item := range items {
+			var err *fault.Error
+			if items[i], err = reorder(item, place, at+"/"+strconv.Itoa(i), depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return list(items), nil
+	case !json.Valid(raw):
+		return nil, fault.At(at, fault.Invalid, "no valid JSON")
+	}
+	return raw, nil
+}
+
+func reorderObject(raw json.RawMessage, place, at string, depth int) (json.RawMessage, *fault.Error) {
+	o, err := parseObject(raw, at)
+	if err != nil {
+		return nil, err
+	}
+	keys := keysAt(place)
+	rank := func(m member) int {
+		if i := slices.Index(keys, m.key); i >= 0 {
+			return i
+		}
+		return len(keys)
+	}
+	slices.SortStableFunc(o, func(a, b member) int { return rank(a) - rank(b) })
+	for i, m := range o {
+		if o[i].value, err = reorder(m.value, strings.TrimPrefix(place+"/"+m.key, "/"), at+"/"+escapePointer(m.key), depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return o.raw(), nil
+}
+
+// keysAt is the order in which people read the keys; others follow as they came.
+func keysAt(place string) []string {
+	words := ""
+	switch place {
+	case "":
+		words = "bridges uplinks accounts"
+	case "bridges":
+		words = "id kind enabled link timeout retries pause framing devices"
+	case "bridges/link/serial":
+		words = "port baud format rs485"
+	case "bridges/devices":
+		words = "id unit template interval max_read pause topic payload document enabled parse points"
+	case "bridges/devices/points":
+		words = "id table address type order length bit scale offset scale_from precision unit enum invalid deadband on_change heartbeat interval priority enabled write"
+	case "bridges/devices/points/write":
+		words = "min max step verify function"
+	case "uplinks":
+		words = "id enabled url version client_id username password password_set keep_alive tls out in queue"
+	case "uplinks/tls":
+		words = "ca_file cert_file key_file server_name alpn"
+	case "uplinks/out":
+		words = "filter qos local_prefix remote_prefix"
+	case "uplinks/in":
+		words = "filter qos remote_prefix local_prefix"
+	case "uplinks/queue":
+		words = "max_messages max_bytes max_age full"
+	case "accounts":
+		words = "username enabled password password_set"
+	}
+	return strings.Fields(words)
+}
+
+func escapePointer(key string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+}
+
+func unescapePointer(token string) string {
+	return strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+}
+
+// keyPath gives a JSON pointer as people write it: mqtt.listeners[0].address.
+func keyPath(pointer string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		switch _, err := strconv.Atoi(part); {
+		case err == nil && b.Len() > 0:
+			fmt.Fprintf(&b, "[%s]", part)
+		case b.Len() > 0:
+			b.WriteString("." + unescapePointer(part))
+		default:
+			b.WriteString(unescapePointer(part))
+		}
+	}
+	return b.String()
+}

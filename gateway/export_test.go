@@ -1,0 +1,28 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Stack is stack for tests.
+type Stack struct{ *stack }
+
+// NewStack makes a stack.
+func NewStack(ctx context.Context) Stack { return Stack{newStack(ctx, slog.New(slog.DiscardHandler))} }
+
+// Start starts a part.
+func (s Stack) Start(name string, run func(context.Context) error) { s.start(name, run) }
+
+// Stop stops all.
+func (s Stack) Stop(within time.Duration) error { return s.stop(within) }
+
+// Notify runs a notifier.
+func Notify(ctx context.Context, every time.Duration, probe func(context.Context) bool, send func(string) (bool, error)) error {
+	n := notifier{probe: probe, send: send, every: every, log: slog.New(slog.DiscardHandler)}
+	return n.run(ctx)
+}
+
+// Probe asks for a sign of life.
+func (g *Gateway) Probe(ctx context.Context) bool { return g.probe(ctx) }

@@ -1,0 +1,225 @@
+// Package gateway wires the parts: it builds them in order (storage, page, broker,
+// uplinks, bridges), lets none fall because of another, and stops them in reverse.
+// It holds no logic of its own beyond that.
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"fieldgate/bridges"
+	"fieldgate/bridges/all"
+	"fieldgate/broker"
+	"fieldgate/gateway/config"
+	"fieldgate/internal/fault"
+	"fieldgate/storage"
+	"fieldgate/webui"
+	"fieldgate/webui/api"
+)
+
+// stopWithin is how long all parts together may take to stop.
+const stopWithin = 10 * time.Second
+
+// brokerRetry is the pause between tries to load the broker's sessions.
+const brokerRetry = 10 * time.Second
+
+// Gateway is the product. Make it with New, run it once with Run, then Close it.
+type Gateway struct {
+	file     config.File
+	version  string
+	started  time.Time
+	log      *slog.Logger
+	alarms   *fault.Alarms
+	db       *storage.DB
+	accounts *broker.Accounts
+	bus      *bus
+	uplinks  *bridges.Supervisor
+	bridges  *bridges.Supervisor
+	settings *config.Manager
+	page     *webui.Server
+	ready    chan struct{} // closed once all parts have been started
+}
+
+// New opens the storage and builds the parts; nothing runs yet. It fails when
+// data_dir can't be used: with fault.Conflict when another process uses it.
+func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
+	g := &Gateway{
+		file: file, version: version, started: time.Now(), log: log,
+		alarms: &fault.Alarms{}, accounts: broker.NewAccounts(), bus: &bus{}, ready: make(chan struct{}),
+	}
+	var err error
+	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
+		return nil, err
+	}
+	kinds, clouds := all.Kinds(), all.Uplinks()
+	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
+	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)
+	g.settings = config.NewManager(config.ManagerConfig{
+		State: g.db.State(), Kinds: slices.Concat(kinds, clouds), Check: g.checker(kinds, clouds),
+		Hash: broker.HashPassword, Alarms: g.alarms, Log: log.With("part", "settings"),
+	})
+	if g.page, err = webui.New(file.Admin, g.deps(kinds), log.With("part", "webui")); err != nil {
+		return nil, fmt.Errorf("build the admin page: %w", errors.Join(err, g.db.Close()))
+	}
+	return g, nil
+}
+
+// checker judges settings by supervisors that never run: those that run would
+// count the devices of the present settings, the manager counts those of the next.
+func (g *Gateway) checker(kinds, clouds []bridges.Kind) func(config.Section, bridges.Config) error {
+	quiet := slog.New(slog.DiscardHandler)
+	field := bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, &fault.Alarms{}, quiet)
+	cloud := bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, &fault.Alarms{}, quiet)
+	return func(section config.Section, c bridges.Config) error {
+		if section == config.Uplinks {
+			return cloud.Check(c)
+		}
+		return field.Check(c)
+	}
+}
+
+// deps is what the page works with.
+func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
+	return api.Deps{
+		Settings:    g.settings,
+		Bridges:     trial{g.bridges, g.settings, config.Bridges},
+		Uplinks:     trial{g.uplinks, g.settings, config.Uplinks},
+		Clients:     g.bus,
+		Store:       g.db.State(),
+		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
+		YAML:        api.YAML{FromYAML: fromYAML, ToYAML: config.ToYAML},
+		Alarms:      g.alarms,
+		Kinds:       kinds,
+		SerialPorts: g.serialPorts,
+		System:      g.system,
+	}
+}
+
+func fromYAML(text []byte) (json.RawMessage, error) {
+	doc, _, err := config.FromYAML("body", text)
+	return doc, err
+}
+
+// serialPorts lists the machine's serial ports and whose they are.
+func (g *Gateway) serialPorts(context.Context) ([]api.SerialPort, error) {
+	found, err := all.SerialPorts()
+	users := g.settings.SerialPortUsers()
+	ports := make([]api.SerialPort, len(found))
+	for i, p := range found {
+		ports[i] = api.SerialPort{Port: p.Port, Device: p.Device, Name: p.Name, UsedBy: cmp.Or(users[p.Port], users[p.Device]), Problem: p.Problem}
+	}
+	return ports, err
+}
+
+// verifyPassword tells a wrong password from a hash that can't be read.
+func verifyPassword(hash, password string) (bool, error) {
+	err := broker.VerifyPassword(hash, password)
+	if errors.Is(err, broker.ErrCredentials) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (g *Gateway) system() api.System {
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "localhost"
+	}
+	s := api.System{Version: g.version, Hostname: hostname, Started: g.started}
+	for _, a := range g.MQTTAddrs() {
+		s.Listeners = append(s.Listeners, a.String())
+	}
+	return s
+}
+
+// PageBuilt tells whether this binary holds the page; without it, it says how to build it.
+func PageBuilt() bool { return webui.PageBuilt() }
+
+// Handler is the REST interface for calls in the process, as the machine's
+// administrator. It works without Run.
+func (g *Gateway) Handler() http.Handler { return g.page.Handler() }
+
+// DialAdmin connects to the REST interface of the gateway that runs on the data folder, as its administrator.
+func DialAdmin(ctx context.Context, dataDir string) (net.Conn, error) {
+	return webui.DialSocket(ctx, dataDir)
+}
+
+// Settings is the managed settings.
+func (g *Gateway) Settings() *config.Manager { return g.settings }
+
+// Alarms is what is wrong now.
+func (g *Gateway) Alarms() *fault.Alarms { return g.alarms }
+
+// PageAddr waits until the page is served and gives its address.
+func (g *Gateway) PageAddr(ctx context.Context) (net.Addr, error) {
+	select {
+	case <-g.page.Bound():
+		return g.page.Addr(), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// MQTTAddrs gives the addresses of the MQTT listeners that are bound.
+func (g *Gateway) MQTTAddrs() []net.Addr {
+	if b := g.bus.broker.Load(); b != nil {
+		return b.Addrs()
+	}
+	return nil
+}
+
+// Ready is closed once all parts have been started.
+func (g *Gateway) Ready() <-chan struct{} { return g.ready }
+
+// Run starts the parts in order and works until ctx is done; then it stops them in
+// reverse. It fails when they did not stop within 10 s. Close comes after it.
+func (g *Gateway) Run(ctx context.Context) error {
+	up := newStack(ctx, g.log)
+	up.start("webui", g.page.Run)
+	if b := g.loadBroker(ctx); b != nil {
+		// Before the parts run: a client that comes at once must find its account.
+		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set})
+		up.start("mqtt", b.Run)
+		up.start("uplinks", g.uplinks.Run)
+		up.start("bridges", g.bridges.Run)
+		up.start("notify", newNotifier(g.probe, g.log).run)
+		close(g.ready)
+		<-ctx.Done()
+	}
+	return up.stop(stopWithin)
+}
+
+// loadBroker makes the broker, which reads its sessions from the spool. While that
+// fails the page shows why; nil when ctx ended before it worked.
+func (g *Gateway) loadBroker(ctx context.Context) *broker.Broker {
+	const part = "mqtt"
+	cfg := g.file.MQTT
+	cfg.Version = g.version
+	for {
+		b, err := broker.New(cfg, g.db.Spool(), g.accounts, g.alarms, g.log.With("part", part))
+		if err == nil {
+			g.alarms.Clear(part, fault.Internal)
+			g.bus.broker.Store(b)
+			return b
+		}
+		g.alarms.Raise(part, fault.Internal, "the broker does not start: "+err.Error())
+		g.log.Error("broker not started", "err", err, "retry", brokerRetry)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(brokerRetry):
+		}
+	}
+}
+
+// Close closes the storage; everything that was accepted is committed first.
+func (g *Gateway) Close() error { return g.db.Close() }

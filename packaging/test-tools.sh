@@ -1,0 +1,34 @@
+#!/bin/bash
+# Installs what the tests drive, when it is missing and we may: root on a Debian.
+# Under CI=true a missing tool is an error, for then a test must not skip.
+set -euo pipefail
+
+declare -A package=(
+	[mosquitto]=mosquitto [mosquitto_pub]=mosquitto-clients [mosquitto_sub]=mosquitto-clients
+	[socat]=socat [chromium]=chromium [dpkg-deb]=dpkg
+)
+PATH=$PATH:/usr/sbin:/sbin
+
+missing=()
+for tool in "${!package[@]}"; do
+	command -v "$tool" >/dev/null || missing+=("${package[$tool]}")
+done
+/usr/bin/python3 -c 'import pymodbus.server' 2>/dev/null || missing+=(python3-pymodbus python3-serial python3-serial-asyncio)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+	echo "missing for the tests: ${missing[*]}; as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+	[ "${CI:-}" != true ]
+	exit
+fi
+
+# No package may leave a service running on the machine of whoever runs the tests.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod +x $policy
+	trap 'rm -f $policy' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -qy --no-install-recommends "${missing[@]}"
