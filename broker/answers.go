@@ -1,16 +1,18 @@
 package broker
 
 import (
+	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 )
 
 // answer is an acknowledgement that a client waits for.
 type answer struct {
-	kind  packet.Type // PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK or UNSUBACK; 0 for none
-	pid   uint16
-	ready bool   // nothing needs to be committed for it
-	cost  int    // bytes that wait for their commit
-	raw   []byte // the whole packet of SUBACK and UNSUBACK
+	kind   packet.Type     // PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK or UNSUBACK; 0 for none
+	reason mqtt.ReasonCode // for 5.0
+	ready  bool            // nothing needs to be committed for it
+	pid    uint16
+	cost   int    // bytes that wait for their commit
+	raw    []byte // the whole packet of SUBACK and UNSUBACK
 }
 
 // answerCost is what an answer itself counts, in bytes, against uncommittedLimit.
@@ -77,8 +79,15 @@ func (c *conn) answerLater(x answer) {
 
 // write puts an acknowledgement into the out buffer; out.mu is held.
 func (c *conn) write(w *batch, x answer) {
-	if c.out.closed || c.refused {
+	if !c.out.accepts() || c.refused {
 		return
+	}
+	if m := c.modern; m != nil {
+		m.answered(&x)
+		if m.maxPacket > 0 && len(x.raw) > m.maxPacket {
+			c.end(ending{text: "an answer is larger than the client's maximum packet size", reason: mqtt.PacketTooLarge})
+			return
+		}
 	}
 	c.out.grow()
 	switch {
@@ -86,6 +95,8 @@ func (c *conn) write(w *batch, x answer) {
 		return
 	case x.raw != nil:
 		c.out.buf = append(c.out.buf, x.raw...)
+	case c.modern != nil && x.reason != mqtt.Success:
+		c.out.buf = c.modern.appendAck(c.out.buf, &x)
 	default:
 		c.out.buf = packet.AppendAck(c.out.buf, x.kind, x.pid)
 	}
@@ -111,6 +122,9 @@ func (c *conn) onCommit(err error) {
 	c.answers.pop()
 	if first.kind == 0 {
 		err = nil // nobody waits for an answer to QoS 0; the spool says itself that it is ill
+	}
+	if err != nil && c.modern != nil && (first.kind == packet.PUBACK || first.kind == packet.PUBREC) {
+		first.reason, err = mqtt.QuotaExceeded, nil // 5.0 can say so; 3.x can only be disconnected
 	}
 	switch {
 	case err != nil:

@@ -30,6 +30,8 @@ type batch struct {
 	owedTo []*client      // the same sessions
 	topic  []byte         // of pub, when it came from inside
 	name   []byte         // of a message that is encoded for one client
+	gone   []mqtt.MsgID   // what the spool owes one client that must not get it any more
+	taken  int            // receivers of pub
 }
 
 // counts are added to the broker's totals at the end of a batch.
@@ -37,7 +39,7 @@ type counts struct {
 	messagesReceived, messagesSent int64 // control packets
 	publishReceived, publishSent   int64
 	publishBytesIn, publishBytes   int64 // payloads
-	dropped                        int64
+	dropped, expired               int64
 }
 
 // batches holds those that nobody needs now.
@@ -130,7 +132,7 @@ func (p *publication) frame(v mqtt.Version, qos mqtt.QoS) *frame {
 	if f.bytes != nil {
 		return f
 	}
-	if p.raw != nil && qos == p.QoS && v < mqtt.V5 && p.version < mqtt.V5 {
+	if p.raw != nil && qos == p.QoS && p.isAsReceived(v) {
 		f.bytes = p.raw // the same bytes but for the flags and the packet identifier
 	} else {
 		out := p.Publish
@@ -146,6 +148,15 @@ func (p *publication) frame(v mqtt.Version, qos mqtt.QoS) *frame {
 		f.pidAt = packet.PacketIDOffset(f.bytes)
 	}
 	return f
+}
+
+// isAsReceived tells whether the packet that came says the same to a receiver of
+// the version, but for its flags and packet identifier.
+func (p *publication) isAsReceived(v mqtt.Version) bool {
+	if v < mqtt.V5 || p.version < mqtt.V5 {
+		return v < mqtt.V5 && p.version < mqtt.V5
+	}
+	return p.TopicAlias == 0
 }
 
 // smallMessage is a message with its bytes, for the many that are short.
@@ -179,9 +190,7 @@ func (p *publication) keep(now time.Time) *mqtt.Message {
 	if len(p.Props) > 0 {
 		m.Props = bytes[len(p.Payload):]
 	}
-	if p.HasExpiry {
-		m.Expiry = time.Duration(p.Expiry) * time.Second
-	}
+	m.Expiry = expiryOf(p.Expiry, p.HasExpiry)
 	p.message = m
 	return m
 }

@@ -48,10 +48,13 @@ type Broker struct {
 	outs    outBuffers
 	batches batches
 
-	retainOrder sync.Mutex // held from Append to the change of the retained index
+	retainedExpire atomic.Bool // a retained message has an expiry interval
+	retainOrder    sync.Mutex  // held from Append to the change of the retained index
 
 	mu       sync.Mutex
-	clients  map[string]*client // sessions by client identifier
+	clients  map[string]*client  // sessions by client identifier
+	willGone <-chan struct{}     // closed when the will that went last is out of the spool
+	wills    map[string]*bequest // of connections that have ended, by client identifier
 	conns    map[*conn]struct{}
 	lastSID  session.ID
 	stopping bool
@@ -79,6 +82,7 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 		late:     late{wake: make(chan struct{}, 1)},
 		inside:   semaphore.NewWeighted(insideLimit),
 		clients:  map[string]*client{},
+		wills:    map[string]*bequest{},
 		conns:    map[*conn]struct{}{},
 	}
 	if err := b.load(); err != nil {
@@ -94,6 +98,7 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 // those who are connected and returns nil. A listener that can't be opened is an
 // alarm, and is tried again; the others serve. Run may be called once.
 func (b *Broker) Run(ctx context.Context) error {
+	b.publishDueWills(time.Now(), 0)
 	workers, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	wg.Go(func() { b.late.run(workers, b) })
@@ -110,6 +115,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.noteOffline(time.Now())
 	stopWorkers()
 	wg.Wait()
+	b.waitForWills()
 	return nil
 }
 

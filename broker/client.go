@@ -33,7 +33,9 @@ type client struct {
 	subs     map[string]mqtt.Subscription
 	window   session.Window
 	received session.Received
-	queue    session.Queue // without a spool; of a Local also QoS 0
+	queue    session.Queue                // without a spool; of a Local also QoS 0
+	shares   int                          // shared subscriptions
+	flown    map[mqtt.MsgID]*mqtt.Message // without a spool: what flies at QoS 1 to a member of shared subscriptions
 
 	// Where the deliveries of a durable session stand: after cursor comes the
 	// next one to send, up to sentTo they were sent before, newest is the last
@@ -70,9 +72,17 @@ func (cl *client) give(w *batch, p *publication, qos mqtt.QoS, retain bool, ids 
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if c := cl.conn; c != nil && cl.queue.Len() == 0 && cl.window.Free() > 0 && c.out.hasRoom() {
+		d := delivery{qos: qos, retain: retain, ids: ids}
+		if c.modern != nil && !c.takes(w, p, &d) {
+			return
+		}
 		id := cl.window.NextID()
 		cl.window.Send(session.Flight{ID: id, QoS: qos})
-		c.send(w, p, delivery{qos: qos, pid: id.PacketID(), retain: retain, ids: ids})
+		d.pid = id.PacketID()
+		if cl.shares > 0 {
+			cl.flying(id, qos, p.keep(w.now))
+		}
+		c.send(w, p, d)
 		return
 	}
 	if cl.conn != nil || cl.local != nil {
@@ -147,10 +157,18 @@ func (cl *client) refill(w *batch) {
 func (cl *client) drainQueue(w *batch) {
 	c := cl.conn
 	for c != nil && cl.queue.Len() > 0 && cl.window.Free() > 0 && c.out.hasRoom() {
-		d, _ := cl.queue.Pop()
+		q, _ := cl.queue.Pop()
+		d := delivery{qos: q.QoS, retain: q.Retain, ids: q.SubscriptionIDs}
+		if !c.mayGet(w, q.Message, &d) {
+			continue
+		}
 		id := cl.window.NextID()
-		cl.window.Send(session.Flight{ID: id, QoS: d.QoS})
-		c.sendMessage(w, d.Message, delivery{qos: d.QoS, pid: id.PacketID(), retain: d.Retain, ids: d.SubscriptionIDs})
+		cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
+		d.pid = id.PacketID()
+		if cl.shares > 0 {
+			cl.flying(id, q.QoS, q.Message)
+		}
+		c.sendMessage(w, q.Message, d)
 	}
 }
 
@@ -180,12 +198,22 @@ func (cl *client) pull(w *batch) bool {
 		}
 		return cl.again
 	}
+	more := true
+	w.gone = w.gone[:0]
 	for i := range page {
 		if !cl.sendOwed(w, c, &page[i]) {
-			return cl.again
+			more = cl.again
+			break
 		}
 	}
-	return true
+	if len(w.gone) > 0 {
+		cl.mu.Unlock()
+		for _, id := range w.gone {
+			cl.b.spool.Acked(cl.sid, id)
+		}
+		cl.mu.Lock()
+	}
+	return more
 }
 
 // sendOwed sends one delivery of a page; false when it has to wait. mu is held.
@@ -206,14 +234,20 @@ func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 		return false
 	}
 	cl.cursor = id
-	cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
-	c.sendMessage(w, q.Message, delivery{
+	d := delivery{
 		qos:    q.QoS,
 		pid:    id.PacketID(),
 		retain: q.Retain,
 		dup:    id <= cl.sentTo || cl.b.isFromBefore(id),
+		begun:  id <= cl.sentTo,
 		ids:    q.SubscriptionIDs,
-	})
+	}
+	if !c.mayGet(w, q.Message, &d) { // as if it were delivered [v5 MQTT-3.1.2-25]
+		w.gone = append(w.gone, id)
+		return true
+	}
+	cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
+	c.sendMessage(w, q.Message, d)
 	return true
 }
 
@@ -244,6 +278,12 @@ func (cl *client) completedSafe(pid uint16, err error) {
 	}
 }
 
+// refused ends a QoS 2 delivery that the client does not want [v5 MQTT-4.8.2-6]:
+// it frees the window [v5 4.9] and goes to nobody else.
+func (cl *client) refused(w *batch, pid uint16) bool {
+	return cl.finish(w, pid, func(f session.Flight) bool { return f.QoS == mqtt.ExactlyOnce && f.Stage == session.Sent })
+}
+
 // finish takes a delivery out of flight and makes room for the next.
 func (cl *client) finish(w *batch, pid uint16, ends func(session.Flight) bool) bool {
 	cl.mu.Lock()
@@ -252,6 +292,7 @@ func (cl *client) finish(w *batch, pid uint16, ends func(session.Flight) bool) b
 		cl.mu.Unlock()
 		return false
 	}
+	delete(cl.flown, f.ID)
 	if f.ID > cl.cursor && cl.isDurable() {
 		if cl.ended == nil {
 			cl.ended = map[mqtt.MsgID]struct{}{}

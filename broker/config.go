@@ -3,6 +3,7 @@ package broker
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"fieldgate/broker/listen"
@@ -71,7 +72,7 @@ func (c Config) Validate() error {
 			f.Field = at + f.Field
 			faults = append(faults, f)
 		}
-		if seen[l.Address] {
+		if seen[l.Address] && !strings.HasSuffix(l.Address, ":0") { // which takes another port each time
 			faults.Add(at+"/address", fault.Conflict, "another listener has %s", l.Address)
 		}
 		seen[l.Address] = true

@@ -26,6 +26,7 @@ type conn struct {
 	b        *Broker
 	nc       net.Conn
 	listener string
+	identity string // the name in the client's certificate, known with CONNECT; empty without one
 	in       input
 	out      outbox
 	answers  answers // under out.mu
@@ -35,9 +36,10 @@ type conn struct {
 	client    *client
 	attached  atomic.Pointer[client] // the same, for other goroutines
 	version   mqtt.Version
+	modern    *modern // nil for 3.x
 	clientID  atomic.Pointer[string]
 	user      atomic.Pointer[string] // user name, nil for an anonymous client
-	will      *packet.Will
+	will      *bequest               // nil for none
 	since     time.Time
 	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
 
@@ -71,10 +73,7 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	}
 	c.committed = c.onCommit
 	var raw syscall.RawConn
-	switch socket := nc.(type) {
-	case *net.TCPConn:
-		raw, _ = socket.SyscallConn()
-	case *net.UnixConn:
+	if socket, ok := nc.(syscall.Conn); ok { // neither TLS nor a WebSocket
 		raw, _ = socket.SyscallConn()
 	}
 	c.in.buffers, c.out.buffers, c.out.sent = &b.reads, &b.outs, &b.stats.bytesSent
@@ -102,11 +101,18 @@ func remoteOf(nc net.Conn) string {
 	return "local"
 }
 
-// end makes the connection end; only the first reason counts. Anybody may call it.
+// end makes the connection end; only the first reason counts. Anybody may call
+// it, with locks held too. A client that is to be told why is told by the
+// connection's own goroutine, which is woken for it.
 func (c *conn) end(why ending) {
-	if c.setEnding(why) {
-		c.close()
+	if !c.setEnding(why) {
+		return
 	}
+	if why.reason.Failed() && c.attached.Load() != nil && c.modern != nil {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails only when the connection is gone already
+		return
+	}
+	c.close()
 }
 
 // setEnding notes why the connection ends; false when there is a reason already.
@@ -131,12 +137,16 @@ func (c *conn) close() {
 func (c *conn) serve() {
 	defer close(c.done)
 	c.setEnding(endingOf(c.work()))
+	why := c.ended.Load()
 	if c.client != nil {
 		c.client.detach(c) // before the client can know that it is disconnected
 	}
+	if raw := c.farewell(why); raw != nil {
+		c.out.farewell(raw)
+	}
 	c.close()
 	c.out.close()
-	c.finish(*c.ended.Load())
+	c.finish(*why)
 }
 
 // endingOf tells why the connection's own goroutine stopped, when nobody else ended it.
@@ -147,6 +157,8 @@ func endingOf(err error) ending {
 		return ending{text: "bad packet", reason: e.Reason, err: err}
 	case errors.Is(err, errGoodbye):
 		return ending{text: "disconnected", clean: true, quiet: true}
+	case errors.Is(err, errWithWill):
+		return ending{text: "disconnected with its will", quiet: true}
 	case errors.Is(err, io.EOF):
 		return ending{text: "closed without DISCONNECT", quiet: true}
 	}
@@ -213,8 +225,9 @@ func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
 
 // What ends work beside errors of the socket and of packets.
 var (
-	errGoodbye = errors.New("the client disconnected")
-	errEnded   = errors.New("the connection was ended") // and somebody has said why
+	errGoodbye  = errors.New("the client disconnected")
+	errWithWill = errors.New("the client disconnected and wants its will published")
+	errEnded    = errors.New("the connection was ended") // and somebody has said why
 )
 
 func (c *conn) handle(w *batch, raw []byte) error {
@@ -236,9 +249,17 @@ func (c *conn) handle(w *batch, raw []byte) error {
 	case packet.DISCONNECT:
 		return c.handleDisconnect(raw)
 	case packet.CONNECT:
-		return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v3.1.1 MQTT-3.1.0-2", Detail: "CONNECT came a second time"}
+		return &packet.Error{Reason: mqtt.ProtocolError, Clause: c.clause("MQTT-3.1.0-2", "MQTT-3.1.0-2"), Detail: "CONNECT came a second time"}
 	}
-	return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v3.1.1 MQTT-4.8.0-1", Detail: fmt.Sprintf("%s is no packet that a client sends", kind)}
+	return &packet.Error{Reason: mqtt.ProtocolError, Clause: c.clause("MQTT-4.8.0-1", "MQTT-4.13.1-1"), Detail: fmt.Sprintf("%s is no packet that a client sends", kind)}
+}
+
+// clause names a rule by its number in 3.1.1 or in 5.0, as the client speaks.
+func (c *conn) clause(v3, v5 string) string {
+	if c.modern != nil {
+		return "v5 " + v5
+	}
+	return "v3.1.1 " + v3
 }
 
 func (c *conn) handlePing(w *batch, raw []byte) error {
@@ -247,7 +268,7 @@ func (c *conn) handlePing(w *batch, raw []byte) error {
 	}
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if !c.out.closed {
+	if c.out.accepts() {
 		c.out.grow()
 		c.out.buf = packet.AppendPingresp(c.out.buf)
 		w.count.messagesSent++
@@ -261,7 +282,36 @@ func (c *conn) handleDisconnect(raw []byte) error {
 	if err := p.Decode(raw, c.version); err != nil {
 		return err
 	}
+	if p.HasSessionExpiry {
+		if err := c.changeExpiry(p.SessionExpiry); err != nil {
+			return err
+		}
+	}
+	if p.Reason != mqtt.NormalDisconnection { // [v5 MQTT-3.14.4-3]
+		return errWithWill
+	}
 	return errGoodbye
+}
+
+// changeExpiry changes how long the session lives on: not from nothing to something [v5 3.14.2.2.2].
+func (c *conn) changeExpiry(seconds uint32) error {
+	cl := c.client
+	expiry := c.b.grantedExpiry(seconds)
+	if c.modern.expiry == 0 && seconds > 0 {
+		return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v5 3.14.2.2.2", Detail: "DISCONNECT: session expiry interval was 0 in CONNECT"}
+	}
+	if expiry == c.modern.expiry {
+		return nil
+	}
+	c.modern.expiry = expiry
+	cl.mu.Lock()
+	cl.meta.Expiry = expiry
+	record := cl.record()
+	cl.mu.Unlock()
+	if cl.isDurable() && expiry > 0 { // else it ends in a moment
+		c.b.spool.Apply(session.Change{Session: cl.sid, Put: record}, nil)
+	}
+	return nil
 }
 
 func (c *conn) handleAck(w *batch, raw []byte) error {
@@ -274,9 +324,16 @@ func (c *conn) handleAck(w *batch, raw []byte) error {
 	case packet.PUBACK:
 		cl.puback(w, p.PacketID)
 	case packet.PUBREC:
+		if p.Reason.Failed() {
+			cl.refused(w, p.PacketID)
+			return nil
+		}
 		known, release := cl.pubrec(c, p.PacketID)
-		if release || !known { // 3.x has no word for an identifier that is not in use
+		switch {
+		case release:
 			c.answerNow(w, answer{kind: packet.PUBREL, pid: p.PacketID})
+		case !known: // 3.x has no word for an identifier that is not in use
+			c.answerNow(w, answer{kind: packet.PUBREL, pid: p.PacketID, reason: mqtt.PacketIdentifierNotFound})
 		}
 	case packet.PUBCOMP:
 		cl.pubcomp(w, p.PacketID)
@@ -292,8 +349,12 @@ func (c *conn) handleAck(w *batch, raw []byte) error {
 func (c *conn) handlePubrel(w *batch, pid uint16) {
 	cl := c.client
 	cl.mu.Lock()
-	cl.received.Forget(pid)
+	known := cl.received.Forget(pid)
 	cl.mu.Unlock()
+	if !known && c.modern != nil {
+		c.answerNow(w, answer{kind: packet.PUBCOMP, pid: pid, reason: mqtt.PacketIdentifierNotFound})
+		return
+	}
 	if !cl.isDurable() {
 		c.answerNow(w, answer{kind: packet.PUBCOMP, pid: pid})
 		return

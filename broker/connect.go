@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -20,12 +21,21 @@ func (c *conn) handleFirst(w *batch, kind packet.Type, raw []byte) error {
 	}
 	var p packet.Connect
 	if err := p.Decode(raw); err != nil {
-		if e, ok := errors.AsType[*packet.Error](err); ok && e.Reason == mqtt.UnsupportedProtocolVersion {
+		e, _ := errors.AsType[*packet.Error](err)
+		switch {
+		case e == nil:
+		case e.Reason == mqtt.UnsupportedProtocolVersion:
 			c.refuse(mqtt.V311, e.Reason)
+		case p.Version == mqtt.V5:
+			c.refuse(mqtt.V5, e.Reason)
 		}
 		return err
 	}
 	c.version = p.Version
+	if p.Version >= mqtt.V5 {
+		c.modern = c.b.newModern(&p)
+	}
+	assigned := p.ClientID == ""
 	c.held.Store(true) // what follows may wait for us
 	defer c.held.Store(false)
 	if reason := c.admit(&p); reason.Failed() {
@@ -33,7 +43,7 @@ func (c *conn) handleFirst(w *batch, kind packet.Type, raw []byte) error {
 		c.end(ending{text: "connection refused", reason: reason, err: errors.New(reason.String())})
 		return errEnded
 	}
-	return c.begin(w, &p)
+	return c.begin(w, &p, assigned)
 }
 
 // refuse answers CONNECT with a failure. Nothing else was ever written, so this
@@ -47,17 +57,19 @@ func (c *conn) refuse(v mqtt.Version, reason mqtt.ReasonCode) {
 // admit decides whether the client may connect, and completes its CONNECT.
 func (c *conn) admit(p *packet.Connect) mqtt.ReasonCode {
 	cfg := &c.b.cfg
-	if p.Version >= mqtt.V5 {
-		return mqtt.UnsupportedProtocolVersion
+	if c.modern != nil {
+		if reason := c.admitModern(p); reason.Failed() {
+			return reason
+		}
 	}
 	switch {
 	case strings.HasPrefix(p.ClientID, "$"): // those are in process
 		return mqtt.ClientIdentifierNotValid
 	case p.ClientID != "":
-	case p.Version == mqtt.V31 || !p.CleanStart || !cfg.AllowEmptyClientID: // [v3.1.1 MQTT-3.1.3-8]
+	case p.Version == mqtt.V31 || !p.CleanStart && c.modern == nil || !cfg.AllowEmptyClientID: // [v3.1.1 MQTT-3.1.3-8]
 		return mqtt.ClientIdentifierNotValid
 	default:
-		p.ClientID = assignedID() // [v3.1.1 MQTT-3.1.3-6]
+		p.ClientID = assignedID() // [v3.1.1 MQTT-3.1.3-6] [v5 MQTT-3.1.3-6]
 	}
 	c.clientID.Store(&p.ClientID)
 	return c.authenticate(p)
@@ -70,6 +82,11 @@ func assignedID() string {
 }
 
 func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
+	c.identity = listen.Identity(c.nc)
+	if c.isCertified(p) {
+		c.user.Store(&c.identity) // before the check, as below
+		return c.reasonOf(c.b.auth.Certified(p.ClientID, c.identity))
+	}
 	if !p.HasUsername || c.b.auth == nil {
 		if c.b.cfg.AllowAnonymous {
 			return mqtt.Success
@@ -77,7 +94,20 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 		return mqtt.NotAuthorized
 	}
 	c.user.Store(&p.Username) // before the check: an account that changes meanwhile ends this connection
-	err := c.b.auth.Authenticate(p.ClientID, p.Username, p.Password)
+	return c.reasonOf(c.b.auth.Authenticate(p.ClientID, p.Username, p.Password))
+}
+
+// isCertified tells whether the client's certificate says who it is. A client
+// that gives a password, or another name, wants to be that user instead.
+func (c *conn) isCertified(p *packet.Connect) bool {
+	if c.identity == "" || c.b.auth == nil {
+		return false
+	}
+	return !p.HasUsername || !p.HasPassword && p.Username == c.identity
+}
+
+// reasonOf gives the reason code for what an Authenticator said.
+func (c *conn) reasonOf(err error) mqtt.ReasonCode {
 	switch {
 	case err == nil:
 		return mqtt.Success
@@ -91,7 +121,7 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 }
 
 // begin gives the connection its session and answers CONNECT.
-func (c *conn) begin(w *batch, p *packet.Connect) error {
+func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	present, err := c.b.claim(c, p)
 	if err != nil {
 		if !errors.Is(err, errGivenUp) {
@@ -100,20 +130,30 @@ func (c *conn) begin(w *batch, p *packet.Connect) error {
 		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
 		return errEnded
 	}
-	if p.HasWill && !strings.HasPrefix(p.Will.Topic, "$") { // those are not open to clients
-		c.will = &p.Will
-	}
-	if p.KeepAlive > 0 {
-		c.keepAlive.Store(int64(p.KeepAlive) * int64(3*time.Second/2)) // [v3.1.1 MQTT-3.1.2-24]
+	if p.HasWill {
+		c.keepWill(&p.Will)
 	}
 	ack := packet.Connack{SessionPresent: present && p.Version > mqtt.V31} // 3.1 has no such flag
+	window := c.b.cfg.MaxInflight
+	if c.modern != nil {
+		c.connackModern(&ack, p, assigned)
+		window = c.modern.window
+	}
+	if p.KeepAlive > 0 {
+		c.keepAlive.Store(int64(p.KeepAlive) * int64(3*time.Second/2)) // [v3.1.1 MQTT-3.1.2-24] [v5 MQTT-3.1.2-22]
+	}
+	raw := ack.Append(nil, p.Version)
+	if c.modern != nil && c.modern.maxPacket > 0 && len(raw) > c.modern.maxPacket {
+		c.end(ending{text: "connection refused", reason: mqtt.PacketTooLarge, err: errors.New("CONNACK is larger than the client's maximum packet size")})
+		return errEnded
+	}
 	c.out.mu.Lock()
 	c.out.grow()
-	c.out.buf = ack.Append(c.out.buf, p.Version)
+	c.out.buf = append(c.out.buf, raw...)
 	w.count.messagesSent++
 	w.mark(c)
 	c.out.mu.Unlock()
-	c.client.attach(w, c, c.b.cfg.MaxInflight)
+	c.client.attach(w, c, window)
 	c.attached.Store(c.client)
 	c.logger().Info("connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
 		"keep_alive", p.KeepAlive, "username", p.Username)
@@ -129,8 +169,9 @@ func (b *Broker) claim(c *conn, p *packet.Connect) (present bool, err error) {
 		return false, err
 	}
 	c.client = cl
+	b.endWill(cl.id, cl != old)
 	if cl == old {
-		cl.resumed(p.Version)
+		cl.resumed(c.meta())
 		return true, nil
 	}
 	var waits []func() error
@@ -170,13 +211,25 @@ func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) 
 		<-holder.done
 	}
 	defer b.mu.Unlock()
-	if old != nil && !p.CleanStart {
+	if old != nil && !p.CleanStart && !old.hasExpired(time.Now()) {
 		old.owner = c
 		return old, old, nil
 	}
-	cl = b.newClient(p.ClientID, !p.CleanStart)
+	durable := !p.CleanStart
+	if c.modern != nil {
+		durable = c.modern.expiry > 0
+	}
+	cl = b.newClient(p.ClientID, durable)
 	cl.owner = c
-	cl.meta = session.Meta{Version: p.Version, Expiry: b.cfg.sessionExpiry()}
+	cl.meta = c.meta()
 	b.clients[p.ClientID] = cl
 	return cl, old, nil
+}
+
+// meta is what is kept of a session that this connection holds.
+func (c *conn) meta() session.Meta {
+	if c.modern != nil {
+		return session.Meta{Version: c.version, Expiry: c.modern.expiry}
+	}
+	return session.Meta{Version: c.version, Expiry: c.b.cfg.sessionExpiry()}
 }

@@ -17,6 +17,7 @@ type ClientInfo struct {
 	Remote        string
 	Listener      string
 	Username      string
+	Certificate   string // the name in the client's certificate; empty without one
 	Version       mqtt.Version
 	KeepAlive     time.Duration // as the client promised; 0 for none
 	Subscriptions []mqtt.Subscription
@@ -46,7 +47,7 @@ func (cl *client) info() ClientInfo {
 	sort.Slice(i.Subscriptions, func(a, b int) bool { return i.Subscriptions[a].Filter < i.Subscriptions[b].Filter })
 	if c := cl.conn; c != nil {
 		i.Connected = true
-		i.Since, i.Remote, i.Listener, i.Version = c.since, remoteOf(c.nc), c.listener, c.version
+		i.Since, i.Remote, i.Listener, i.Version, i.Certificate = c.since, remoteOf(c.nc), c.listener, c.version, c.identity
 		i.KeepAlive = time.Duration(c.keepAlive.Load()) * 2 / 3
 		if name := c.user.Load(); name != nil {
 			i.Username = *name

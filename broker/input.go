@@ -12,6 +12,13 @@ import (
 // whole packets of one read are handled together.
 const readSize = 64 << 10
 
+// The same for TLS and WebSockets. Such a connection holds its buffer while it
+// waits, so it is small, and not shared; one that is busy gets a longer one.
+const (
+	plainSize = 2 << 10
+	plainBusy = 16 << 10
+)
+
 // readBuffers holds the buffers that no connection needs now.
 type readBuffers struct{ pool sync.Pool }
 
@@ -51,6 +58,9 @@ func (in *input) open(nc net.Conn, raw syscall.RawConn) {
 // consume. A packet that is not whole yet is given again, longer.
 func (in *input) more() ([]byte, error) {
 	if in.raw == nil {
+		if in.buf == nil {
+			in.buf = make([]byte, plainSize)
+		}
 		in.take()
 		n, err := in.nc.Read(in.buf[in.n:])
 		in.n += n
@@ -117,12 +127,32 @@ func (in *input) park() {
 
 // consume drops the first used bytes.
 func (in *input) consume(used int) {
+	came := in.n
 	in.n = copy(in.buf, in.buf[used:in.n])
+	if in.raw == nil {
+		in.fit(came)
+		return
+	}
 	if in.n <= readSize/2 && len(in.buf) > readSize {
 		long := in.buf
 		in.buf = in.buffers.get()
 		copy(in.buf, long[:in.n])
 	}
+}
+
+// fit chooses the buffer of a connection that is read in the plain way, after came
+// bytes were in it.
+func (in *input) fit(came int) {
+	size := plainSize
+	if came >= plainSize { // more is to be expected
+		size = plainBusy
+	}
+	if in.n >= size || len(in.buf) == size {
+		return
+	}
+	next := make([]byte, size)
+	copy(next, in.buf[:in.n])
+	in.buf = next
 }
 
 // release gives the buffer back.

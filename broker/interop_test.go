@@ -30,7 +30,7 @@ func tool(t *testing.T, name string) string {
 
 func TestMosquittoClients_ExchangeMessages(t *testing.T) {
 	sub, pub := tool(t, "mosquitto_sub"), tool(t, "mosquitto_pub")
-	for _, version := range []string{"mqttv31", "mqttv311"} {
+	for _, version := range []string{"mqttv31", "mqttv311", "mqttv5"} {
 		for qos := range 3 {
 			t.Run(fmt.Sprintf("%s QoS %d", version, qos), func(t *testing.T) {
 				b := start(t, memory(t), onTCP)

@@ -30,13 +30,14 @@ func (b *Broker) sweep(ctx context.Context) {
 		case now := <-timer.C:
 			if now.After(nextExpiry) {
 				b.expire(now)
+				b.purgeRetained(now)
 				nextExpiry = now.Add(time.Minute)
 			}
 			if now.After(nextNote) {
 				b.noteOffline(now)
 				nextNote = now.Add(noteInterval)
 			}
-			timer.Reset(b.sweepOnce())
+			timer.Reset(b.publishDueWills(now, b.sweepOnce()))
 		}
 	}
 }
@@ -97,6 +98,7 @@ func (b *Broker) expire(now time.Time) {
 	b.mu.Unlock()
 	for _, cl := range ended {
 		b.endSession(cl, nil)
+		b.endWill(cl.id, true)
 		b.stats.expired.Add(1)
 		b.log.Info("session expired", "client_id", cl.id)
 	}

@@ -27,6 +27,9 @@ func TestConfig_NamesWhatIsWrong(t *testing.T) {
 		pointer string
 	}{
 		{"a listener", func(c *broker.Config) { c.Listeners[0].Address = "nowhere" }, "/listeners/0/address"},
+		{"a websocket's path", func(c *broker.Config) {
+			c.Listeners = append(c.Listeners, listen.Config{Address: ":8083", Transport: "websocket", Path: "mqtt"})
+		}, "/listeners/1/path"},
 		{"a listener twice", func(c *broker.Config) { c.Listeners = append(c.Listeners, c.Listeners[0]) }, "/listeners/1/address"},
 		{"no connections", func(c *broker.Config) { c.MaxConnections = 0 }, "/max_connections"},
 		{"no inflight", func(c *broker.Config) { c.MaxInflight = 0 }, "/max_inflight"},

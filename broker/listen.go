@@ -22,7 +22,7 @@ func (b *Broker) listen(ctx context.Context, cfg listen.Config) {
 	part := "mqtt/" + cfg.Address
 	log := b.log.With("listener", cfg.Address)
 	for pause := reopenFirst; ; pause = min(2*pause, reopenMost) {
-		ln, err := listen.Open(ctx, cfg)
+		ln, err := listen.Open(ctx, cfg, part, b.alarms, log)
 		if err == nil {
 			b.alarms.Clear(part)
 			log.Info("listening", "address", ln.Addr().String())

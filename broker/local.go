@@ -186,13 +186,27 @@ func (l *Local) Next(ctx context.Context, limit int) ([]mqtt.Delivery, error) {
 
 // take gives what there is now.
 func (l *Local) take(limit int) ([]mqtt.Delivery, error) {
-	cl := l.cl
-	var got []mqtt.Delivery
+	for {
+		got, more, err := l.takeSome(limit)
+		if err != nil || len(got) > 0 || !more {
+			return got, err
+		}
+	}
+}
+
+// takeSome is take for one look into the spool; more tells to look again, because
+// all that it found had expired.
+func (l *Local) takeSome(limit int) (got []mqtt.Delivery, more bool, err error) {
+	cl, now := l.cl, time.Now()
 	cl.mu.Lock()
 	for len(got) < limit {
 		d, ok := cl.queue.Pop()
 		if !ok {
 			break
+		}
+		if hasExpired(d.Message, now) {
+			cl.b.stats.messagesExpired.Add(1)
+			continue
 		}
 		got = append(got, d)
 	}
@@ -200,19 +214,27 @@ func (l *Local) take(limit int) ([]mqtt.Delivery, error) {
 	cl.backlog = false
 	cl.mu.Unlock()
 	if !looks {
-		return got, nil
+		return got, false, nil
 	}
 	page, err := cl.b.spool.Page(cl.sid, after, min(limit-len(got), pageMessages), pageBytes)
+	var gone []mqtt.MsgID
+	defer func() { l.Ack(gone...) }() // without the lock
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	if err != nil || len(page) > 0 {
 		cl.backlog = true // until a page comes empty
 	}
 	if err != nil {
-		return got, err
+		return got, false, err
 	}
 	for _, q := range page {
 		id := q.Message.ID
+		if hasExpired(q.Message, now) && id > cl.sentTo { // what was begun comes to its end
+			cl.b.stats.messagesExpired.Add(1)
+			gone = append(gone, id)
+			cl.cursor = id
+			continue
+		}
 		got = append(got, mqtt.Delivery{
 			Message:         q.Message,
 			PacketID:        id.PacketID(),
@@ -223,7 +245,7 @@ func (l *Local) take(limit int) ([]mqtt.Delivery, error) {
 		})
 		cl.cursor = id
 	}
-	return got, nil
+	return got, len(page) > 0, nil
 }
 
 // Ack says that deliveries of QoS 1 and 2 are done for good: they leave the queue

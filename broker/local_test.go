@@ -297,3 +297,22 @@ func TestPublish_RefusesBadInput(t *testing.T) {
 		require.Equal(t, fault.Invalid, fault.CodeOf(b.Publish(t.Context(), &c.m, nil)), c.name)
 	}
 }
+
+func TestNext_LeavesOutWhatHasExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := sessiontest.NewMemory()
+		t.Cleanup(spool.Close)
+		b := quietBroker(t, spool)
+		l := attach(t, b, uplink("v"))
+		for range 300 { // more than one page of them
+			publish(t, b, mqtt.Message{Topic: "v", QoS: 1, Expiry: time.Second})
+		}
+		publish(t, b, mqtt.Message{Topic: "v", QoS: 1, Payload: []byte("kept"), Expiry: time.Minute})
+		time.Sleep(2 * time.Second)
+		got := next(t, l, 1)
+		require.Equal(t, "kept", string(got[0].Message.Payload))
+		synctest.Wait()
+		require.EqualValues(t, 1, l.Usage().Messages)
+		require.EqualValues(t, 300, b.Stats().PublishExpired)
+	})
+}

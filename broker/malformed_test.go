@@ -150,3 +150,61 @@ func TestEndlessPacket_EndsWithTheConnectTimeout(t *testing.T) {
 		require.LessOrEqual(t, time.Since(begin), 11*time.Second)
 	})
 }
+
+// TestBadPacketsOf5_AreToldWhy sends bytes that no client of 5.0 may send.
+func TestBadPacketsOf5_AreToldWhy(t *testing.T) {
+	for _, c := range []struct {
+		name, raw string
+		reason    mqtt.ReasonCode
+	}{
+		{"PUBLISH with QoS 3", "36 06 0001 61 0001 00", mqtt.MalformedPacket},
+		{"PUBLISH with packet identifier 0", "32 06 0001 61 0000 00", mqtt.ProtocolError},
+		{"PUBLISH with a wildcard", "30 04 0001 23 00", mqtt.TopicNameInvalid},
+		{"PUBLISH without topic and alias", "30 03 0000 00", mqtt.ProtocolError},
+		{"PUBLISH with alias 0", "30 07 0001 61 03 23 0000", mqtt.TopicAliasInvalid},
+		{"PUBLISH with a property twice", "30 08 0001 61 04 0100 0100", mqtt.ProtocolError},
+		{"PUBLISH with a property of CONNECT", "30 07 0001 61 03 210001", mqtt.ProtocolError},
+		{"PUBLISH with an unknown property", "30 06 0001 61 02 7f00", mqtt.MalformedPacket},
+		{"PUBLISH with a bad payload format", "30 06 0001 61 02 0102", mqtt.ProtocolError},
+		{"PUBLISH with a wildcard in its response topic", "30 08 0001 61 04 08000123", mqtt.ProtocolError},
+		{"PUBACK with an unknown reason", "40 03 0001 05", mqtt.ProtocolError},
+		{"PUBREL without its flags", "60 02 0001", mqtt.MalformedPacket},
+		{"SUBSCRIBE without filters", "82 03 0001 00", mqtt.ProtocolError},
+		{"SUBSCRIBE with reserved options", "82 07 0001 00 0001 61 c0", mqtt.MalformedPacket},
+		{"SUBSCRIBE with retain handling 3", "82 07 0001 00 0001 61 30", mqtt.ProtocolError},
+		{"SUBSCRIBE with identifier 0", "82 09 0001 02 0b00 0001 61 00", mqtt.ProtocolError},
+		{"SUBSCRIBE with a bad filter", "82 09 0001 00 0003 612b62 00", mqtt.TopicFilterInvalid},
+		{"UNSUBSCRIBE without filters", "a2 03 0001 00", mqtt.ProtocolError},
+		{"DISCONNECT with an unknown reason", "e0 01 01", mqtt.ProtocolError},
+		{"CONNACK from a client", "20 03 0000 00", mqtt.ProtocolError},
+		{"AUTH", "f0 00", mqtt.ProtocolError},
+		{"type 0", "00 00", mqtt.ProtocolError},
+		{"a remaining length of five bytes", "30 ff ff ff ff 01", mqtt.MalformedPacket},
+		{"a remaining length that is longer than needed", "40 82 00 0001", mqtt.MalformedPacket},
+		{"larger than max_packet_size", "30 80 80 80 01", mqtt.PacketTooLarge},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				spool := sessiontest.NewMemory()
+				t.Cleanup(spool.Close)
+				b := start(t, spool, nil)
+				here, there := net.Pipe()
+				defer here.Close()
+				b.ServeConn(there)
+				raw, err := hex.DecodeString(strings.ReplaceAll(c.raw, " ", ""))
+				require.NoError(t, err)
+				connect := packet.Connect{Version: mqtt.V5, ClientID: "bad"}
+				go func() { _, _ = here.Write(append(connect.Append(nil), raw...)) }() // it may be closed before the end
+				require.NoError(t, here.SetDeadline(time.Now().Add(time.Minute)))
+				got, err := io.ReadAll(here)
+				require.NoError(t, err)
+				n, err := packet.Length(got, 0)
+				require.NoError(t, err)
+				var d packet.Disconnect
+				require.NoError(t, d.Decode(got[n:], mqtt.V5))
+				require.Equal(t, c.reason, d.Reason, d.ReasonString)
+				require.NotEmpty(t, d.ReasonString)
+			})
+		})
+	}
+}

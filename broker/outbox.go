@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Sizes of the out buffers, in bytes.
@@ -49,7 +50,8 @@ type outbox struct {
 	busy    bool   // one goroutine writes; it takes what is appended meanwhile
 	dirty   bool   // someone has promised to flush
 	closed  bool
-	starved bool // somebody waits for room
+	starved bool          // somebody waits for room
+	drained chan struct{} // set by farewell: nothing may be appended any more; told when nothing waits
 
 	// what try works on; it belongs to the goroutine that made busy true
 	chunk   []byte
@@ -66,6 +68,42 @@ func (o *outbox) open(nc net.Conn, raw syscall.RawConn) {
 func (o *outbox) grow() {
 	if o.buf == nil {
 		o.buf = o.buffers.get()
+	}
+}
+
+// accepts tells whether anything may still be appended; mu is held.
+func (o *outbox) accepts() bool { return !o.closed && o.drained == nil }
+
+// farewell appends the last packet of the connection and waits until it is
+// written, as long as the far end may take for it.
+func (o *outbox) farewell(raw []byte) {
+	_ = o.nc.SetWriteDeadline(time.Now().Add(farewellPatience)) // fails only when the connection is gone
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return
+	}
+	o.grow()
+	o.buf = append(o.buf, raw...)
+	o.drained = make(chan struct{}, 1)
+	o.mu.Unlock()
+	o.flush()
+	for {
+		o.mu.Lock()
+		waits := !o.closed && (o.busy || len(o.buf) > 0)
+		o.mu.Unlock()
+		if !waits {
+			return
+		}
+		<-o.drained
+	}
+}
+
+// tellDrained lets farewell look again; mu is held.
+func (o *outbox) tellDrained() {
+	select {
+	case o.drained <- struct{}{}: // never while it is nil
+	default:
 	}
 }
 
@@ -109,6 +147,7 @@ func (o *outbox) flush() {
 	if again {
 		o.starved = false
 	}
+	o.tellDrained()
 	o.mu.Unlock()
 	if again {
 		o.roomy()
@@ -135,6 +174,7 @@ func (o *outbox) writeAll(b []byte, from int) {
 			if err != nil {
 				o.fail(err)
 			}
+			o.tellDrained()
 			o.mu.Unlock()
 			return
 		}
@@ -146,6 +186,7 @@ func (o *outbox) writeAll(b []byte, from int) {
 		}
 		if len(o.buf) == 0 {
 			o.busy = false
+			o.tellDrained()
 			o.mu.Unlock()
 			return
 		}

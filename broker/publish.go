@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,6 +24,11 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	if p.QoS > c.b.cfg.maxQoS() {
 		return &packet.Error{Reason: mqtt.QoSNotSupported, Clause: "v5 MQTT-3.2.2-11", Detail: "PUBLISH: QoS is above max_qos"}
 	}
+	if c.modern != nil {
+		if err := c.checkPublish(&p.Publish); err != nil {
+			return err
+		}
+	}
 	if p.QoS == mqtt.ExactlyOnce && !c.isFresh(w, p.PacketID) {
 		return nil
 	}
@@ -34,22 +40,49 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	case mqtt.ExactlyOnce:
 		kind = packet.PUBREC
 	}
-	if p.Topic[0] == '$' { // not open to clients; 3.x has no word to refuse
-		c.accepted(w, kind, p.PacketID)
-		return nil
+	if p.Topic[0] == '$' || p.Retain && !isShallow(p.Topic) {
+		return c.refusePublish(w, kind, p)
 	}
 	w.fanOut()
+	reason := mqtt.Success
+	if w.taken == 0 {
+		reason = mqtt.NoMatchingSubscribers
+	}
 	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable}
 	if p.QoS == mqtt.ExactlyOnce {
 		e.From, e.PacketID = c.client.sid, p.PacketID
 	}
 	if len(w.owed) == 0 && !e.Retain && e.From == 0 {
-		c.accepted(w, kind, p.PacketID)
+		c.accepted(w, kind, p.PacketID, reason)
 		return nil
 	}
 	e.Message = p.keep(w.now)
-	c.answerLater(answer{kind: kind, pid: p.PacketID, cost: session.Cost(e.Message)})
+	c.answerLater(answer{kind: kind, pid: p.PacketID, reason: reason, cost: session.Cost(e.Message)})
 	w.store(e, c.committed)
+	return nil
+}
+
+// refusePublish answers a PUBLISH to a topic that is not open to clients, or to one
+// that can't be retained. 3.x has no word for either: what must not be written to is
+// acknowledged and dropped [v3.1.1 MQTT-3.3.5-2], what should be kept and can't be
+// closes the connection.
+func (c *conn) refusePublish(w *batch, kind packet.Type, p *publication) error {
+	w.count.dropped++
+	switch {
+	case c.modern == nil && p.Topic[0] == '$':
+		c.accepted(w, kind, p.PacketID, mqtt.Success)
+		return nil
+	case c.modern == nil:
+		return &packet.Error{Reason: mqtt.TopicNameInvalid, Clause: "v3.1.1 MQTT-3.3.5-2", Detail: fmt.Sprintf("PUBLISH: a retained topic name has more than %d levels", maxLevels)}
+	}
+	if kind == packet.PUBREC {
+		c.client.mu.Lock()
+		c.client.received.Forget(p.PacketID)
+		c.client.mu.Unlock()
+	}
+	if kind != 0 {
+		c.answerNow(w, answer{kind: kind, pid: p.PacketID, reason: mqtt.TopicNameInvalid})
+	}
 	return nil
 }
 
@@ -65,7 +98,7 @@ func (c *conn) isFresh(w *batch, pid uint16) bool {
 }
 
 // accepted acknowledges a message that nothing has to be stored for.
-func (c *conn) accepted(w *batch, kind packet.Type, pid uint16) {
+func (c *conn) accepted(w *batch, kind packet.Type, pid uint16, reason mqtt.ReasonCode) {
 	if kind == 0 {
 		return
 	}
@@ -74,13 +107,13 @@ func (c *conn) accepted(w *batch, kind packet.Type, pid uint16) {
 		c.client.received.Safe(pid)
 		c.client.mu.Unlock()
 	}
-	c.answerNow(w, answer{kind: kind, pid: pid})
+	c.answerNow(w, answer{kind: kind, pid: pid, reason: reason})
 }
 
 // fanOut gives w.pub to everybody who needs no spool and gathers in w.owed to
 // which durable sessions it is owed.
 func (w *batch) fanOut() {
-	w.owed, w.owedTo = w.owed[:0], w.owedTo[:0]
+	w.owed, w.owedTo, w.taken = w.owed[:0], w.owedTo[:0], 0
 	p := &w.pub
 	found := w.cache.Match(p.Topic)
 	p.name = found.Topic
@@ -89,9 +122,23 @@ func (w *batch) fanOut() {
 	}
 	for i := range found.Shared {
 		if m := pick(&found.Shared[i]); m != nil {
-			w.deliver(m)
+			w.deliverShared(m)
 		}
 	}
+}
+
+// deliverShared gives w.pub to a member of a shared subscription. A session that
+// is owed it already gets it once, with all subscription identifiers.
+func (w *batch) deliverShared(m *route.Match[*client]) {
+	i := slices.Index(w.owedTo, m.Subscriber)
+	if i < 0 || m.Delivered(w.pub.QoS) == mqtt.AtMostOnce {
+		w.deliver(m)
+		return
+	}
+	o := &w.owed[i]
+	o.QoS = max(o.QoS, m.Delivered(w.pub.QoS))
+	o.Retain = o.Retain || w.pub.Retain && m.RetainAsPublished
+	o.SubscriptionIDs = slices.Concat(o.SubscriptionIDs, m.IDs)
 }
 
 func (w *batch) deliver(m *route.Match[*client]) {
@@ -99,6 +146,7 @@ func (w *batch) deliver(m *route.Match[*client]) {
 	if m.NoLocal && cl.id == p.origin {
 		return
 	}
+	w.taken++
 	retain := p.Retain && m.RetainAsPublished
 	switch qos := m.Delivered(p.QoS); {
 	case qos == mqtt.AtMostOnce:
@@ -139,6 +187,9 @@ func (w *batch) store(e session.Entry, safe func(error)) {
 	var id mqtt.MsgID
 	if e.Retain {
 		// The index must end with the same message as the spool.
+		if e.Message.Expiry > 0 {
+			b.retainedExpire.Store(true)
+		}
 		b.retainOrder.Lock()
 		id = b.spool.Append(e, safe)
 		b.retained.Set(e.Message)
@@ -228,5 +279,8 @@ func (w *batch) setMessage(m *mqtt.Message) {
 	p.reset()
 	w.topic = append(w.topic[:0], m.Topic...)
 	p.Publish = packet.Publish{QoS: m.QoS, Retain: m.Retain, Topic: w.topic, Payload: m.Payload, Props: m.Props}
+	if m.Expiry > 0 {
+		p.Expiry, p.HasExpiry = secondsLeft(m, w.now), true
+	}
 	p.origin, p.message = m.Origin, m
 }

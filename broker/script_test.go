@@ -37,8 +37,14 @@ import (
 //	a< closed                                           the broker closed the connection
 //	a> close                                            client a closes without DISCONNECT
 //	wait 90s                                            of the broker's time
+//	a> CONNECT version=5 session_expiry=60 ...          5.0: properties are fields like any other; see script5_test.go
+//	a< DISCONNECT reason=0x8E
+//	a> SUBSCRIBE pid=1 id=7 filter=t:1+nl+rap+rh2       no local, retain as published, retain handling
 //	broker> restart                                     it stops and comes again with what was committed
+//	broker> crash                                       the same without the stop
+//	broker> stop                                        it stops
 //	spool> hold, spool> release                         commits are held back
+//	spool> fail, spool> heal                            commits fail
 
 // stage is how a script is played.
 type stage struct {
@@ -53,7 +59,7 @@ func TestConversations(t *testing.T) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		require.Regexp(t, `(?m)^# shows v3\.1\.1 MQTT-`, string(text), "%s does not tell which clauses it shows", file)
+		require.Regexp(t, `(?m)^# shows (v3\.1\.1|v5) MQTT-`, string(text), "%s does not tell which clauses it shows", file)
 		name := strings.TrimSuffix(filepath.Base(file), ".mqtt")
 		t.Run(name+"/whole packets", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { play(t, string(text), stage{}) })
@@ -130,6 +136,14 @@ func (p *player) start() {
 	p.b = start(p.T, p.spool, func(c *broker.Config) { *c = p.cfg })
 }
 
+func (p *player) forgetPeers() {
+	for name, c := range p.peers {
+		c.nc.Close()
+		<-c.gone
+		delete(p.peers, name)
+	}
+}
+
 // quiet waits until the broker has done all that it can.
 func (p *player) quiet() {
 	if !p.tcp {
@@ -150,19 +164,32 @@ func (p *player) step(line string) error {
 		return err
 	case who == "broker>" && what == "restart":
 		p.b.stop()
-		for name, c := range p.peers {
-			c.nc.Close()
-			<-c.gone
-			delete(p.peers, name)
-		}
+		p.forgetPeers()
 		p.spool = p.spool.Reopen()
 		p.start()
+		return nil
+	case who == "broker>" && what == "crash": // what it does from now on reaches nothing
+		next := p.spool.Copy()
+		p.b.stop()
+		p.spool.Close()
+		p.forgetPeers()
+		p.spool = next
+		p.start()
+		return nil
+	case who == "broker>" && what == "stop":
+		p.b.stop()
 		return nil
 	case who == "spool>" && what == "hold":
 		p.spool.Hold()
 		return nil
 	case who == "spool>" && what == "release":
 		p.spool.Release()
+		return nil
+	case who == "spool>" && what == "fail":
+		p.spool.Fail(errors.New("disk full"))
+		return nil
+	case who == "spool>" && what == "heal":
+		p.spool.Fail(nil)
 		return nil
 	case strings.HasSuffix(who, ">"):
 		return p.send(strings.TrimSuffix(who, ">"), what)
@@ -387,6 +414,9 @@ func (p *player) compare(want string, got fields) error {
 	if _, says := expected["pid"]; !says && got[""] == "PUBLISH" {
 		delete(got, "pid")
 	}
+	if _, says := expected["reason_string"]; !says {
+		delete(got, "reason_string")
+	}
 	if !maps.Equal(expected, got) {
 		return fmt.Errorf("there came %v", got)
 	}
@@ -409,35 +439,41 @@ func render(raw []byte, v mqtt.Version) fields {
 	case packet.CONNACK:
 		var p packet.Connack
 		err = p.Decode(raw, v)
-		f["session_present"], f["code"] = bit(p.SessionPresent), strconv.Itoa(int(p.Reason.ReturnCode()))
+		f["session_present"] = bit(p.SessionPresent)
+		if v < mqtt.V5 {
+			f["code"] = strconv.Itoa(int(p.Reason.ReturnCode()))
+		} else {
+			renderConnack(f, &p)
+		}
 	case packet.PUBLISH:
 		var p packet.Publish
 		err = p.Decode(raw, v)
 		f["topic"], f["payload"], f["qos"], f["pid"] = string(p.Topic), string(p.Payload), strconv.Itoa(int(p.QoS)), strconv.Itoa(int(p.PacketID))
 		f["dup"], f["retain"] = bit(p.Dup), bit(p.Retain)
+		renderPublish(f, &p)
 	case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
 		var p packet.Ack
 		err = p.Decode(raw, v)
-		f["pid"] = strconv.Itoa(int(p.PacketID))
+		f["pid"], f["reason"], f["reason_string"] = strconv.Itoa(int(p.PacketID)), reason(p.Reason), p.ReasonString
+	case packet.DISCONNECT:
+		var p packet.Disconnect
+		err = p.Decode(raw, v)
+		f["reason"], f["reason_string"] = reason(p.Reason), p.ReasonString
 	case packet.SUBACK:
 		var p packet.Suback
 		err = p.Decode(raw, v)
 		f["pid"] = strconv.Itoa(int(p.PacketID))
-		var codes []string
-		for _, r := range p.Reasons {
-			codes = append(codes, strconv.Itoa(int(r)))
-		}
-		f["codes"] = strings.Join(codes, ",")
+		f["codes"] = codes(p.Reasons)
 	case packet.UNSUBACK:
 		var p packet.Unsuback
 		err = p.Decode(raw, v)
-		f["pid"] = strconv.Itoa(int(p.PacketID))
+		f["pid"], f["codes"] = strconv.Itoa(int(p.PacketID)), codes(p.Reasons)
 	}
 	if err != nil {
 		f["error"] = err.Error()
 	}
 	maps.DeleteFunc(f, func(key, value string) bool {
-		return key != "" && (value == "" || value == "0" && key != "codes" && key != "payload")
+		return key != "" && (value == "" || value == "0" && key != "codes" && key != "payload" && key != "expiry" && key != "session_expiry")
 	})
 	return f
 }
@@ -456,7 +492,8 @@ func (p *player) encode(c *peer, text string) ([]byte, error) {
 		if bound, ok := p.vars[value]; ok {
 			value = bound
 		}
-		n, convErr := strconv.Atoi(value)
+		n64, convErr := strconv.ParseInt(value, 0, 64)
+		n := int(n64)
 		if f[key] != "" && convErr != nil {
 			err = convErr
 		}
@@ -471,27 +508,28 @@ func (p *player) encode(c *peer, text string) ([]byte, error) {
 		if n := number("size"); n > 0 {
 			payload = strings.Repeat("x", n)
 		}
-		raw = (&packet.Publish{
+		publish := packet.Publish{
 			Topic: []byte(f["topic"]), Payload: []byte(payload), QoS: mqtt.QoS(number("qos")), PacketID: pid,
 			Retain: number("retain") == 1, Dup: number("dup") == 1,
-		}).Append(nil, c.version)
-	case "PUBACK":
-		raw = packet.AppendAck(nil, packet.PUBACK, pid)
-	case "PUBREC":
-		raw = packet.AppendAck(nil, packet.PUBREC, pid)
-	case "PUBREL":
-		raw = packet.AppendAck(nil, packet.PUBREL, pid)
-	case "PUBCOMP":
-		raw = packet.AppendAck(nil, packet.PUBCOMP, pid)
+			TopicAlias: uint16(number("alias")), Expiry: uint32(number("expiry")), HasExpiry: f["expiry"] != "", Props: properties(f["props"]),
+		}
+		if f["id"] != "" {
+			publish.SubscriptionIDs = []uint32{uint32(number("id"))}
+		}
+		raw = publish.Append(nil, c.version)
+	case "PUBACK", "PUBREC", "PUBREL", "PUBCOMP":
+		kind := packet.PUBACK + packet.Type(slices.Index([]string{"PUBACK", "PUBREC", "PUBREL", "PUBCOMP"}, f[""]))
+		raw = (&packet.Ack{Type: kind, PacketID: pid, Reason: mqtt.ReasonCode(number("reason"))}).Append(nil, c.version)
 	case "SUBSCRIBE":
 		s := packet.Subscribe{PacketID: pid}
 		for _, filter := range filters {
 			at := strings.LastIndexByte(filter, ':')
-			qos, convErr := strconv.Atoi(filter[at+1:])
-			if convErr != nil {
-				return nil, convErr
+			sub, subErr := subscription(filter[:at], filter[at+1:])
+			if subErr != nil {
+				return nil, subErr
 			}
-			s.Subscriptions = append(s.Subscriptions, mqtt.Subscription{Filter: filter[:at], QoS: mqtt.QoS(qos)})
+			sub.ID = uint32(number("id"))
+			s.Subscriptions = append(s.Subscriptions, sub)
 		}
 		raw = s.Append(nil, c.version)
 	case "UNSUBSCRIBE":
@@ -499,7 +537,11 @@ func (p *player) encode(c *peer, text string) ([]byte, error) {
 	case "PINGREQ":
 		raw = packet.AppendPingreq(nil)
 	case "DISCONNECT":
-		raw = (&packet.Disconnect{}).Append(nil, c.version)
+		raw = (&packet.Disconnect{
+			Reason: mqtt.ReasonCode(number("reason")), SessionExpiry: uint32(number("session_expiry")), HasSessionExpiry: f["session_expiry"] != "",
+		}).Append(nil, c.version)
+	case "AUTH":
+		raw = (&packet.Auth{Reason: mqtt.ReasonCode(number("reason")), Method: f["auth_method"]}).Append(nil)
 	default:
 		return nil, errors.New("no such packet")
 	}
@@ -523,7 +565,17 @@ func (p *player) encodeConnect(c *peer, f fields, number func(string) int) []byt
 		Will: packet.Will{
 			Topic: f["will_topic"], Payload: []byte(f["will_payload"]),
 			QoS: mqtt.QoS(number("will_qos")), Retain: number("will_retain") == 1,
+			Delay: uint32(number("will_delay")), Expiry: uint32(number("will_expiry")), HasExpiry: f["will_expiry"] != "", Props: properties(f["will_props"]),
 		},
+		SessionExpiry:  uint32(number("session_expiry")),
+		ReceiveMaximum: uint16(number("receive_maximum")),
+		MaxPacketSize:  uint32(number("max_packet_size")),
+		TopicAliasMax:  uint16(number("topic_alias_maximum")),
+		RequestProblem: f["request_problem"] != "0",
+		AuthMethod:     f["auth_method"],
+	}
+	if c.version >= mqtt.V5 {
+		connect.CleanStart = f["clean_start"] != "0"
 	}
 	return connect.Append(nil)
 }

@@ -35,9 +35,14 @@ func (b *Broker) newClient(id string, durable bool) *client {
 // load takes over what the spool holds.
 func (b *Broker) load() error {
 	byID := map[session.ID]*client{}
+	var wills []*bequest
 	err := b.spool.Load(session.Visitor{
 		Session: func(r session.Record) {
 			b.lastSID = max(b.lastSID, r.ID)
+			if q := decodeWill(r); q != nil {
+				wills = append(wills, q)
+				return
+			}
 			cl := b.newClient(r.ClientID, false)
 			cl.sid = r.ID
 			meta, err := session.DecodeMeta(r.Meta)
@@ -64,15 +69,33 @@ func (b *Broker) load() error {
 				cl.window.Send(session.Flight{ID: msg, QoS: mqtt.ExactlyOnce, Stage: session.Released})
 			}
 		},
-		Retained: b.retained.Set,
+		Retained: func(m *mqtt.Message) {
+			if m.Expiry > 0 {
+				b.retainedExpire.Store(true)
+			}
+			b.retained.Set(m)
+		},
 	})
 	if err != nil {
 		return err
 	}
 	for _, cl := range byID {
 		cl.backlog = true
+		if cl.endsWithConnection() { // the end of the process was the end of its connection
+			delete(b.clients, cl.id)
+			b.endSession(cl, nil)
+		}
 	}
+	b.inheritWills(wills)
 	return nil
+}
+
+// endsWithConnection tells whether the session is one of 5.0 that does not live on
+// without its connection [v5 3.1.2.11.2].
+func (cl *client) endsWithConnection() bool {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.meta.Version >= mqtt.V5 && cl.meta.Expiry == 0
 }
 
 // record is what the spool keeps of the session.
@@ -81,9 +104,8 @@ func (cl *client) record() *session.Record {
 }
 
 // resumed notes that the client came back: its time offline begins anew.
-func (cl *client) resumed(v mqtt.Version) {
+func (cl *client) resumed(fresh session.Meta) {
 	cl.mu.Lock()
-	fresh := session.Meta{Version: v, Expiry: cl.b.cfg.sessionExpiry()}
 	changed := cl.meta != fresh
 	cl.meta = fresh
 	record := cl.record()
@@ -140,6 +162,7 @@ func (b *Broker) endSession(cl *client, giveUp <-chan struct{}) func() error {
 	filters := slices.Collect(maps.Keys(cl.subs))
 	cl.mu.Unlock()
 	b.tree.RemoveAll(cl, filters...)
+	b.rehome(cl, filters)
 	if !cl.isDurable() {
 		return func() error { return nil }
 	}
@@ -156,19 +179,14 @@ func (b *Broker) forget(cl *client) {
 }
 
 // finish cleans up behind a connection: its session lets go of it, its will is
-// published unless it said goodbye [v3.1.1 MQTT-3.1.2-8] [v3.1.1 MQTT-3.1.2-10].
+// published or waits.
 func (c *conn) finish(why ending) {
 	b := c.b
 	if cl := c.client; cl != nil {
-		if c.will != nil && !why.clean {
-			safe := c.publishWill()
-			if why.reason == mqtt.ServerShuttingDown {
-				waitAtMost(stopPatience, safe)
-			}
-		}
+		c.leaveWill(&why)
 		b.mu.Lock()
 		cl.owner = nil
-		ends := !cl.isDurable() && b.clients[cl.id] == cl
+		ends := b.clients[cl.id] == cl && (!cl.isDurable() || cl.endsWithConnection())
 		if ends {
 			delete(b.clients, cl.id)
 		}
@@ -200,7 +218,7 @@ func (c *conn) logEnd(why ending) {
 	}
 }
 
-// stopPatience is how long the end of the broker waits for a will's commit.
+// stopPatience is how long the end of the broker waits for the commit of wills.
 const stopPatience = 2 * time.Second
 
 func waitAtMost(d time.Duration, done <-chan struct{}) {
@@ -210,25 +228,4 @@ func waitAtMost(d time.Duration, done <-chan struct{}) {
 	case <-done:
 	case <-timer.C:
 	}
-}
-
-// publishWill publishes the will and gives a channel that is closed when it is safe.
-func (c *conn) publishWill() <-chan struct{} {
-	safe := make(chan struct{})
-	w := c.b.batch()
-	defer w.done()
-	c.b.publish(w, &mqtt.Message{
-		Topic:   c.will.Topic,
-		Payload: c.will.Payload,
-		QoS:     min(c.will.QoS, c.b.cfg.maxQoS()),
-		Retain:  c.will.Retain && c.b.cfg.RetainAvailable,
-		Props:   c.will.Props,
-		Origin:  c.client.id,
-	}, func(err error) {
-		if err != nil {
-			c.logger().Error("the will can't be kept", "err", err)
-		}
-		close(safe)
-	})
-	return safe
 }

@@ -12,6 +12,7 @@ type totals struct {
 	publishBytesIn, publishBytes   atomic.Int64
 	dropped                        atomic.Int64
 	bytesReceived, bytesSent       atomic.Int64
+	messagesExpired                atomic.Int64
 	expired, refused               atomic.Int64
 	maximum                        int // connections at once; under Broker.mu
 }
@@ -28,6 +29,7 @@ func (t *totals) add(c *counts) {
 		{&t.publishBytesIn, c.publishBytesIn},
 		{&t.publishBytes, c.publishBytes},
 		{&t.dropped, c.dropped},
+		{&t.messagesExpired, c.expired},
 	} {
 		if one.n != 0 {
 			one.total.Add(one.n)
@@ -44,7 +46,8 @@ type Stats struct {
 	PublishSent        int64
 	PublishBytesIn     int64 // payloads
 	PublishBytesOut    int64
-	PublishDropped     int64 // QoS 0 for slow readers, and what queues in RAM could not hold
+	PublishDropped     int64 // QoS 0 for slow readers, what queues in RAM could not hold, what is too large for its client
+	PublishExpired     int64 // deliveries whose message expiry interval was over
 	BytesReceived      int64
 	BytesSent          int64
 	ClientsConnected   int // network clients
@@ -71,6 +74,7 @@ func (b *Broker) Stats() Stats {
 		PublishBytesIn:     t.publishBytesIn.Load(),
 		PublishBytesOut:    t.publishBytes.Load(),
 		PublishDropped:     t.dropped.Load(),
+		PublishExpired:     t.messagesExpired.Load(),
 		BytesReceived:      t.bytesReceived.Load(),
 		BytesSent:          t.bytesSent.Load(),
 		ClientsExpired:     t.expired.Load(),

@@ -1,15 +1,27 @@
 package broker
 
 import (
-	"strings"
-
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
 )
 
-// maxLevels is how many levels a topic filter may have; more are refused.
+// maxLevels is how many levels a topic filter, or the name of a retained topic, may
+// have; more are refused.
 const maxLevels = 128
+
+func isShallow[T string | []byte](topic T) bool {
+	if len(topic) < maxLevels {
+		return true
+	}
+	slashes := 0
+	for i := range len(topic) {
+		if topic[i] == '/' {
+			slashes++
+		}
+	}
+	return slashes < maxLevels
+}
 
 func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 	var p packet.Subscribe
@@ -22,7 +34,7 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 	var isNew []bool
 	for _, sub := range p.Subscriptions {
 		if !subscribable(sub.Filter) {
-			answered.Reasons = append(answered.Reasons, mqtt.UnspecifiedError)
+			answered.Reasons = append(answered.Reasons, mqtt.TopicFilterInvalid)
 			continue
 		}
 		sub.QoS = min(sub.QoS, c.b.cfg.maxQoS())
@@ -47,7 +59,7 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 
 func subscribable(filter string) bool {
 	_, _, _, err := mqtt.ParseShared(filter)
-	return err == nil && strings.Count(filter, "/") < maxLevels
+	return err == nil && isShallow(filter)
 }
 
 // subscribe adds the subscription, or replaces the one to the same filter.
@@ -56,19 +68,29 @@ func (cl *client) subscribe(sub mqtt.Subscription) (isNew bool) {
 	if cl.subs == nil {
 		cl.subs = map[string]mqtt.Subscription{}
 	}
+	if _, has := cl.subs[sub.Filter]; !has && isShared(sub.Filter) {
+		cl.shares++
+	}
 	cl.subs[sub.Filter] = sub
 	cl.mu.Unlock()
 	return cl.b.tree.Subscribe(cl, sub)
 }
 
-// unsubscribe ends subscriptions.
-func (cl *client) unsubscribe(filters []string) {
+// unsubscribe ends subscriptions and tells of each whether there was one.
+func (cl *client) unsubscribe(filters []string) []mqtt.ReasonCode {
+	reasons := make([]mqtt.ReasonCode, len(filters))
 	cl.mu.Lock()
-	for _, filter := range filters {
+	for i, filter := range filters {
+		if _, has := cl.subs[filter]; !has {
+			reasons[i] = mqtt.NoSubscriptionExisted
+		} else if isShared(filter) {
+			cl.shares--
+		}
 		delete(cl.subs, filter)
 	}
 	cl.mu.Unlock()
 	cl.b.tree.RemoveAll(cl, filters...)
+	return reasons
 }
 
 func (c *conn) handleUnsubscribe(w *batch, raw []byte) error {
@@ -77,11 +99,7 @@ func (c *conn) handleUnsubscribe(w *batch, raw []byte) error {
 		return err
 	}
 	cl := c.client
-	answered := packet.Unsuback{PacketID: p.PacketID}
-	for range p.Filters {
-		answered.Reasons = append(answered.Reasons, mqtt.Success)
-	}
-	cl.unsubscribe(p.Filters)
+	answered := packet.Unsuback{PacketID: p.PacketID, Reasons: cl.unsubscribe(p.Filters)}
 	unsuback := answer{kind: packet.UNSUBACK, raw: answered.Append(nil, c.version)}
 	if !cl.isDurable() {
 		c.answerNow(w, unsuback)
@@ -106,9 +124,11 @@ func (c *conn) sendRetained(w *batch, sub mqtt.Subscription, isNew bool) error {
 			}
 		}
 		d := retainedFor(sub, m)
-		if d.QoS == mqtt.AtMostOnce {
-			c.sendMessage(w, m, delivery{retain: true, ids: d.SubscriptionIDs})
-		} else {
+		switch how := (delivery{retain: true, qos: d.QoS, ids: d.SubscriptionIDs}); {
+		case !c.mayGet(w, m, &how):
+		case d.QoS == mqtt.AtMostOnce:
+			c.sendMessage(w, m, how)
+		default:
 			c.client.giveRetained(w, d)
 		}
 	}
@@ -125,7 +145,7 @@ func retainedFor(sub mqtt.Subscription, m *mqtt.Message) mqtt.Delivery {
 }
 
 func wantsRetained(sub mqtt.Subscription, isNew bool) bool {
-	if strings.HasPrefix(sub.Filter, "$share/") {
+	if isShared(sub.Filter) {
 		return false
 	}
 	return sub.RetainHandling == 0 || sub.RetainHandling == 1 && isNew

@@ -2,14 +2,7 @@ package listen_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/broker/listen"
+	"fieldgate/internal/fault"
 	"fieldgate/internal/leak"
 )
 
@@ -40,6 +34,17 @@ func TestValidate_NamesWhatIsWrong(t *testing.T) {
 		{"a port too high", listen.Config{Address: ":65536"}, "/address"},
 		{"no path", listen.Config{Address: "unix:"}, "/address"},
 		{"an unknown transport", listen.Config{Address: ":1883", Transport: "quic"}, "/transport"},
+		{"a websocket", listen.Config{Address: ":8083", Transport: "websocket"}, ""},
+		{"a websocket with all", listen.Config{Address: ":8083", Transport: "websocket", Path: "/a/b", Origins: []string{"*", "https://*.example.com"}, MaxConnections: 5, MaxConnectionsPerAddress: 1}, ""},
+		{"a websocket on a socket", listen.Config{Address: "unix:/run/x.sock", Transport: "websocket"}, ""},
+		{"a path without /", listen.Config{Address: ":8083", Transport: "websocket", Path: "mqtt"}, "/path"},
+		{"a path with a query", listen.Config{Address: ":8083", Transport: "websocket", Path: "/mqtt?x"}, "/path"},
+		{"a path that is not clean", listen.Config{Address: ":8083", Transport: "websocket", Path: "/mqtt/../x"}, "/path"},
+		{"a broken origin", listen.Config{Address: ":8083", Transport: "websocket", Origins: []string{"a", "[b"}}, "/origins/1"},
+		{"an empty origin", listen.Config{Address: ":8083", Transport: "websocket", Origins: []string{""}}, "/origins/0"},
+		{"origins on TCP", listen.Config{Address: ":1883", Origins: []string{"a"}}, "/origins"},
+		{"too few connections", listen.Config{Address: ":1883", MaxConnections: -1}, "/max_connections"},
+		{"too many of an address", listen.Config{Address: ":1883", MaxConnectionsPerAddress: 1_000_001}, "/max_connections_per_address"},
 		{"a path on TCP", listen.Config{Address: ":1883", Path: "/mqtt"}, "/path"},
 		{"no certificate", listen.Config{Address: ":1883", TLS: &listen.TLS{KeyFile: "k"}}, "/tls/cert_file"},
 		{"no key", listen.Config{Address: ":1883", TLS: &listen.TLS{CertFile: "c"}}, "/tls/key_file"},
@@ -70,9 +75,13 @@ func echo(t *testing.T, ln net.Listener) {
 	}
 }
 
+func tryOpen(t testing.TB, c listen.Config) (net.Listener, error) {
+	return listen.Open(t.Context(), c, "mqtt/"+c.Address, &fault.Alarms{}, slog.New(slog.DiscardHandler))
+}
+
 func open(t *testing.T, c listen.Config) net.Listener {
 	t.Helper()
-	ln, err := listen.Open(t.Context(), c)
+	ln, err := tryOpen(t, c)
 	require.NoError(t, err)
 	served := make(chan struct{})
 	go func() {
@@ -104,7 +113,7 @@ func TestOpen_TCP(t *testing.T) {
 	require.NotZero(t, ln.Addr().(*net.TCPAddr).Port)
 	nc, err := net.Dial("tcp", ln.Addr().String())
 	hello(t, nc, err)
-	_, err = listen.Open(t.Context(), listen.Config{Address: ln.Addr().String()})
+	_, err = tryOpen(t, listen.Config{Address: ln.Addr().String()})
 	require.ErrorContains(t, err, "another program has this port")
 }
 
@@ -114,58 +123,40 @@ func TestOpen_UnixSocketTakesAStaleOneAway(t *testing.T) {
 	require.NoError(t, err)
 	stale.SetUnlinkOnClose(false)
 	require.NoError(t, stale.Close())
-	open(t, listen.Config{Address: "unix:" + path})
+	ln := open(t, listen.Config{Address: "unix:" + path})
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o660), info.Mode().Perm())
 	nc, err := net.Dial("unix", path)
+	hello(t, nc, err)
+	require.NoError(t, ln.Close())
+	require.NoFileExists(t, path)
+}
+
+func TestOpen_UnixSocketLeavesOtherFilesAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mqtt.sock")
+	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))
+	_, err := tryOpen(t, listen.Config{Address: "unix:" + path})
+	require.Error(t, err)
+	require.FileExists(t, path)
+}
+
+func TestOpen_IPv6(t *testing.T) {
+	ln, err := tryOpen(t, listen.Config{Address: "[::1]:0"})
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("this machine has no IPv6: %v", err)
+	}
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	ln = open(t, listen.Config{Address: "[::1]:0"})
+	nc, err := net.Dial("tcp", ln.Addr().String())
 	hello(t, nc, err)
 }
 
 func TestOpen_UnixSocketLeavesOneThatAnswers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mqtt.sock")
 	open(t, listen.Config{Address: "unix:" + path})
-	_, err := listen.Open(t.Context(), listen.Config{Address: "unix:" + path})
+	_, err := tryOpen(t, listen.Config{Address: "unix:" + path})
 	require.Error(t, err)
 	require.FileExists(t, path)
-}
-
-func TestOpen_TLS(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile, pool, own := certificate(t, dir)
-	ln := open(t, listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: certFile, KeyFile: keyFile, ClientCAFile: certFile, RequireClientCert: true}})
-	nc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{own}})
-	hello(t, nc, err)
-	_, err = listen.Open(t.Context(), listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: filepath.Join(dir, "none"), KeyFile: keyFile}})
-	require.ErrorContains(t, err, "load certificate")
-	_, err = listen.Open(t.Context(), listen.Config{Address: "127.0.0.1:0", TLS: &listen.TLS{CertFile: certFile, KeyFile: keyFile, ClientCAFile: keyFile}})
-	require.ErrorContains(t, err, "no PEM certificate")
-}
-
-// certificate makes a certificate for 127.0.0.1 that signs itself.
-func certificate(t *testing.T, dir string) (certFile, keyFile string, pool *x509.CertPool, own tls.Certificate) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "test"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	require.NoError(t, err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	require.NoError(t, os.WriteFile(certFile, certPEM, 0o600))
-	require.NoError(t, os.WriteFile(keyFile, keyPEM, 0o600))
-	pool = x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	own, err = tls.X509KeyPair(certPEM, keyPEM)
-	require.NoError(t, err)
-	return certFile, keyFile, pool, own
 }

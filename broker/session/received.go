@@ -38,11 +38,14 @@ func (r *Received) Restore(pid uint16) {
 }
 
 // Forget removes the packet identifier: PUBREL came, or the message was refused.
-func (r *Received) Forget(pid uint16) {
+// It is false when the packet identifier was not there.
+func (r *Received) Forget(pid uint16) bool {
+	_, known := r.ids[pid]
 	delete(r.ids, pid)
 	if len(r.ids) == 0 {
 		r.ids = nil
 	}
+	return known
 }
 
 // Len tells how many packet identifiers wait.

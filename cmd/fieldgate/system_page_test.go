@@ -60,6 +60,21 @@ func TestSystem_PersonSetsTheGatewayUp(t *testing.T) {
 	})
 }
 
+// TestSystem_PersonMistypesTheHost adds a Modbus/TCP device with a wrong port first: the page says what to do.
+func TestSystem_PersonMistypesTheHost(t *testing.T) {
+	c, b := newCloud(t), newBox(t)
+	path, err := built()
+	require.NoError(t, err)
+	meter := launch(t, path, "sim", "meter", "--tcp", "127.0.0.1:0")
+	b.start()
+	awaitPort(t, b.admin)
+	chromium(t, "journey",
+		"FG_URL=http://"+b.admin,
+		"FG_MODBUS_TCP="+meter.awaitLine("127.0.0.1:"),
+		`FG_POINTS=[{"id":"voltage","table":"input","address":"0","type":"float32","unit":"V"}]`,
+		"FG_UPLINK="+c.address)
+}
+
 // TestSystem_DemoShowsLiveValues runs `fieldgate demo` and looks at its page within 10 s of the banner.
 func TestSystem_DemoShowsLiveValues(t *testing.T) {
 	path, err := built()

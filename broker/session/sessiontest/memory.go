@@ -103,6 +103,15 @@ func (m *Memory) Reopen() *Memory {
 	return newMemory(m.disk, m.live.last)
 }
 
+// Copy gives a new spool that holds what is committed now, as a power cut at this
+// moment would leave it; Close ends its goroutine.
+func (m *Memory) Copy() *Memory {
+	m.mu.Lock()
+	disk, last := m.disk.clone(), m.live.last
+	m.mu.Unlock()
+	return newMemory(disk, last)
+}
+
 func (m *Memory) accept(op operation) {
 	op.apply(m.live)
 	m.pending = append(m.pending, op)

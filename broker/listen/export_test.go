@@ -1,0 +1,19 @@
+package listen
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+
+	"fieldgate/internal/fault"
+)
+
+// ServerConfig is what a TLS listener uses.
+func ServerConfig(cfg TLS, part string, alarms *fault.Alarms, log *slog.Logger) (*tls.Config, error) {
+	return serverConfig(cfg, part, alarms, log)
+}
+
+// Limit gives a listener limits.
+func Limit(ln net.Listener, most, mostOfAddress int, log *slog.Logger) net.Listener {
+	return newLimited(ln, most, mostOfAddress, log)
+}
