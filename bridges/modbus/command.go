@@ -231,7 +231,7 @@ func (r *run) execute(ctx context.Context, b *bus, c command) error {
 	r.alive(c.device)
 	if p.enabled() {
 		r.report(ctx, bridges.Reading{
-			Device: c.device.ID, Point: p.ID, Plain: c.device.Payload == "value",
+			Device: c.device.ID, Point: p.ID,
 			Value: written, Unit: p.Unit, Quality: bridges.Good, Time: b.at,
 		})
 	}

@@ -259,11 +259,11 @@ func (r *run) reading(x *block, p *Point, v bridges.Value, at time.Time) (readin
 		return r.badReading(x.device, p, codeNotANumber, at), !told
 	}
 	delete(x.no, p)
-	return bridges.Reading{Device: x.device.ID, Point: p.ID, Plain: x.device.Payload == "value", Value: v, Unit: p.Unit, Quality: bridges.Good, Time: at}, true
+	return bridges.Reading{Device: x.device.ID, Point: p.ID, Value: v, Unit: p.Unit, Quality: bridges.Good, Time: at}, true
 }
 
 func (r *run) badReading(d *deviceRun, p *Point, code string, at time.Time) bridges.Reading {
-	return bridges.Reading{Device: d.ID, Point: p.ID, Plain: d.Payload == "value", Unit: p.Unit, Quality: bridges.Bad, Error: code, Time: at}
+	return bridges.Reading{Device: d.ID, Point: p.ID, Unit: p.Unit, Quality: bridges.Bad, Error: code, Time: at}
 }
 
 // done gives the block its next time: an interval after the last, or now when the bus is overloaded.
