@@ -185,7 +185,7 @@ func TestBridge_NeverPublishesAWrongValue(t *testing.T) {
 			link := filepath.Join(t.TempDir(), "ttyUSB0")
 			pty, err := sim.NewPTY(link)
 			require.NoError(t, err)
-			line := &faultyLine{ReadWriteCloser: pty, spoil: fault.spoil, most: 6, spoiled: map[uint64]bool{}}
+			line := &faultyLine{ReadWriteCloser: pty, spoil: fault.spoil, most: 4, spoiled: map[uint64]bool{}}
 			sequence := &counter{}
 			stop := serve(t, line, map[byte]sim.Device{1: ruler{1, sequence}, 2: ruler{2, sequence}})
 			f := start(t, serial(link, fmt.Sprintf(`"timeout":"%v","devices":[%s]`, faultTimeout, points)))
@@ -237,4 +237,33 @@ func rulerTopics() []rulerTopic {
 		}
 	}
 	return topics
+}
+
+// echoLine gives back what is sent to it, and does not answer writes.
+type echoLine struct{ io.ReadWriteCloser }
+
+func (l echoLine) Read(b []byte) (int, error) {
+	n, err := l.ReadWriteCloser.Read(b)
+	if n > 0 {
+		_, _ = l.ReadWriteCloser.Write(b[:n])
+	}
+	if n > 1 && b[1] == 6 {
+		b[0] ^= 0x40 // now it is for a unit that is not there
+	}
+	return n, err
+}
+
+// The answer to a write of one register looks just like its request, and so does its echo.
+func TestWrite_AnEchoIsNoAnswer(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "ttyUSB0")
+	pty, err := sim.NewPTY(link)
+	require.NoError(t, err)
+	serve(t, echoLine{pty}, cabinet())
+	f := start(t, serial(link, cabinetDevices))
+	f.AwaitRetained(t, "fieldgate/meter/period", `"value":15`)
+	f.AwaitRetained(t, "fieldgate/relays/relay-1", `"value":false`)
+	require.NoError(t, f.Publish(t.Context(), set("fieldgate/meter/period/set", "30"), nil))
+	f.Await(t, "a result", func() bool { return len(f.Payloads("fieldgate/meter/period/result")) > 0 })
+	require.Contains(t, f.Payloads("fieldgate/meter/period/result")[0], `"code":"frame"`)
+	f.AwaitRetained(t, "fieldgate/meter/period", `"value":15`)
 }

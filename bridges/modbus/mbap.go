@@ -102,14 +102,14 @@ func (t *mbap) await(request []byte, deadline time.Time) ([]byte, time.Time, err
 		}
 		at = time.Now()
 		t.buf = append(t.buf, t.chunk[:n]...)
+		if at.After(deadline) { // we were held up; what came is late all the same
+			return nil, time.Time{}, t.missing()
+		}
 	}
 }
 
 func (t *mbap) missing() *failure {
-	if t.silent++; t.silent >= maxSilent {
-		t.silent = 0
-		return gone(errors.New("the device does not answer on this connection; it is opened again"))
-	}
+	t.silent++
 	return newFailure(bridges.ErrTimeout, "no answer within %v", t.timeout)
 }
 
@@ -157,3 +157,5 @@ func sameUnit(asked, got byte) bool {
 }
 
 func (t *mbap) retryAfter(*failure) time.Duration { return 0 }
+
+func (t *mbap) stale() bool { return t.silent >= maxSilent }

@@ -16,6 +16,8 @@ type transport interface {
 	heard(b []byte, at time.Time)
 	// retryAfter is how long the unit is left alone after a failure, so that nobody has to wait for its late answer.
 	retryAfter(f *failure) time.Duration
+	// stale tells that the link should be opened again although it seems to work.
+	stale() bool
 }
 
 // rtu speaks RTU on a serial line, or on a connection to a serial server.
@@ -150,6 +152,9 @@ func (t *rtu) await(request []byte, sent time.Time) ([]byte, time.Time, error) {
 		}
 		now := time.Now()
 		t.last = now
+		if now.After(deadline) { // we were held up; what came is late all the same
+			return nil, time.Time{}, t.missing(f, want)
+		}
 		if t.buf = append(t.buf, t.chunk[:n]...); len(t.buf) > maxHeard {
 			t.buf = append(t.buf[:0], t.buf[len(t.buf)-2*maxADU:]...)
 		}
@@ -217,3 +222,5 @@ func (t *rtu) retryAfter(f *failure) time.Duration {
 	}
 	return 0
 }
+
+func (t *rtu) stale() bool { return false }

@@ -22,7 +22,11 @@ type run struct {
 	told    counts // as they were given to the host
 	toldAt  time.Time
 	seenAt  time.Time // when the link was last seen to be present
+	linked  bool      // the link is open, or was a moment ago
 }
+
+// errStale ends a connection on which nothing is heard, for another one.
+var errStale = errors.New("nothing is heard on this connection")
 
 const (
 	retrySerial  = 250 * time.Millisecond
@@ -70,7 +74,7 @@ func (r *run) work(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if r.bridge.settings.Link.Serial == nil && r.counts.answers > answered {
+		if errors.Is(err, errStale) || r.bridge.settings.Link.Serial == nil && r.counts.answers > answered {
 			continue // a connection that worked and ended is worth another one at once
 		}
 		r.lost(ctx, err)
@@ -86,8 +90,11 @@ func (r *run) work(ctx context.Context) error {
 func (r *run) begin(ctx context.Context) {
 	now := time.Now()
 	for _, d := range r.devices {
-		if !d.enabled() {
+		switch {
+		case !d.enabled():
 			r.host.SetDevice(d.ID, bridges.Disabled, "")
+		case len(d.blocks) == 0:
+			r.host.SetDevice(d.ID, bridges.Disabled, "all its points are switched off")
 		}
 		for i := range d.Points {
 			if p := &d.Points[i]; !p.enabled() || !d.enabled() {
@@ -109,15 +116,17 @@ func (r *run) connection(ctx context.Context) error {
 	r.queue.setInterrupt(w.Interrupt)
 	defer r.queue.setInterrupt(nil)
 	r.counts.opened++
-	r.up()
+	if !r.linked {
+		r.up()
+	}
 	return r.serve(ctx, newBus(w, r.bridge.settings, &r.counts))
 }
 
 // up says that the link is open, and spreads the polls so that not all devices are due at once.
 func (r *run) up() {
+	r.linked = true
 	r.host.SetState(bridges.Online, "")
 	now := time.Now()
-	r.seenAt = now
 	for i, d := range r.devices {
 		d.fails, d.holdOff = 0, time.Time{}
 		for _, b := range d.blocks {
@@ -129,10 +138,11 @@ func (r *run) up() {
 
 // lost says that the link is gone, and takes the values back.
 func (r *run) lost(ctx context.Context, err error) {
+	r.linked = false
 	r.host.SetState(bridges.Offline, err.Error())
 	now := time.Now()
 	for _, d := range r.devices {
-		if d.enabled() {
+		if len(d.blocks) > 0 {
 			r.take(ctx, d, bridges.ErrLink, err.Error(), now)
 		}
 	}
@@ -183,6 +193,9 @@ func (r *run) serve(ctx context.Context, b *bus) error {
 		}
 		if err != nil {
 			return err
+		}
+		if b.transport.stale() {
+			return errStale
 		}
 	}
 	return nil

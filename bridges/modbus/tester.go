@@ -2,6 +2,10 @@ package modbus
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
 	"time"
 
 	"fieldgate/bridges"
@@ -12,7 +16,7 @@ import (
 func (b *bridge) Test(ctx context.Context, device string) ([]bridges.Reading, error) {
 	w, err := b.open(ctx)
 	if err != nil {
-		return nil, bridges.Fault(bridges.Unreachable, "%s", err)
+		return nil, bridges.Fault(bridges.Unreachable, "%s%s", err, b.otherPorts(err))
 	}
 	defer w.Close()
 	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
@@ -32,6 +36,22 @@ func (b *bridge) Test(ctx context.Context, device string) ([]bridges.Reading, er
 		return nil, bridges.Fault(bridges.Unreachable, "%s", t.silence)
 	}
 	return t.readings, nil
+}
+
+// otherPorts names the ports to choose from when the one in the settings is missing.
+func (b *bridge) otherPorts(err error) string {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	list, err := b.ports.List()
+	if err != nil || len(list) == 0 {
+		return " (no serial port is found on this machine)"
+	}
+	names := make([]string, len(list))
+	for i, p := range list {
+		names[i] = fmt.Sprintf("%s, %s", p.Port, p.Name)
+	}
+	return " (there are: " + strings.Join(names, "; ") + ")"
 }
 
 // trial is what a Test saw.
