@@ -1,7 +1,6 @@
 package modbus
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/goburrow/modbus"
@@ -146,17 +145,4 @@ func (b *bus) writeRegisters(unit int, p *Point, registers []byte) *failure {
 		_, err = c.WriteMultipleRegisters(address, uint16(len(registers)/2), registers)
 	}
 	return b.result(err)
-}
-
-// String names the span for a person.
-func (s *span) String() string {
-	return fmt.Sprintf("%d %s at address %d", s.quantity, tableWords(s.table, s.quantity), s.address)
-}
-
-func tableWords(t Table, n int) string {
-	words := map[Table]string{Coil: "coil", DiscreteInput: "discrete input", Holding: "holding register", Input: "input register"}[t]
-	if n != 1 {
-		words += "s"
-	}
-	return words
 }
