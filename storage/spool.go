@@ -216,6 +216,7 @@ func (s *Spool) Acked(id session.ID, msg mqtt.MsgID) {
 	}
 }
 
+// acked takes the message out of the session's queue; the file follows with the acknowledgements.
 func (s *Spool) acked(q *queue, id session.ID, msg mqtt.MsgID) {
 	if _, was := q.released[msg]; was {
 		delete(q.released, msg)

@@ -24,6 +24,8 @@ const (
 	// connectTimeout bounds all from the name look-up to CONNACK.
 	connectTimeout = 20 * time.Second
 	goodbyeTimeout = time.Second / 2
+	// maxConnack bounds the cloud's first packet, in bytes: nobody has shown who he is before it.
+	maxConnack = 64 << 10
 	// maxPacket bounds what the cloud may send in one packet, in bytes.
 	maxPacket = 8 << 20
 	// sessionExpiry is how long a 5.0 cloud keeps our session while the link is down, in seconds: a week, the most that AWS IoT allows.
@@ -125,7 +127,7 @@ func (u *uplink) handshake(conn net.Conn) (*packet.Connack, error) {
 	if _, err := conn.Write(hello.Append(nil)); err != nil {
 		return nil, err
 	}
-	raw, err := readPacket(conn)
+	raw, err := readConnack(conn)
 	if err != nil {
 		return nil, fmt.Errorf("wait for CONNACK: %w", err)
 	}
@@ -142,11 +144,11 @@ func (u *uplink) handshake(conn net.Conn) (*packet.Connack, error) {
 	return &answer, nil
 }
 
-// readPacket reads exactly one packet and nothing behind it.
-func readPacket(r io.Reader) ([]byte, error) {
+// readConnack reads exactly one packet and nothing behind it.
+func readConnack(r io.Reader) ([]byte, error) {
 	raw := make([]byte, 0, 64)
 	for {
-		n, err := packet.Length(raw, maxPacket)
+		n, err := packet.Length(raw, maxConnack)
 		if err != nil {
 			return nil, err
 		}
