@@ -5,7 +5,7 @@ set -euo pipefail
 
 declare -A package=(
 	[mosquitto]=mosquitto [mosquitto_pub]=mosquitto-clients [mosquitto_sub]=mosquitto-clients
-	[socat]=socat [chromium]=chromium [dpkg-deb]=dpkg
+	[socat]=socat [ser2net]=ser2net [chromium]=chromium [dpkg-deb]=dpkg
 )
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -14,6 +14,8 @@ for tool in "${!package[@]}"; do
 	command -v "$tool" >/dev/null || missing+=("${package[$tool]}")
 done
 /usr/bin/python3 -c 'import pymodbus.server' 2>/dev/null || missing+=(python3-pymodbus python3-serial python3-serial-asyncio)
+/usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
+[ -e /usr/include/modbus/modbus.h ] || missing+=(libmodbus-dev)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
