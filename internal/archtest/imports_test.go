@@ -29,6 +29,7 @@ var floors = map[string]string{
 	"storage":                    "broker/session broker/mqtt internal/fault",
 	"broker":                     "broker/* internal/fault",
 	"broker/listen":              "internal/fault",
+	"broker/access":              "broker/mqtt internal/fault",
 	"broker/route":               "broker/mqtt",
 	"broker/session":             "broker/mqtt",
 	"broker/session/sessiontest": "broker/session broker/mqtt", // the Spool conformance suite, imported by tests only
