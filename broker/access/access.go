@@ -129,7 +129,7 @@ func (p *Policy) Rights(c Client) *Rights {
 		if !ok {
 			// The client's name would make another filter of it: nothing is allowed by that,
 			// and what any name could make of it stays denied.
-			filter, l.allow = beforePlaceholder(l.filter), 0
+			l.allow = 0
 		}
 		l.filter = filter
 		r.own = append(r.own, l)

@@ -95,57 +95,38 @@ func checkFilter(filter string) error {
 }
 
 // hasPlaceholder tells whether a filter that was checked has %u or %c.
-func hasPlaceholder(filter string) bool { return placeholder(filter) >= 0 }
-
-// placeholder tells where the first %u or %c stands; -1 for nowhere.
-func placeholder(filter string) int {
-	for i := 0; i+1 < len(filter); i++ {
-		if filter[i] != '%' {
-			continue
-		}
-		if filter[i+1] != '%' {
-			return i
-		}
-		i++
-	}
-	return -1
+func hasPlaceholder(filter string) bool {
+	bare := strings.ReplaceAll(filter, "%%", "")
+	return strings.Contains(bare, "%")
 }
 
 // substitute puts the client's names into a filter that was checked. ok is false
 // when a name would make another filter of it: one that is missing, that has a
-// level separator or a wildcard, or that makes the filter begin with $.
+// level separator or a wildcard, or that makes the filter begin with $. The result
+// is then the filter of all that any name in its place could make of it.
 func substitute(filter string, c Client) (result string, ok bool) {
 	if !strings.Contains(filter, "%") {
 		return filter, true
 	}
 	var b strings.Builder
 	for i := 0; i < len(filter); i++ {
-		if filter[i] != '%' || i+1 == len(filter) {
-			b.WriteByte(filter[i])
-			continue
-		}
-		i++
-		switch filter[i] {
-		case 'u', 'c':
+		if filter[i] == '%' && i+1 < len(filter) {
+			i++
 			name := c.User
-			if filter[i] == 'c' {
+			switch filter[i] {
+			case 'c':
 				name = c.ID
+			case '%':
+				name = "%"
 			}
 			if name == "" || strings.ContainsAny(name, "/+#") || b.Len() == 0 && name[0] == '$' {
-				return "", false
+				level := strings.LastIndexByte(b.String(), '/') + 1
+				return b.String()[:level] + "#", false
 			}
 			b.WriteString(name)
-		default:
-			b.WriteByte(filter[i])
+			continue
 		}
+		b.WriteByte(filter[i])
 	}
 	return b.String(), true
-}
-
-// beforePlaceholder gives the filter of all that any name in place of the first
-// placeholder could make of the filter, slashes in the name included.
-func beforePlaceholder(filter string) string {
-	i := placeholder(filter)
-	level := strings.LastIndexByte(filter[:i], '/') + 1
-	return strings.ReplaceAll(filter[:level], "%%", "%") + "#"
 }
