@@ -226,7 +226,9 @@ func (b *board) makeBad(code string) []Reading {
 		p.Value, p.Quality, p.Error, p.Time = Value{}, Bad, code, now
 		p.version = b.version.Add(1)
 		p.gate.Reset()
-		changed = append(changed, p.Reading)
+		if !p.rule.silent() {
+			changed = append(changed, p.Reading)
+		}
 	}
 	return changed
 }

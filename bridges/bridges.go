@@ -109,5 +109,6 @@ type Point struct {
 	ID       string
 	Unit     string
 	Writable bool
+	Name     Names       // for a person, may be nil
 	Publish  PublishRule // which of its readings the supervisor publishes
 }

@@ -15,6 +15,8 @@ type PublishRule struct {
 	OnChange bool `json:"on_change"`
 	// Heartbeat is how long nothing may be published: the first reading after that passes, changed or not; 0 for ever.
 	Heartbeat time.Duration `json:"heartbeat"`
+	// Publish is false for a point that is only for the page and the REST interface; nil is true.
+	Publish *bool `json:"publish"`
 }
 
 const maxHeartbeat = 7 * 24 * time.Hour
@@ -28,6 +30,8 @@ func (p PublishRule) Check(f *Faults, at string) {
 		f.Add(at+"/heartbeat", OutOfRange, `must be "0s" to "168h"`)
 	}
 }
+
+func (p PublishRule) silent() bool { return p.Publish != nil && !*p.Publish }
 
 func (p PublishRule) active() bool { return p.OnChange || p.Deadband > 0 || p.Heartbeat > 0 }
 
@@ -44,6 +48,9 @@ type Gate struct {
 // Pass tells whether the reading is to be published, and remembers it when so. The
 // first one, and one whose quality or error is another, always pass.
 func (g *Gate) Pass(p PublishRule, r Reading) bool {
+	if p.silent() {
+		return false
+	}
 	if !p.active() {
 		return true
 	}
