@@ -323,6 +323,7 @@ describe.runIf(FG_CLIENT)("in a page of somebody else", () => {
       const result = await page.evaluate(async (url) => {
         const client = await window.connect({ url, version: 4, disconnectTimeout: 50, disconnectAttempts: 4 });
         const waiting = client.publish("t", "never acknowledged").catch((e: unknown) => (e as Error).message);
+        await new Promise((resolve) => setTimeout(resolve, 50)); // it is under way
         const began = performance.now();
         const said = await client.disconnect().catch((e: unknown) => (e as Error).message);
         return { said, waiting: await waiting, long: performance.now() - began >= 199 };
