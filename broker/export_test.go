@@ -10,7 +10,7 @@ import (
 )
 
 // ServeConn serves a connection that no listener accepted, such as one end of net.Pipe.
-func (b *Broker) ServeConn(nc net.Conn) { b.serveConn(nc, "test") }
+func (b *Broker) ServeConn(nc net.Conn) { b.serveConn(nc, "test", nil) }
 
 // ReencodeWill reads a stored will and writes it again; nil when it is none.
 func ReencodeWill(meta []byte) []byte {
