@@ -45,6 +45,7 @@ type Broker struct {
 	inside   *semaphore.Weighted // bytes of in-process publications that are not committed
 	firstID  atomic.Uint64       // the first ID that the spool gave out in this life; 0 before
 
+	unsent  unsent
 	reads   readBuffers
 	outs    outBuffers
 	batches batches
@@ -91,6 +92,7 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 		wills:    map[string]*bequest{},
 		conns:    map[*conn]struct{}{},
 	}
+	b.unsent.budget = cfg.MaxUnsentBytes
 	if err := b.load(); err != nil {
 		return nil, err
 	}

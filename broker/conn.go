@@ -82,7 +82,7 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	if socket, ok := nc.(syscall.Conn); ok { // neither TLS nor a WebSocket
 		raw, _ = socket.SyscallConn()
 	}
-	c.in.buffers, c.out.buffers, c.out.sent = &b.reads, &b.outs, &b.stats.bytesSent
+	c.in.buffers, c.out.buffers, c.out.sent, c.out.unsent = &b.reads, &b.outs, &b.stats.bytesSent, &b.unsent
 	c.in.open(nc, raw)
 	c.out.open(nc, raw)
 	c.out.failed = func(err error) { c.end(ending{text: "connection lost", err: err, quiet: true}) }
@@ -375,13 +375,13 @@ func (c *conn) waitForRoom() error {
 	return c.wait(func() bool {
 		uncommitted := c.answers.cost > uncommittedLimit
 		c.held.Store(uncommitted)
-		return !uncommitted && c.out.size() < 2*outLimit
+		return !uncommitted && c.out.size() < 2*c.out.limit()
 	})
 }
 
 // waitForSocket waits until the client keeps up with what it is sent.
 func (c *conn) waitForSocket() error {
-	return c.wait(func() bool { return c.out.size() < outLimit })
+	return c.wait(func() bool { return c.out.size() < c.out.limit() })
 }
 
 // wait waits for the condition, which is asked with out.mu held.
