@@ -37,17 +37,17 @@ type conn struct {
 	refused  bool    // under out.mu: something could not be kept, so nothing more is acknowledged
 
 	// Set by the connection's own goroutine on CONNECT.
-	client    *client
-	attached  atomic.Pointer[client] // the same, for other goroutines
-	version   mqtt.Version
-	modern    *modern // nil for 3.x
-	clientID  atomic.Pointer[string]
-	user      atomic.Pointer[string] // user name, nil for an anonymous client
-	will      *bequest               // nil for none
-	writes    access.Cache           // of the session's rights; of the connection's own goroutine
-	denied    bool                   // the log knows that a PUBLISH was denied
-	since     time.Time
-	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
+	client                *client
+	attached              atomic.Pointer[client] // the same, for other goroutines
+	version               mqtt.Version
+	modern                *modern // nil for 3.x
+	clientID              atomic.Pointer[string]
+	user                  atomic.Pointer[string] // user name, nil for an anonymous client
+	will                  *bequest               // nil for none
+	writes                access.Cache           // of the session's rights; of the connection's own goroutine
+	deniedOne, refusedOne bool                   // the log knows that a PUBLISH was denied, that a subscription was refused
+	since                 time.Time
+	keepAlive             atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
 
 	heard     atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
 	held      atomic.Bool            // the broker does not read, because commits are slow
