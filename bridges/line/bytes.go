@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Bytes is a sequence of bytes in the settings. As text it knows the escapes
@@ -58,14 +59,11 @@ func readBytes(text string) (string, error) {
 
 // readByte reads one byte from the beginning of a text that is not empty.
 func readByte(text string) (c byte, size int, err error) {
-	for _, r := range text {
-		if r != '\\' {
-			if r > 0xff {
-				return 0, 0, fmt.Errorf(`has the character %q, which is no single byte; write its bytes as \xHH`, r)
-			}
-			return byte(r), len(string(r)), nil
+	if r, size := utf8.DecodeRuneInString(text); r != '\\' {
+		if r > 0xff {
+			return 0, 0, fmt.Errorf(`has the character %q, which is no single byte; write its bytes as \xHH`, r)
 		}
-		break
+		return byte(r), size, nil
 	}
 	if len(text) < 2 {
 		return 0, 0, errors.New(`ends with a lone backslash; write \\ for one`)

@@ -153,6 +153,12 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 	read, err := bridges.ParseCommand(m.Payload)
 	c := command{device: d, point: point, value: read.Value, since: time.Now(), done: func(w bridges.WriteResult) {
 		result := &mqtt.Message{Topic: d.Topic + "/" + point + "/result", Payload: w.AppendJSON(nil, read.ID), QoS: mqtt.AtLeastOnce}
+		if asked := m.Props.ResponseTopic(); asked != "" && mqtt.CheckName(asked) == nil {
+			result.Topic = asked
+			if data := m.Props.CorrelationData(); data != nil {
+				result.Props = result.Props.AppendCorrelationData(data)
+			}
+		}
 		if err := r.host.Publish(ctx, result, nil); err != nil && ctx.Err() == nil {
 			r.bridge.log.Warn("result not published", "topic", result.Topic, "err", err)
 		}

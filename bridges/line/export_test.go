@@ -3,6 +3,7 @@ package line
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,3 +39,18 @@ func (c *Checksum) Sum(data []byte) uint16 { return c.sum(data) }
 
 // AppendTo is appendTo for tests.
 func (c *Checksum) AppendTo(request []byte) []byte { return c.appendTo(request, 0) }
+
+// Reader gives a function that frames, proves and parses bytes as a bridge does,
+// without publishing, and tells how many frames were a device's.
+func Reader(t testing.TB, settings string) func(data []byte) (matched int64) {
+	t.Helper()
+	s, err := decode(bridges.Config{Settings: json.RawMessage(settings)})
+	require.NoError(t, err)
+	x := trial{settings: s, want: map[string]*Device{"d": &s.Devices[0]}, found: map[string][]bridges.Reading{}}
+	l := x.listener(nil)
+	l.begun = true
+	return func(data []byte) int64 {
+		l.take(data, time.Now())
+		return x.counters.matched
+	}
+}

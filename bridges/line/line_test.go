@@ -140,7 +140,7 @@ func TestBridge_NeverPublishesATornLine(t *testing.T) {
 	st.send("12.5kg\r\n12.6")
 	st.bus.AwaitRetained(t, "fieldgate/scale/weight", "12.5")
 	time.Sleep(1200 * time.Millisecond) // the pause in the line is what is tested
-	st.send("7kg\r\n8kg\r\n") // the rest of the line, and the next one
+	st.send("7kg\r\n8kg\r\n")           // the rest of the line, and the next one
 	st.bus.AwaitRetained(t, "fieldgate/scale/weight", `"value":8,`)
 	require.Len(t, st.bus.Payloads("fieldgate/scale/weight"), 2)
 }

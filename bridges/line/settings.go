@@ -308,6 +308,7 @@ func (p *Point) check(f *bridges.Faults, at string, d *Device, s *Settings) {
 	}
 	if p.Write != nil {
 		p.Write.check(f, at+"/write", p, s)
+		p.Write.wait = cmp.Or(p.Write.Wait, d.Wait)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
@@ -70,4 +71,28 @@ func TestKind_ListsItsDevices(t *testing.T) {
 		{ID: "weather", Topic: "fieldgate/weather", Points: []bridges.Point{{ID: "temperature", Unit: "°C"}, {ID: "wind", Unit: "km/h"}, {ID: "rain"}}},
 		{ID: "station-name", Topic: "fieldgate/station-name", Plain: true, Points: []bridges.Point{{ID: "name"}}},
 	}, line.Kind(&port.Ports{}).Devices(c))
+}
+
+func TestDocs_ExamplesAreRight(t *testing.T) {
+	text, err := os.ReadFile("../../docs/line-devices.md")
+	require.NoError(t, err)
+	n := 0
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		example, _, _ := strings.Cut(block, "```")
+		var file struct {
+			Bridges []map[string]any `yaml:"bridges"`
+		}
+		if !strings.HasPrefix(example, "bridges:") {
+			continue
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(example), &file), example)
+		for _, b := range file.Bridges {
+			raw, err := json.Marshal(b)
+			require.NoError(t, err)
+			_, err = line.Kind(&port.Ports{}).New(bridges.Config{Settings: raw}, slog.New(slog.DiscardHandler))
+			require.NoError(t, err, example)
+			n++
+		}
+	}
+	require.Equal(t, 7, n)
 }

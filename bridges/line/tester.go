@@ -106,7 +106,7 @@ func (t *trial) sample(sample Bytes) ([]bridges.Reading, error) {
 	if l.gap != nil {
 		l.gap.Flush(func(f Frame) bool { return l.prove(f, now) })
 	}
-	if _, lines := l.framer.(*lineFramer); lines && t.counters.lines+t.counters.badChecksums+t.counters.overlong == 0 { // a person leaves the line end away
+	if _, lines := l.framer.(*lineFramer); lines && len(l.framer.Partial()) > 0 { // a person leaves the line end away
 		l.take([]byte(t.settings.Framing.Delimiters[0]), now)
 	}
 	l.count()
