@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fieldgate/broker/access"
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -27,7 +28,9 @@ type conn struct {
 	b        *Broker
 	nc       net.Conn
 	listener string
-	identity string // the name in the client's certificate, known with CONNECT; empty without one
+	door     *listen.Listener // that accepted it; nil for none
+	vouch    listen.Vouch     // of door; of the sweep
+	identity string           // the name in the client's certificate, known with CONNECT; empty without one
 	in       input
 	out      outbox
 	answers  answers // under out.mu
