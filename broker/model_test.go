@@ -294,10 +294,10 @@ func (w *world) route(m modelMessage, retain, will bool) {
 		}
 		best, matched := mqtt.QoS(0), false
 		for _, s := range c.subs {
-			if !wants(s.Filter, m.topic) || s.NoLocal && m.origin == c.id {
-				continue
+			if wants(s.Filter, m.topic) {
+				// The highest QoS of all that match [v5 MQTT-3.3.4-2], one with no local too, when another wants it.
+				best, matched = max(best, s.QoS), matched || !s.NoLocal || m.origin != c.id
 			}
-			best, matched = max(best, s.QoS), true
 		}
 		if !matched {
 			continue
@@ -391,7 +391,7 @@ func (w *world) publish(r *rapid.T) {
 		delete(w.retained, m.topic)
 	}
 	p := packet.Publish{Topic: []byte(m.topic), Payload: []byte(m.payload), QoS: m.qos, Retain: retain}
-	var want []fields
+	want := []fields{}
 	if m.qos > 0 {
 		p.PacketID = c.nextPID()
 		want = []fields{{"": map[mqtt.QoS]string{1: "PUBACK", 2: "PUBREC"}[m.qos], "pid": fmt.Sprint(p.PacketID)}}
@@ -582,10 +582,6 @@ func (w *world) restart(r *rapid.T) {
 		for _, d := range c.owed {
 			d.maybe = true
 		}
-	}
-	for topic, m := range w.retained {
-		m.origin = "" // is not stored
-		w.retained[topic] = m
 	}
 	w.start()
 	w.settle(r, nil, nil)
