@@ -175,7 +175,7 @@ func TestPlan_JoinsNeighboursAndSplitsNoPoint(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
 			points := 0
-			for _, s := range plan(c.points, c.maxRead) {
+			for _, s := range plan(c.points, limits{c.maxRead, 10, 100}) {
 				got = append(got, s.String())
 				points += len(s.points)
 				for _, p := range s.points {
@@ -207,7 +207,7 @@ func benchSpan(t testing.TB) (*span, []byte) {
 			point(t, func(p *Point) { p.Address, p.Type = 8*i, kind }),
 			point(t, func(p *Point) { p.Address, p.Type, p.Order, p.Scale = 8*i+4, kind, CDAB, 0.01 }))
 	}
-	spans := plan(points, maxRegisters)
+	spans := plan(points, limits{maxRegisters, 10, 100})
 	require.Len(t, spans, 1)
 	answer := make([]byte, spans[0].answerBytes())
 	for i := range answer {

@@ -304,7 +304,7 @@ func (r *run) again(try func() *failure) *failure {
 		if f == nil || !f.mayPass() {
 			break
 		}
-		r.counts.retries++
+		r.ledger.retries++
 		f = try()
 	}
 	return f

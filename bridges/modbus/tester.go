@@ -22,7 +22,7 @@ func (b *bridge) Test(ctx context.Context, device string) ([]bridges.Reading, er
 	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
 	defer stop()
 	t := trial{bridge: b, run: newRun(b, nil)}
-	t.bus = newBus(w, b.settings, &t.run.counts)
+	t.bus = newBus(w, b.settings, &t.run.ledger, t.run.debts)
 	for i := range b.settings.Devices {
 		d := &b.settings.Devices[i]
 		if device != d.ID && (device != "" || !d.enabled()) {
@@ -68,7 +68,7 @@ type trial struct {
 func (t *trial) try(d *Device) error {
 	on := *d
 	on.Enabled = nil // it is to be tried, switched on or not
-	dev := newDeviceRun(&on)
+	dev := newDeviceRun(&on, t.bridge.settings.Link)
 	for i := 0; i < len(dev.blocks); i++ {
 		x := dev.blocks[i]
 		var answer []byte
