@@ -245,6 +245,8 @@ func (c command) inadmissible(p *Point) (code, detail string) {
 		return bridges.ErrDisabled, "the device is switched off"
 	case p == nil:
 		return codeUnknownPoint, "the device " + c.device.ID + " has no such point"
+	case p.SunSpec != nil && !p.located:
+		return codeUnavailable, "the point was not found in the device yet"
 	case p.Write == nil:
 		return codeReadOnly, "the point can't be written; its settings have no write"
 	case !c.expires.IsZero() && time.Now().After(c.expires):
@@ -304,7 +306,7 @@ func (r *run) again(try func() *failure) *failure {
 		if f == nil || !f.mayPass() {
 			break
 		}
-		r.counts.retries++
+		r.ledger.retries++
 		f = try()
 	}
 	return f
