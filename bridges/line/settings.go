@@ -89,6 +89,8 @@ type Point struct {
 	Precision *int    `json:"precision"` // decimals
 	Unit      string  `json:"unit"`
 
+	Name bridges.Names `json:"name"` // for a person
+
 	index int // of the group
 }
 
