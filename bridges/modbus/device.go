@@ -11,16 +11,17 @@ import (
 // run's goroutine touches it, but for what Device holds, which never changes.
 type deviceRun struct {
 	*Device
-	limits    limits
-	blocks    []*block
-	failing   string    // why all its points are bad, empty while it answers
-	fails     int       // polls in a row without an answer
-	holdOff   time.Time // nothing is asked before
-	restUntil time.Time // its pause lasts until then
-	flying    int       // polls that are under way
-	state     bridges.State
-	reason    string
-	told      counts // as they were given to the host
+	limits      limits
+	blocks      []*block
+	failing     string    // why all its points are bad, empty while it answers
+	fails       int       // polls in a row without an answer
+	holdOff     time.Time // nothing is asked before
+	restUntil   time.Time // its pause lasts until then
+	flying      int       // polls that are under way
+	state       bridges.State
+	reason      string
+	noMaskWrite bool   // the device does not know function code 22
+	told        counts // as they were given to the host
 }
 
 // block is one read that is made again and again.

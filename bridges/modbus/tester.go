@@ -28,8 +28,14 @@ func (b *bridge) Test(ctx context.Context, device string) ([]bridges.Reading, er
 		if device != d.ID && (device != "" || !d.enabled()) {
 			continue
 		}
+		before := t.answers
 		if err := t.try(d); err != nil {
 			return nil, bridges.Fault(bridges.Unreachable, "%s", err)
+		}
+		if tell, wanted := bridges.TellIdentity(ctx); wanted && t.answers > before {
+			if id := t.bus.identity(d.Unit); id != (bridges.Identity{}) {
+				tell(d.ID, id)
+			}
 		}
 	}
 	if t.answers == 0 && t.silence != "" {
