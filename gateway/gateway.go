@@ -105,6 +105,7 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
 		YAML:        api.YAML{FromYAML: fromYAML, ToYAML: config.ToYAML},
 		Alarms:      g.alarms,
+		Templates:   g.templates,
 		Kinds:       kinds,
 		SerialPorts: g.serialPorts,
 		System:      g.system,

@@ -88,29 +88,19 @@ func (s *Set) loadOwn(path string) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.parse(path, strings.TrimSuffix(filepath.Base(path), suffix), text)
+	doc, located, err := s.read(path, text)
 	if err != nil {
 		return nil, err
 	}
-	t.Own = true
-	return t, nil
-}
-
-// parse reads a file and has its kind judge it. id is what the file's name says.
-func (s *Set) parse(name, id string, text []byte) (*Template, error) {
-	doc, located, err := s.read(name, text)
-	if err != nil {
-		return nil, err
-	}
-	t, err := s.decode(id, doc)
+	t, err := s.decode(strings.TrimSuffix(filepath.Base(path), suffix), doc)
 	if err != nil {
 		return nil, located(err)
 	}
-	t.text = text
+	t.Own, t.text = true, text
 	return t, nil
 }
 
-// decode reads a template; the error is a fault.List with pointers into doc.
+// decode reads a template and has its kind judge it. id is what the file's name says. The error is a fault.List with pointers into doc.
 func (s *Set) decode(id string, doc json.RawMessage) (*Template, error) {
 	t := &Template{}
 	var f bridges.Faults
@@ -210,8 +200,8 @@ func (s *Set) List() []*Template {
 	return list
 }
 
-// Put checks an own template and keeps it; its file is written before it returns. The
-// error is a fault, or names the line of what is wrong. Bridges take it when they start next.
+// Put checks an own template and keeps it; its file is written before it returns. Faults:
+// a fault.List with pointers into what the text says. Bridges take it when they start next.
 func (s *Set) Put(id string, text []byte) (*Template, error) {
 	switch {
 	case s.dir == "":
@@ -221,11 +211,15 @@ func (s *Set) Put(id string, text []byte) (*Template, error) {
 	case len(text) > MaxSize:
 		return nil, fault.New(fault.OutOfRange, "must have at most %d bytes", MaxSize)
 	}
-	t, err := s.parse(id+suffix, id, text)
+	doc, _, err := s.read(id+suffix, text)
+	if err != nil {
+		return nil, fault.List{fault.New(fault.Invalid, "%s", err)}
+	}
+	t, err := s.decode(id, doc)
 	if err != nil {
 		return nil, err
 	}
-	t.Own = true
+	t.Own, t.text = true, text
 	if err := s.write(id, text); err != nil {
 		return nil, fmt.Errorf("write the template %s: %w", id, err)
 	}

@@ -119,7 +119,7 @@ func TestPut_KeepsOwnTemplatesOverARestart(t *testing.T) {
 	s, _ := set(t, dir)
 	require.Empty(t, s.Load(), "no directory yet")
 	_, err := s.Put("my-meter", []byte(good+"nonsense: 1\n"))
-	require.EqualError(t, err, "my-meter.yaml:13: nonsense: there is no such key; known are bridge, category, description, device, id, kind, lines, manufacturer, model, points, serial, source")
+	require.EqualError(t, err, "/nonsense: there is no such key; known are bridge, category, description, device, id, kind, lines, manufacturer, model, points, serial, source")
 	_, err = s.Put("../x", []byte(good))
 	require.Error(t, err)
 	_, err = s.Put("my-meter", []byte(good))

@@ -17,7 +17,7 @@ var floors = map[string]string{
 	"gateway":                    "*",
 	"gateway/config":             "bridges broker storage webui internal/fault",
 	"webui":                      "webui/api internal/fault",
-	"webui/api":                  "bridges broker internal/fault",
+	"webui/api":                  "bridges bridges/template broker internal/fault",
 	"bridges/all":                "bridges bridges/*",
 	"bridges/sim":                "bridges bridges/internal/* bridges/template",
 	"bridges/template":           "bridges internal/fault",
