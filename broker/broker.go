@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"fieldgate/broker/access"
 	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/route"
@@ -31,12 +32,13 @@ var errStopping = errors.New("the broker stops")
 // soon as it is made, and as long as its spool; network clients are served while
 // Run runs.
 type Broker struct {
-	cfg     Config
-	spool   session.Spool
-	auth    Authenticator
-	alarms  *fault.Alarms
-	log     *slog.Logger
-	started time.Time
+	cfg      Config
+	spool    session.Spool
+	auth     Authenticator
+	ruleless *access.Policy // what holds without auth
+	alarms   *fault.Alarms
+	log      *slog.Logger
+	started  time.Time
 
 	tree     *route.Tree[*client]
 	retained *route.Retained
@@ -67,6 +69,9 @@ type Broker struct {
 	stopping bool
 	addrs    []net.Addr
 
+	traces  map[string][]*Trace // by client identifier; under mu
+	tracing atomic.Int32        // how many there are
+
 	serving sync.WaitGroup // connections
 }
 
@@ -91,16 +96,18 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 		clients:  map[string]*client{},
 		wills:    map[string]*bequest{},
 		conns:    map[*conn]struct{}{},
+		traces:   map[string][]*Trace{},
 	}
 	b.unsent.budget = cfg.MaxUnsentBytes
+	b.ruleless = access.New(nil, cfg.Access())
 	if err := b.load(); err != nil {
 		return nil, err
 	}
 	if auth != nil {
 		auth.Watch(b.disconnectUser, b.policyChanged)
-		for _, cl := range b.snapshot() {
-			b.entitle(cl)
-		}
+	}
+	for _, cl := range b.snapshot() {
+		b.entitle(cl)
 	}
 	return b, nil
 }
@@ -114,7 +121,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { b.late.run(workers, b) })
 	wg.Go(func() { b.sweep(workers) })
-	wg.Go(func() { b.publishSystem(workers) })
+	wg.Go(func() { b.newSystem().run(workers) })
 	var listeners sync.WaitGroup
 	for _, l := range b.cfg.Listeners {
 		listeners.Go(func() { b.listen(ctx, l) })
@@ -161,6 +168,7 @@ func (b *Broker) serveConn(nc net.Conn, listener string, ln *listen.Listener) {
 		return
 	}
 	b.conns[c] = struct{}{}
+	b.stats.sockets.Add(1)
 	b.stats.maximum = max(b.stats.maximum, len(b.conns))
 	b.serving.Go(c.serve)
 	b.mu.Unlock()

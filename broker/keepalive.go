@@ -72,6 +72,22 @@ func (b *Broker) sweepOnce() time.Duration {
 	return max(sleep, sweepLeast)
 }
 
+// hear notes when packets came. The connection's own goroutine calls it.
+func (c *conn) hear(at time.Duration) {
+	if int64(at) > c.heard.Load() {
+		c.heard.Store(int64(at))
+	}
+}
+
+// hold says whether the broker keeps from reading. What the client sent meanwhile waits in its socket, so
+// its silence counts from the end of that. The connection's own goroutine calls it.
+func (c *conn) hold(on bool) {
+	if !on && c.held.Load() {
+		c.hear(time.Since(c.b.started))
+	}
+	c.held.Store(on)
+}
+
 // timeLeft tells how long the client may still be silent.
 func (c *conn) timeLeft(now time.Duration) (left time.Duration, watched bool) {
 	allowed := time.Duration(c.keepAlive.Load())

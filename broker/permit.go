@@ -16,7 +16,7 @@ import (
 // policy gives what clients may do; nil for everything.
 func (b *Broker) policy() *access.Policy {
 	if b.auth == nil {
-		return nil
+		return b.ruleless
 	}
 	return b.auth.Policy()
 }
