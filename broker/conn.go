@@ -26,6 +26,7 @@ type conn struct {
 	b        *Broker
 	nc       net.Conn
 	listener string
+	number   uint64 // names it to the spool as a publisher
 	in       input
 	out      outbox
 	answers  answers // under out.mu
@@ -64,6 +65,7 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 		b:        b,
 		nc:       nc,
 		listener: listener,
+		number:   b.lastConn.Add(1) + insidePublisher,
 		dead:     make(chan struct{}),
 		done:     make(chan struct{}),
 		room:     make(chan struct{}, 1),

@@ -88,6 +88,7 @@ func (b *Broker) attachLocal(l *Local, a mqtt.Attachment) (*client, session.Chan
 		return nil, change, fault.New(fault.Conflict, "session %s is attached already", a.ClientID)
 	}
 	cl.local = l
+	cl.attended.Store(true)
 	cl.cursor, cl.backlog = 0, true
 	if a.MaxMessages > 0 {
 		cl.queue.MaxMessages = int(min(a.MaxMessages, ramMessages))
@@ -265,6 +266,7 @@ func (cl *client) detachLocal(l *Local) {
 	cl.mu.Lock()
 	if cl.local == l {
 		cl.local = nil
+		cl.attended.Store(false)
 		cl.sentTo, cl.cursor = max(cl.sentTo, cl.cursor), 0
 		cl.offline = time.Now()
 	}

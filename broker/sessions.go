@@ -215,7 +215,7 @@ func (c *conn) publishWill() <-chan struct{} {
 		Retain:  c.will.Retain && c.b.cfg.RetainAvailable,
 		Props:   c.will.Props,
 		Origin:  c.client.id,
-	}, func(err error) {
+	}, false, func(err error) {
 		if err != nil {
 			c.logger().Error("the will can't be kept", "err", err)
 		}

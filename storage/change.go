@@ -38,7 +38,7 @@ func (s *Spool) Apply(in session.Change, safe func(error)) {
 			q.released[id] = struct{}{}
 		}
 	}
-	s.push(op{change: c, safe: safe, size: rowOverhead})
+	s.push(op{change: c, safe: safe, size: rowOverhead}, 0)
 	s.mu.Unlock()
 }
 

@@ -11,15 +11,23 @@ type ID uint32
 // must not call the spool back while it holds a lock that another caller of the
 // spool holds.
 //
-// Order: what is appended or applied is committed in the order of the calls, and
-// callbacks run in that order. One implementation is storage, another, in memory,
-// sessiontest; one conformance suite runs on both.
+// Order: what is appended or applied is committed in the order of the calls, so a
+// crash leaves a beginning of it, and callbacks run in that order. One exception:
+// the callback of an entry that all its sessions have acknowledged before it was
+// committed runs as soon as those of all earlier changes and of all earlier
+// entries of the same Publisher have run, and may so overtake other publishers.
+//
+// One implementation is storage, another, in memory, sessiontest; one conformance
+// suite runs on both.
 type Spool interface {
 	// Append accepts one published message and gives it its ID; Page of the
 	// sessions it is owed to finds it as soon as Append has returned (a QoS 2
 	// delivery only once it is committed, see Page). safe, when not nil, runs
-	// once: with nil when everything of the entry is committed, or with the error
-	// that makes it impossible.
+	// once: with nil when everything of the entry is committed, or when every session
+	// that it is owed to has acknowledged it (then it may never be written, unless it
+	// is retained or From is set), or with the error that makes it impossible.
+	// The spool may put the commit off for a short time when all owed sessions are
+	// Live and keep up, or when the entry is Unhurried.
 	Append(e Entry, safe func(error)) mqtt.MsgID
 
 	// Acked says that the session has got the message for good (PUBACK, PUBCOMP).
@@ -58,6 +66,11 @@ type Entry struct {
 	// From is 0 otherwise.
 	From     ID
 	PacketID uint16
+
+	// Publisher names who waits for safe, to keep the order of what it waits for;
+	// 0 for somebody to whom the order does not matter.
+	Publisher uint64
+	Unhurried bool // nobody waits for safe
 }
 
 // Owed is one session that a message is owed to, and how it is to be delivered.
@@ -66,6 +79,7 @@ type Owed struct {
 	QoS             mqtt.QoS // 1 or 2
 	Retain          bool     // the RETAIN flag to send
 	SubscriptionIDs []uint32
+	Live            bool // the session is online, so an acknowledgement may come soon; it is not stored
 }
 
 // Queued is one message as it is owed to one session.

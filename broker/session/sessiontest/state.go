@@ -62,6 +62,21 @@ func (s *state) append(e session.Entry) {
 	}
 }
 
+// isDone tells whether nothing of the entry has to be kept any more.
+func (s *state) isDone(e *session.Entry) bool {
+	if e.Retain || s.sessions[e.From] != nil {
+		return false
+	}
+	for _, owed := range e.Owed {
+		if o := s.sessions[owed.Session]; o != nil {
+			if _, found := o.find(e.Message.ID); found {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // find gives the place of the first queued message whose ID is at least id.
 func (o *owner) find(id mqtt.MsgID) (int, bool) {
 	return slices.BinarySearchFunc(o.queue, id, func(q session.Queued, id mqtt.MsgID) int {
