@@ -1,7 +1,11 @@
 package broker
 
 import (
+	"errors"
+
+	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
 )
 
 // answer is an acknowledgement that a client waits for.
@@ -92,6 +96,17 @@ func (c *conn) write(w *batch, x answer) {
 	}
 }
 
+// writeRefusal puts an acknowledgement into the out buffer that says why not; out.mu is held.
+func (c *conn) writeRefusal(x answer, reason mqtt.ReasonCode) {
+	if c.out.closed || c.refused || x.kind != packet.PUBACK && x.kind != packet.PUBREC {
+		return
+	}
+	c.out.grow()
+	refusal := packet.Ack{Type: x.kind, PacketID: x.pid, Reason: reason}
+	c.out.buf = refusal.Append(c.out.buf, c.version)
+	c.b.stats.messagesSent.Add(1)
+}
+
 // onCommit is the spool's callback for the oldest answer that waits; it runs on
 // the spool's goroutine. An acknowledgement leaves the broker here and in
 // answerNow, and nowhere else.
@@ -105,7 +120,12 @@ func (c *conn) onCommit(err error) {
 		c.out.mu.Lock()
 	}
 	c.answers.pop()
+	// 5.0 has a word for a full queue; with 3.x nothing is acknowledged any more
+	full := errors.Is(err, session.ErrQueueFull) && c.version >= mqtt.V5
 	switch {
+	case full && to == c:
+		c.writeRefusal(first, mqtt.QuotaExceeded)
+	case full:
 	case err != nil:
 		c.refused = true
 	case to == c:
@@ -118,6 +138,7 @@ func (c *conn) onCommit(err error) {
 	c.out.mu.Unlock()
 	c.wake()
 	switch {
+	case full:
 	case err != nil:
 		c.end(ending{text: "the spool can't keep what was sent", err: err})
 	case to != nil && to != c:

@@ -96,9 +96,25 @@ func (b *Broker) attachLocal(l *Local, a mqtt.Attachment) (*client, session.Chan
 	if a.MaxBytes > 0 {
 		cl.queue.MaxBytes = int(min(a.MaxBytes, ramBytes))
 	}
+	if a.Durable {
+		b.spool.SetLimits(cl.sid, b.localLimits(a))
+	}
 	change.Session = cl.sid
 	change.Subscribe, change.Unsubscribe = difference(cl.subs, a.Subscriptions)
 	return cl, change, nil
+}
+
+// localLimits are those that the attachment asks for, and the broker's own where it does not.
+func (b *Broker) localLimits(a mqtt.Attachment) session.Limits {
+	l := b.limits()
+	if a.MaxMessages > 0 {
+		l.Messages = a.MaxMessages
+	}
+	if a.MaxBytes > 0 {
+		l.Bytes = a.MaxBytes
+	}
+	l.Reject = a.Reject
+	return l
 }
 
 // difference tells what makes have into want.

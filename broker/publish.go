@@ -140,11 +140,15 @@ func (w *batch) store(e session.Entry, safe func(error)) {
 	if e.Retain {
 		// The index must end with the same message as the spool.
 		b.retainOrder.Lock()
-		id = b.spool.Append(e, safe)
-		b.retained.Set(e.Message)
+		if id = b.spool.Append(e, safe); id != 0 {
+			b.retained.Set(e.Message)
+		}
 		b.retainOrder.Unlock()
 	} else {
 		id = b.spool.Append(e, safe)
+	}
+	if id == 0 {
+		return // a queue is full, or the spool is closed: nobody gets it
 	}
 	b.firstID.CompareAndSwap(0, uint64(id))
 	for _, cl := range w.owedTo {

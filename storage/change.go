@@ -29,7 +29,7 @@ func (s *Spool) Apply(in session.Change, safe func(error)) {
 		c.slots = s.end(c.Session)
 	}
 	if c.Put != nil && s.sessions[c.Put.ID] == nil {
-		s.sessions[c.Put.ID] = &queue{released: map[mqtt.MsgID]struct{}{}}
+		s.sessions[c.Put.ID] = &queue{released: map[mqtt.MsgID]struct{}{}, limits: s.limits[c.Put.ID]}
 	}
 	q := s.sessions[c.Session]
 	c.known = q != nil
@@ -50,6 +50,7 @@ func (s *Spool) end(id session.ID) []*segment {
 		return nil
 	}
 	delete(s.sessions, id)
+	delete(s.limits, id)
 	slots := make([]*segment, 0, len(q.parts))
 	for _, p := range q.parts {
 		slots = append(slots, p.seg)

@@ -86,7 +86,7 @@ func (s *Spool) elide(e *entry) {
 	e.m, e.owed = nil, nil
 	for next := e; next != nil && next.elided && s.isNext(next); {
 		following := next.next
-		s.finish(next, nil)
+		s.finish(next, next.err)
 		next = following
 	}
 	if !e.finished {
@@ -124,7 +124,7 @@ func (s *Spool) finish(e *entry, err error) {
 func (s *Spool) unblock() {
 	for i := 0; i < s.pending.len() && s.blocked > 0; i++ {
 		if e := s.pending.at(i).entry; e != nil && e.blocked && !e.finished && s.isNext(e) {
-			s.finish(e, nil)
+			s.finish(e, e.err)
 		}
 	}
 	s.trim()

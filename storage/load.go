@@ -29,6 +29,7 @@ func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Log
 		opened:    time.Now(),
 		window:    newWindow(cfg),
 		chains:    map[uint64]chain{},
+		limits:    map[session.ID]session.Limits{},
 		wake:      make(chan struct{}, 1),
 		quit:      make(chan struct{}),
 		done:      make(chan struct{}),

@@ -59,6 +59,8 @@ type Spool struct {
 	next        mqtt.MsgID // the ID of the next message
 	ceiling     mqtt.MsgID // IDs below are reserved in the file
 	sessions    map[session.ID]*queue
+	limits      map[session.ID]session.Limits // of sessions that exist or are about to
+	losses      losses
 	segs        []*segment    // by rising base; the last one grows
 	pending     fifo[op]      // not given to the writer, oldest first
 	seq         uint64        // of the last op that was added to pending
@@ -114,6 +116,7 @@ type entry struct {
 	elided    bool   // nobody was owed it before the writer took it
 	blocked   bool   // elided and counted in Spool.blocked
 	finished  bool   // its callback was handed over
+	err       error  // why nobody got it
 }
 
 // freedSegment may be emptied once everything up to seq is committed.
@@ -143,6 +146,14 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 		}
 		return 0
 	}
+	s.address(e, in.Owed)
+	if !s.admit(e) {
+		s.refuse(safe, in.Publisher)
+		words := s.newLosses()
+		s.mu.Unlock()
+		s.reportLosses(words)
+		return 0
+	}
 	e.id = s.next
 	s.next++
 	m.ID = e.id
@@ -151,7 +162,6 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	}
 	id := e.id
 	e.at = s.now()
-	s.address(e, in.Owed)
 	wait := s.patience(e, &in)
 	s.owe(e)
 	s.link(e)
@@ -159,7 +169,9 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	if e.left == 0 && !e.retain && e.from == 0 {
 		s.elide(e)
 	}
+	words := s.newLosses()
 	s.mu.Unlock()
+	s.reportLosses(words)
 	return id
 }
 
@@ -373,10 +385,14 @@ func (s *Spool) Usage(id session.ID) mqtt.Usage {
 	s.mu.Lock()
 	q := s.sessions[id]
 	if q == nil || q.n == 0 {
+		u := mqtt.Usage{}
+		if q != nil {
+			u = q.usage()
+		}
 		s.mu.Unlock()
-		return mqtt.Usage{}
+		return u
 	}
-	u := mqtt.Usage{Messages: q.n, Bytes: q.bytes}
+	u := q.usage()
 	p, pos := q.first()
 	oldest := p.seg.id(pos)
 	if e := p.seg.cachedAt(pos); e != nil {

@@ -161,7 +161,7 @@ func (s *Spool) release(b *batch, err error) {
 	for i := range b.steps {
 		switch o := &b.steps[i]; {
 		case o.entry != nil && o.entry.elided && !o.entry.finished:
-			s.finish(o.entry, nil)
+			s.finish(o.entry, o.entry.err)
 		case o.entry != nil && !o.entry.finished:
 			s.finish(o.entry, err)
 		case o.change != nil:

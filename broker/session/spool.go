@@ -1,6 +1,10 @@
 package session
 
-import "fieldgate/broker/mqtt"
+import (
+	"errors"
+
+	"fieldgate/broker/mqtt"
+)
 
 // ID names a session in the spool. The broker gives IDs out, rising from 1; one
 // is never used again, so a late acknowledgement can't hit another session.
@@ -27,7 +31,9 @@ type Spool interface {
 	// that it is owed to has acknowledged it (then it may never be written, unless it
 	// is retained or From is set), or with the error that makes it impossible.
 	// The spool may put the commit off for a short time when all owed sessions are
-	// Live and keep up, or when the entry is Unhurried.
+	// Live and keep up, or when the entry is Unhurried. When the queue of an owed
+	// session is full and refuses, nobody gets the entry: Append gives 0 and safe
+	// ErrQueueFull.
 	Append(e Entry, safe func(error)) mqtt.MsgID
 
 	// Acked says that the session has got the message for good (PUBACK, PUBCOMP).
@@ -49,8 +55,24 @@ type Spool interface {
 	// Load reports all that is stored; the broker calls it once, before anything else.
 	Load(v Visitor) error
 
+	// SetLimits bounds what the session may be owed from now on. It is not stored,
+	// and may be called before the session's Put; End takes the limits along.
+	SetLimits(s ID, l Limits)
+
 	// Usage tells what the session is owed now.
 	Usage(s ID) mqtt.Usage
+}
+
+// ErrQueueFull says that a session that the message is owed to is owed as much as
+// its limits allow, and refuses more.
+var ErrQueueFull = errors.New("the queue of a session is full")
+
+// Limits bound what one session is owed. A message beyond them makes the oldest
+// ones go, or is refused.
+type Limits struct {
+	Messages int64 // 0 for any number
+	Bytes    int64 // of payload; 0 for any number
+	Reject   bool  // refuse new messages; else the oldest ones are dropped
 }
 
 // Entry is all that one accepted message asks of the spool, in one commit.

@@ -144,6 +144,14 @@ func (m *Memory) elide() {
 func (m *Memory) Append(e session.Entry, safe func(error)) mqtt.MsgID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.live.refuses(e) {
+		op := operation{apply: func(*state) {}, safe: safe, entry: &session.Entry{Message: &mqtt.Message{}, Publisher: e.Publisher}}
+		if safe != nil {
+			op.safe = func(error) { safe(session.ErrQueueFull) }
+		}
+		m.accept(op)
+		return 0
+	}
 	m.live.last++
 	id := m.live.last
 	e.Message.ID = id
@@ -179,6 +187,18 @@ func (m *Memory) Load(v session.Visitor) error {
 	m.mu.Unlock()
 	disk.visit(v)
 	return nil
+}
+
+// SetLimits implements session.Spool.
+func (m *Memory) SetLimits(s session.ID, l session.Limits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accept(operation{apply: func(st *state) {
+		st.limits[s] = l
+		if o := st.sessions[s]; o != nil && !l.Reject {
+			o.makeRoom(l, nil)
+		}
+	}})
 }
 
 // Usage implements session.Spool.

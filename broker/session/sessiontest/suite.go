@@ -53,6 +53,10 @@ func Run(t *testing.T, open Open) {
 		{"AcknowledgedByAllKeepsThePublishersOrder", testElidedOrder},
 		{"AcknowledgedByAllDoesNotOvertakeChanges", testElidedBehindChange},
 		{"LiveButSilentIsCommitted", testLiveSilent},
+		{"FullQueueDropsItsOldest", testDropOldest},
+		{"FullQueueDropsWhatIsInFlight", testDropInFlight},
+		{"FullQueueRefuses", testReject},
+		{"LowerLimitsDropAtOnce", testShrink},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fixture{T: t}
