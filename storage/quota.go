@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"time"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/session"
@@ -13,6 +14,9 @@ type losses struct {
 	dropped  int64 // oldest messages that made room, and messages larger than their queue
 	refused  int64 // messages that no queue got, because one was full
 	reportAt int64 // so many make the next report
+	seen     int64 // by newLosses
+	alarmed  bool
+	last     time.Duration // when the last one was, by Spool.now
 }
 
 // isOver tells whether the queue is beyond its limits once it holds that much more.
@@ -118,10 +122,13 @@ func (s *Spool) dropPart(q *queue, p *part) {
 // newLosses gives the words of an alarm when there are many more losses than at the last one.
 func (s *Spool) newLosses() string {
 	l := &s.losses
+	if l.dropped+l.refused != l.seen {
+		l.seen, l.last = l.dropped+l.refused, s.now()
+	}
 	if l.dropped+l.refused <= l.reportAt {
 		return ""
 	}
-	l.reportAt = 2 * (l.dropped + l.refused)
+	l.reportAt, l.alarmed = 2*(l.dropped+l.refused), true
 	return fmt.Sprintf("queues of sessions are full: %d messages dropped and %d refused since the start", l.dropped, l.refused)
 }
 
@@ -131,6 +138,26 @@ func (s *Spool) reportLosses(words string) {
 	}
 	s.log.Warn("queues of sessions are full", "detail", words)
 	s.alarms.Raise("spool", QueueFull, words)
+}
+
+// lossPause is how long after the last loss the alarm stands.
+const lossPause = time.Minute
+
+// clearLosses takes the alarm back when nothing was lost for a while, and tells
+// when to look again.
+func (s *Spool) clearLosses() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := &s.losses
+	if !l.alarmed {
+		return time.Hour
+	}
+	if left := lossPause - (s.now() - l.last); left > 0 {
+		return left
+	}
+	l.alarmed, l.reportAt = false, l.dropped+l.refused
+	s.alarms.Clear("spool", QueueFull)
+	return time.Hour
 }
 
 // refuse accepts an entry that no queue gets, so that its callback keeps its place.

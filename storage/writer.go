@@ -84,7 +84,7 @@ func (s *Spool) await() bool {
 		case closing:
 			return false
 		}
-		timer.Reset(sleep)
+		timer.Reset(min(sleep, s.clearLosses()))
 		select {
 		case <-s.wake:
 		case <-timer.C:
