@@ -25,7 +25,8 @@ type client struct {
 	sid   session.ID // 0 when it is not durable
 	owner *conn      // the connection that holds it, or is about to; under b.mu
 
-	online atomic.Pointer[conn] // the same as conn, for those who need no lock
+	online   atomic.Pointer[conn] // the same as conn, for those who need no lock
+	attended atomic.Bool          // local is not nil
 
 	mu       sync.Mutex
 	conn     *conn  // nil while there is no connection
@@ -53,6 +54,9 @@ type client struct {
 }
 
 func (cl *client) isDurable() bool { return cl.sid != 0 }
+
+// isLive tells whether somebody is there who may acknowledge.
+func (cl *client) isLive() bool { return cl.online.Load() != nil || cl.attended.Load() }
 
 // offer gives the client a message at QoS 0: now or never.
 func (cl *client) offer(w *batch, p *publication, retain bool, ids []uint32) {
@@ -340,8 +344,8 @@ func (cl *client) pubrec(c *conn, pid uint16) (known, release bool) {
 	}
 	cl.window.Move(pid, session.Releasing)
 	cl.mu.Unlock()
-	c.answerLater(answer{kind: packet.PUBREL, pid: pid})
-	cl.b.spool.Apply(session.Change{Session: cl.sid, Released: []mqtt.MsgID{f.ID}}, c.committed)
+	safe := c.answerLater(answer{kind: packet.PUBREL, pid: pid})
+	cl.b.spool.Apply(session.Change{Session: cl.sid, Released: []mqtt.MsgID{f.ID}}, safe)
 	return true, false
 }
 

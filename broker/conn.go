@@ -27,6 +27,7 @@ type conn struct {
 	nc       net.Conn
 	listener string
 	identity string // the name in the client's certificate, known with CONNECT; empty without one
+	number   uint64 // names it to the spool as a publisher
 	in       input
 	out      outbox
 	answers  answers // under out.mu
@@ -43,13 +44,12 @@ type conn struct {
 	since     time.Time
 	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
 
-	heard     atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
-	held      atomic.Bool            // the broker does not read, because commits are slow
-	ended     atomic.Pointer[ending] // why it ends; the first reason counts
-	dead      chan struct{}          // closed with ended
-	done      chan struct{}          // closed when all is cleaned up
-	room      chan struct{}          // one place: a limit that this connection waits for may have gone
-	committed func(error)            // onCommit, made once
+	heard atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
+	held  atomic.Bool            // the broker does not read, because commits are slow
+	ended atomic.Pointer[ending] // why it ends; the first reason counts
+	dead  chan struct{}          // closed with ended
+	done  chan struct{}          // closed when all is cleaned up
+	room  chan struct{}          // one place: a limit that this connection waits for may have gone
 }
 
 // ending is why a connection ends.
@@ -66,12 +66,12 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 		b:        b,
 		nc:       nc,
 		listener: listener,
+		number:   b.lastConn.Add(1) + insidePublisher,
 		dead:     make(chan struct{}),
 		done:     make(chan struct{}),
 		room:     make(chan struct{}, 1),
 		since:    time.Now(),
 	}
-	c.committed = c.onCommit
 	var raw syscall.RawConn
 	if socket, ok := nc.(syscall.Conn); ok { // neither TLS nor a WebSocket
 		raw, _ = socket.SyscallConn()
@@ -359,8 +359,8 @@ func (c *conn) handlePubrel(w *batch, pid uint16) {
 		c.answerNow(w, answer{kind: packet.PUBCOMP, pid: pid})
 		return
 	}
-	c.answerLater(answer{kind: packet.PUBCOMP, pid: pid})
-	c.b.spool.Apply(session.Change{Session: cl.sid, Forget: []uint16{pid}}, c.committed)
+	safe := c.answerLater(answer{kind: packet.PUBCOMP, pid: pid})
+	c.b.spool.Apply(session.Change{Session: cl.sid, Forget: []uint16{pid}}, safe)
 }
 
 // waitForRoom waits while too much of this connection is not committed, or while

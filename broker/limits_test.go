@@ -310,3 +310,36 @@ func TestQoS0Retained_DoesNotSufferFromTheSpool(t *testing.T) {
 		require.Equal(t, packet.PINGRESP, packet.TypeOf(p.recv()[0]))
 	}
 }
+
+func TestQueueFull_RejectClosesA3xPublisher(t *testing.T) {
+	b := start(t, memory(t), func(c *broker.Config) {
+		onTCP(c)
+		c.MaxQueuedMessages, c.QueueFull = 2, broker.Reject
+	})
+	s := dial(t, b, packet.Connect{ClientID: "s"})
+	s.subscribe("t", 1)
+	s.close()
+	p := dial(t, b, packet.Connect{ClientID: "p"})
+	message := packet.Publish{Topic: []byte("t"), QoS: 1, Payload: []byte("x")}
+	for message.PacketID = 1; message.PacketID <= 2; message.PacketID++ {
+		p.send(message.Append(nil, mqtt.V311))
+		require.Equal(t, byte(packet.PUBACK), p.recv()[0]>>4)
+	}
+	p.send(message.Append(nil, mqtt.V311))
+	_, err := p.tryRecv()
+	require.Error(t, err, "the connection closes without an acknowledgement")
+	p.close()
+}
+
+func TestQueueFull_DropsTheOldest(t *testing.T) {
+	b := start(t, memory(t), func(c *broker.Config) {
+		onTCP(c)
+		c.MaxQueuedMessages = 2
+	})
+	l := attach(t, b.Broker, mqtt.Attachment{ClientID: "$small", Durable: true, MaxMessages: 1, Subscriptions: []mqtt.Subscription{{Filter: "t", QoS: 1}}})
+	for _, payload := range []string{"1", "2", "3"} {
+		publish(t, b.Broker, mqtt.Message{Topic: "t", QoS: 1, Payload: []byte(payload)})
+	}
+	require.Equal(t, []string{"3"}, payloads(next(t, l, 1)))
+	require.EqualValues(t, 2, l.Usage().Dropped)
+}

@@ -48,7 +48,7 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	if w.taken == 0 {
 		reason = mqtt.NoMatchingSubscribers
 	}
-	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable}
+	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable, Publisher: c.number}
 	if p.QoS == mqtt.ExactlyOnce {
 		e.From, e.PacketID = c.client.sid, p.PacketID
 	}
@@ -57,8 +57,8 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 		return nil
 	}
 	e.Message = p.keep(w.now)
-	c.answerLater(answer{kind: kind, pid: p.PacketID, reason: reason, cost: session.Cost(e.Message)})
-	w.store(e, c.committed)
+	safe := c.answerLater(answer{kind: kind, pid: p.PacketID, reason: reason, cost: session.Cost(e.Message)})
+	w.store(e, safe)
 	return nil
 }
 
@@ -152,7 +152,7 @@ func (w *batch) deliver(m *route.Match[*client]) {
 	case qos == mqtt.AtMostOnce:
 		cl.offer(w, p, retain, m.IDs)
 	case cl.isDurable():
-		w.owed = append(w.owed, session.Owed{Session: cl.sid, QoS: qos, Retain: retain, SubscriptionIDs: m.IDs})
+		w.owed = append(w.owed, session.Owed{Session: cl.sid, QoS: qos, Retain: retain, SubscriptionIDs: m.IDs, Live: cl.isLive()})
 		w.owedTo = append(w.owedTo, cl)
 	default:
 		cl.give(w, p, qos, retain, m.IDs)
@@ -191,11 +191,15 @@ func (w *batch) store(e session.Entry, safe func(error)) {
 			b.retainedExpire.Store(true)
 		}
 		b.retainOrder.Lock()
-		id = b.spool.Append(e, safe)
-		b.retained.Set(e.Message)
+		if id = b.spool.Append(e, safe); id != 0 {
+			b.retained.Set(e.Message)
+		}
 		b.retainOrder.Unlock()
 	} else {
 		id = b.spool.Append(e, safe)
+	}
+	if id == 0 {
+		return // a queue is full, or the spool is closed: nobody gets it
 	}
 	b.firstID.CompareAndSwap(0, uint64(id))
 	for _, cl := range w.owedTo {
@@ -251,18 +255,22 @@ func (b *Broker) Publish(ctx context.Context, m *mqtt.Message, safe func(error))
 	}
 	w := b.batch()
 	defer w.done()
-	b.publish(w, m, release)
+	b.publish(w, m, safe == nil, release)
 	return nil
 }
 
-// publish distributes a message from inside; safe must not be nil.
-func (b *Broker) publish(w *batch, m *mqtt.Message, safe func(error)) {
+// publish distributes a message from inside; safe must not be nil. Its commit may
+// be put off when it is unhurried: nobody waits for it.
+func (b *Broker) publish(w *batch, m *mqtt.Message, unhurried bool, safe func(error)) {
 	if m.Accepted.IsZero() {
 		m.Accepted = w.now
 	}
 	w.setMessage(m)
 	w.fanOut()
-	e := session.Entry{Message: m, Retain: m.Retain && !strings.HasPrefix(m.Topic, "$SYS/")}
+	e := session.Entry{Message: m, Retain: m.Retain && !strings.HasPrefix(m.Topic, "$SYS/"), Publisher: insidePublisher, Unhurried: unhurried}
+	if unhurried {
+		e.Publisher = 0
+	}
 	if m.Retain && !e.Retain {
 		b.retained.Set(m) // what the broker says of itself is not worth a write
 	}

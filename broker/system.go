@@ -61,5 +61,5 @@ func (b *Broker) sayOne(name, value string) {
 	w := b.batch()
 	defer w.done()
 	m := &mqtt.Message{Topic: "$SYS/broker/" + name, Payload: []byte(value), Retain: true}
-	b.publish(w, m, func(error) {})
+	b.publish(w, m, true, func(error) {})
 }

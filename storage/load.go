@@ -19,18 +19,23 @@ import (
 )
 
 // openSpool opens the file and rebuilds the index in RAM; the writer runs once it returns.
-func openSpool(file string, crashSafe bool, alarms *fault.Alarms, log *slog.Logger) (*Spool, error) {
+func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Logger) (*Spool, error) {
 	s := &Spool{
 		log:       log,
 		alarms:    alarms,
 		file:      file,
-		crashSafe: crashSafe,
+		cfg:       cfg,
+		crashSafe: cfg.Durability == CrashSafe,
+		opened:    time.Now(),
+		window:    newWindow(cfg),
+		chains:    map[uint64]chain{},
+		limits:    map[session.ID]session.Limits{},
 		wake:      make(chan struct{}, 1),
 		quit:      make(chan struct{}),
 		done:      make(chan struct{}),
 		sessions:  map[session.ID]*queue{},
 	}
-	s.room = sync.NewCond(&s.mu)
+	s.room, s.called = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
 	err := openOrReplace(file, "spool", alarms, log, s.open)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
@@ -277,7 +282,7 @@ func (s *Spool) sortOut() {
 	kept := s.segs[:0]
 	for i, g := range s.segs {
 		if !g.sealed && i < len(s.segs)-1 {
-			s.push(op{seal: g})
+			s.push(op{seal: g}, 0)
 		}
 		if g.sealed && len(g.parts) == 0 {
 			g.gone = true

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -35,6 +36,10 @@ type writer struct {
 // run commits what comes until the spool is closed.
 func (s *Spool) run() {
 	defer close(s.done)
+	var deliverer sync.WaitGroup
+	deliverer.Go(s.deliver)
+	defer deliverer.Wait()
+	defer s.stop()
 	for s.await() {
 		b := s.take()
 		s.release(b, s.store(b))
@@ -45,14 +50,29 @@ func (s *Spool) run() {
 	}
 }
 
+// stop tells the deliverer that nothing more comes.
+func (s *Spool) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	s.called.Signal()
+}
+
 // await sleeps until there is something to commit; false when there never will be.
 func (s *Spool) await() bool {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
 		s.mu.Lock()
+		ops := s.dueOps()
 		lazy := s.dirty.len()+len(s.freed)+len(s.settled) > 0
-		due := s.pending.len() > 0 || lazy && (s.lazyDue || s.closing) || s.next >= s.ceiling && !s.closing
-		closing, few := s.closing, s.pending.len() < maxBatchOps
+		due := ops > 0 || lazy && (s.lazyDue || s.closing) || s.next >= s.ceiling && !s.closing
+		closing, few := s.closing, ops < maxBatchOps
 		s.idle = !due && !closing
+		sleep := time.Hour
+		if s.nextDue != 0 {
+			sleep = s.nextDue - s.now()
+		}
 		s.mu.Unlock()
 		switch {
 		case due:
@@ -64,7 +84,11 @@ func (s *Spool) await() bool {
 		case closing:
 			return false
 		}
-		<-s.wake
+		timer.Reset(min(sleep, s.clearLosses()))
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		}
 	}
 }
 
@@ -126,24 +150,27 @@ func (s *Spool) report(err error) {
 	}
 }
 
-// release makes the committed known and calls back, in order.
+// release makes the committed known and hands over the callbacks, in order.
 func (s *Spool) release(b *batch, err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.pendBytes -= b.bytes
 	if err == nil {
 		s.settleBatch(b)
 	}
-	s.delivering = true
-	s.room.Broadcast()
-	s.mu.Unlock()
 	for i := range b.steps {
-		if safe := b.steps[i].safe; safe != nil {
-			safe(err)
+		switch o := &b.steps[i]; {
+		case o.entry != nil && o.entry.elided && !o.entry.finished:
+			s.finish(o.entry, o.entry.err)
+		case o.entry != nil && !o.entry.finished:
+			s.finish(o.entry, err)
+		case o.change != nil:
+			s.changesDone++
+			s.call(o.safe, err)
 		}
 	}
-	s.mu.Lock()
-	s.delivering = false
-	s.mu.Unlock()
+	s.unblock()
+	s.room.Broadcast()
 }
 
 // settleBatch brings the index in RAM to where the file is.

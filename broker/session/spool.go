@@ -1,6 +1,10 @@
 package session
 
-import "fieldgate/broker/mqtt"
+import (
+	"errors"
+
+	"fieldgate/broker/mqtt"
+)
 
 // ID names a session in the spool. The broker gives IDs out, rising from 1; one
 // is never used again, so a late acknowledgement can't hit another session.
@@ -11,15 +15,25 @@ type ID uint32
 // must not call the spool back while it holds a lock that another caller of the
 // spool holds.
 //
-// Order: what is appended or applied is committed in the order of the calls, and
-// callbacks run in that order. One implementation is storage, another, in memory,
-// sessiontest; one conformance suite runs on both.
+// Order: what is appended or applied is committed in the order of the calls, so a
+// crash leaves a beginning of it, and callbacks run in that order. One exception:
+// the callback of an entry that all its sessions have acknowledged before it was
+// committed runs as soon as those of all earlier changes and of all earlier
+// entries of the same Publisher have run, and may so overtake other publishers.
+//
+// One implementation is storage, another, in memory, sessiontest; one conformance
+// suite runs on both.
 type Spool interface {
 	// Append accepts one published message and gives it its ID; Page of the
 	// sessions it is owed to finds it as soon as Append has returned (a QoS 2
 	// delivery only once it is committed, see Page). safe, when not nil, runs
-	// once: with nil when everything of the entry is committed, or with the error
-	// that makes it impossible.
+	// once: with nil when everything of the entry is committed, or when every session
+	// that it is owed to has acknowledged it (then it may never be written, unless it
+	// is retained or From is set), or with the error that makes it impossible.
+	// The spool may put the commit off for a short time when all owed sessions are
+	// Live and keep up, or when the entry is Unhurried. When the queue of an owed
+	// session is full and refuses, nobody gets the entry: Append gives 0 and safe
+	// ErrQueueFull.
 	Append(e Entry, safe func(error)) mqtt.MsgID
 
 	// Acked says that the session has got the message for good (PUBACK; for PUBCOMP see Change.Completed).
@@ -41,8 +55,24 @@ type Spool interface {
 	// Load reports all that is stored; the broker calls it once, before anything else.
 	Load(v Visitor) error
 
+	// SetLimits bounds what the session may be owed from now on. It is not stored,
+	// and may be called before the session's Put; End takes the limits along.
+	SetLimits(s ID, l Limits)
+
 	// Usage tells what the session is owed now.
 	Usage(s ID) mqtt.Usage
+}
+
+// ErrQueueFull says that a session that the message is owed to is owed as much as
+// its limits allow, and refuses more.
+var ErrQueueFull = errors.New("the queue of a session is full")
+
+// Limits bound what one session is owed. A message beyond them makes the oldest
+// ones go, or is refused.
+type Limits struct {
+	Messages int64 // 0 for any number
+	Bytes    int64 // of payload; 0 for any number
+	Reject   bool  // refuse new messages; else the oldest ones are dropped
 }
 
 // Entry is all that one accepted message asks of the spool, in one commit.
@@ -58,6 +88,11 @@ type Entry struct {
 	// From is 0 otherwise.
 	From     ID
 	PacketID uint16
+
+	// Publisher names who waits for safe, to keep the order of what it waits for;
+	// 0 for somebody to whom the order does not matter.
+	Publisher uint64
+	Unhurried bool // nobody waits for safe
 }
 
 // Owed is one session that a message is owed to, and how it is to be delivered.
@@ -66,6 +101,7 @@ type Owed struct {
 	QoS             mqtt.QoS // 1 or 2
 	Retain          bool     // the RETAIN flag to send
 	SubscriptionIDs []uint32
+	Live            bool // the session is online, so an acknowledgement may come soon; it is not stored
 }
 
 // Queued is one message as it is owed to one session.
