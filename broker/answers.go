@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"errors"
+
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
 )
 
 // answer is an acknowledgement that a client waits for.
@@ -149,7 +152,11 @@ func (c *conn) onCommit(slot uint64, err error) {
 	c.out.mu.Unlock()
 	c.wake()
 	if failed != nil {
-		c.end(ending{text: "the spool can't keep what was sent", err: failed})
+		why := ending{text: "the spool can't keep what was sent", err: failed}
+		if errors.Is(failed, session.ErrQueueFull) {
+			why.text = "what was sent does not fit into a queue"
+		}
+		c.end(why)
 	}
 	for i := range elsewhere {
 		elsewhere[i].send(c.b)

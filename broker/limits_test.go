@@ -257,7 +257,7 @@ func TestSystemTopics_HaveMosquittosNames(t *testing.T) {
 		time.Sleep(25 * time.Second)
 		l := attach(t, b.Broker, mqtt.Attachment{ClientID: "$test", Subscriptions: []mqtt.Subscription{{Filter: "$SYS/#"}}})
 		got := map[string]string{}
-		for len(got) < 20 {
+		for len(got) < 23 {
 			for _, d := range next(t, l, 1) {
 				require.True(t, d.Retain)
 				got[d.Message.Topic] = string(d.Message.Payload)
@@ -269,6 +269,7 @@ func TestSystemTopics_HaveMosquittosNames(t *testing.T) {
 			"clients/connected", "clients/total", "clients/disconnected", "messages/received", "messages/sent",
 			"publish/messages/received", "publish/messages/sent", "publish/messages/dropped", "bytes/received", "bytes/sent",
 			"subscriptions/count", "retained messages/count", "store/messages/count", "store/messages/bytes",
+			"store/messages/dropped", "store/messages/refused", "store/messages/outdated",
 		} {
 			require.Contains(t, got, "$SYS/broker/"+name)
 		}
@@ -309,26 +310,6 @@ func TestQoS0Retained_DoesNotSufferFromTheSpool(t *testing.T) {
 		p.send(packet.AppendPingreq(nil))
 		require.Equal(t, packet.PINGRESP, packet.TypeOf(p.recv()[0]))
 	}
-}
-
-func TestQueueFull_RejectClosesA3xPublisher(t *testing.T) {
-	b := start(t, memory(t), func(c *broker.Config) {
-		onTCP(c)
-		c.MaxQueuedMessages, c.QueueFull = 2, broker.Reject
-	})
-	s := dial(t, b, packet.Connect{ClientID: "s"})
-	s.subscribe("t", 1)
-	s.close()
-	p := dial(t, b, packet.Connect{ClientID: "p"})
-	message := packet.Publish{Topic: []byte("t"), QoS: 1, Payload: []byte("x")}
-	for message.PacketID = 1; message.PacketID <= 2; message.PacketID++ {
-		p.send(message.Append(nil, mqtt.V311))
-		require.Equal(t, byte(packet.PUBACK), p.recv()[0]>>4)
-	}
-	p.send(message.Append(nil, mqtt.V311))
-	_, err := p.tryRecv()
-	require.Error(t, err, "the connection closes without an acknowledgement")
-	p.close()
 }
 
 func TestQueueFull_DropsTheOldest(t *testing.T) {

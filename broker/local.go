@@ -117,7 +117,7 @@ func (b *Broker) localLimits(a mqtt.Attachment) session.Limits {
 	if a.MaxBytes > 0 {
 		l.Bytes = a.MaxBytes
 	}
-	l.Reject = a.Reject
+	l.Age, l.Reject = a.MaxAge, a.Reject
 	return l
 }
 

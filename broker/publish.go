@@ -58,7 +58,10 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	}
 	e.Message = p.keep(w.now)
 	safe := c.answerLater(answer{kind: kind, pid: p.PacketID, reason: reason, cost: session.Cost(e.Message)})
-	w.store(e, safe)
+	e.Tentative = kind != 0 && c.modern == nil // 5.0 has a word for a full queue
+	if !w.store(e, safe) && e.Tentative {
+		return c.holdBack(w, e, safe)
+	}
 	return nil
 }
 
@@ -149,7 +152,7 @@ func (w *batch) deliver(m *route.Match[*client]) {
 	w.taken++
 	retain := p.Retain && m.RetainAsPublished
 	switch qos := m.Delivered(p.QoS); {
-	case qos == mqtt.AtMostOnce:
+	case qos == mqtt.AtMostOnce && !cl.keepsQoS0():
 		cl.offer(w, p, retain, m.IDs)
 	case cl.isDurable():
 		w.owed = append(w.owed, session.Owed{Session: cl.sid, QoS: qos, Retain: retain, SubscriptionIDs: m.IDs, Live: cl.isLive()})
@@ -177,8 +180,8 @@ func pick(g *route.Group[*client]) *route.Match[*client] {
 }
 
 // store hands an entry to the spool and promises its receivers a look into it.
-// safe may be nil.
-func (w *batch) store(e session.Entry, safe func(error)) {
+// safe may be nil. False says that the spool refuses it, and nobody gets it.
+func (w *batch) store(e session.Entry, safe func(error)) (taken bool) {
 	b := w.b
 	e.Owed = slices.Clone(w.owed)
 	if slices.ContainsFunc(e.Owed, func(o session.Owed) bool { return o.QoS == mqtt.ExactlyOnce }) {
@@ -199,12 +202,13 @@ func (w *batch) store(e session.Entry, safe func(error)) {
 		id = b.spool.Append(e, safe)
 	}
 	if id == 0 {
-		return // a queue is full, or the spool is closed: nobody gets it
+		return false // a queue is full, or the spool is closed
 	}
 	b.firstID.CompareAndSwap(0, uint64(id))
 	for _, cl := range w.owedTo {
 		cl.owe(w, id)
 	}
+	return true
 }
 
 // thenPull gives a callback that lets sessions look again, for a QoS 2 delivery

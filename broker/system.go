@@ -42,7 +42,7 @@ func (b *Broker) saySystem() {
 		{"messages/sent", s.MessagesSent},
 		{"publish/messages/received", s.PublishReceived},
 		{"publish/messages/sent", s.PublishSent},
-		{"publish/messages/dropped", s.PublishDropped},
+		{"publish/messages/dropped", s.PublishDropped + s.QueueLosses.Dropped + s.QueueLosses.Refused + s.QueueLosses.Outdated},
 		{"publish/bytes/received", s.PublishBytesIn},
 		{"publish/bytes/sent", s.PublishBytesOut},
 		{"bytes/received", s.BytesReceived},
@@ -51,6 +51,9 @@ func (b *Broker) saySystem() {
 		{"retained messages/count", int64(s.RetainedMessages)},
 		{"store/messages/count", s.QueuedMessages},
 		{"store/messages/bytes", s.QueuedBytes},
+		{"store/messages/dropped", s.QueueLosses.Dropped},
+		{"store/messages/refused", s.QueueLosses.Refused},
+		{"store/messages/outdated", s.QueueLosses.Outdated},
 	} {
 		b.sayOne(one.name, strconv.FormatInt(one.value, 10))
 	}

@@ -52,6 +52,7 @@ type batch struct {
 	free    []*segment
 	settled []settledRelease
 	ceiling mqtt.MsgID // to reserve, 0 for no change
+	clock   []byte     // to store, nil for no change
 }
 
 // take makes the next batch of what is due.
@@ -77,6 +78,9 @@ func (s *Spool) take() *batch {
 	if s.ceiling-s.next < idBlock/2 || s.next >= s.ceiling {
 		b.ceiling = s.next + idBlock
 		b.writes = true
+	}
+	if age := s.age(); b.writes && (age-s.clockSaved >= markPause || s.closing) {
+		b.clock, s.clockSaved = s.encodeClock(age), age
 	}
 	return b
 }

@@ -33,6 +33,7 @@ const (
 	putRetained    = "INSERT INTO retained(topic, body) VALUES(?, ?) ON CONFLICT(topic) DO UPDATE SET body = excluded.body"
 	removeRetained = "DELETE FROM retained WHERE topic = ?"
 	putCeiling     = "INSERT OR REPLACE INTO meta(k, v) VALUES('next_id', ?)"
+	putClock       = "INSERT OR REPLACE INTO meta(k, v) VALUES('clock', ?)"
 )
 
 // table is the statements of one slot.
@@ -191,6 +192,11 @@ func (w *writer) writeLazy(b *batch) error {
 	}
 	for _, g := range b.free {
 		if err := w.freeSlot(g.slot); err != nil {
+			return err
+		}
+	}
+	if b.clock != nil {
+		if err := w.c.exec(putClock, b.clock); err != nil {
 			return err
 		}
 	}

@@ -70,12 +70,22 @@ func (s *Spool) load(c *conn) error {
 	if err := migrate(c, "spool"); err != nil {
 		return err
 	}
+	var clock []byte
 	next, err := c.number("SELECT v FROM meta WHERE k = 'next_id'")
 	if err != nil {
 		return err
 	}
 	s.next = mqtt.MsgID(max(next, 1))
 	s.ceiling = s.next
+	err = c.query("SELECT v FROM meta WHERE k = 'clock'", 1, func(row []driver.Value) error {
+		clock = asBytes(row[0])
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.decodeClock(clock)
+	s.marks.list = append(s.marks.list, mark{s.next, s.age()}) // of what came after the last one that was stored
 	err = c.query("SELECT id FROM session", 1, func(row []driver.Value) error {
 		s.sessions[sessionOf(row[0])] = &queue{released: map[mqtt.MsgID]struct{}{}}
 		return nil

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"fieldgate/broker/mqtt"
@@ -11,8 +12,7 @@ import (
 // losses counts what the limits of queues have cost since the spool was opened.
 // Protected by Spool.mu.
 type losses struct {
-	dropped  int64 // oldest messages that made room, and messages larger than their queue
-	refused  int64 // messages that no queue got, because one was full
+	session.Losses
 	reportAt int64 // so many make the next report
 	seen     int64 // by newLosses
 	alarmed  bool
@@ -25,21 +25,28 @@ func (q *queue) isOver(messages, bytes int64) bool {
 	return l.Messages > 0 && q.n+messages > l.Messages || l.Bytes > 0 && q.bytes+bytes > l.Bytes
 }
 
-// admit makes room for the entry in the queues of its sessions. False says that
-// one of them is full and refuses: then nobody gets it.
-func (s *Spool) admit(e *entry) bool {
+// refuses tells whether a session that the entry is owed to is full and refuses
+// more: then nobody gets it. It counts that, unless the entry is tentative.
+func (s *Spool) refuses(e *entry, tentative bool) bool {
 	size := int64(len(e.m.Payload))
 	refused := false
 	for _, o := range e.owed {
 		if q := s.sessions[o.Session]; q.limits.Reject && q.isOver(1, size) {
-			q.refused++
 			refused = true
+			if !tentative {
+				q.losses.Refused++
+			}
 		}
 	}
-	if refused {
-		s.losses.refused++
-		return false
+	if refused && !tentative {
+		s.losses.Refused++
 	}
+	return refused
+}
+
+// admit makes room for the entry in the queues of its sessions.
+func (s *Spool) admit(e *entry) {
+	size := int64(len(e.m.Payload))
 	kept := e.owed[:0]
 	for _, o := range e.owed {
 		if s.makeRoom(s.sessions[o.Session], size) {
@@ -47,7 +54,6 @@ func (s *Spool) admit(e *entry) bool {
 		}
 	}
 	e.owed = kept
-	return true
 }
 
 // makeRoom drops the oldest messages until one of that size fits; false when it never does.
@@ -66,8 +72,8 @@ func (s *Spool) makeRoom(q *queue, size int64) bool {
 
 // drop counts.
 func (s *Spool) drop(q *queue, n int64) {
-	q.dropped += n
-	s.losses.dropped += n
+	q.losses.Dropped += n
+	s.losses.Dropped += n
 }
 
 // SetLimits implements session.Spool.
@@ -85,6 +91,10 @@ func (s *Spool) SetLimits(id session.ID, l session.Limits) {
 	q.limits = l
 	if !l.Reject {
 		s.shrink(q)
+	}
+	if l.Age > 0 {
+		s.nextSweep = s.now()
+		s.signal()
 	}
 }
 
@@ -122,21 +132,49 @@ func (s *Spool) dropPart(q *queue, p *part) {
 // newLosses gives the words of an alarm when there are many more losses than at the last one.
 func (s *Spool) newLosses() string {
 	l := &s.losses
-	if l.dropped+l.refused != l.seen {
-		l.seen, l.last = l.dropped+l.refused, s.now()
+	n := l.total()
+	if n != l.seen {
+		l.seen, l.last = n, s.now()
 	}
-	if l.dropped+l.refused <= l.reportAt {
+	if n <= l.reportAt {
 		return ""
 	}
-	l.reportAt, l.alarmed = 2*(l.dropped+l.refused), true
-	return fmt.Sprintf("queues of sessions are full: %d messages dropped and %d refused since the start", l.dropped, l.refused)
+	l.reportAt, l.alarmed = 2*n, true
+	return l.words()
+}
+
+func (l *losses) total() int64 { return l.Dropped + l.Refused + l.Outdated }
+
+// words say what happened, by cause.
+func (l *losses) words() string {
+	var causes []string
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{
+		{l.Dropped, "dropped to make room for newer ones"},
+		{l.Refused, "refused because a queue was full"},
+		{l.Outdated, "dropped because they had waited longer than they may"},
+	} {
+		if c.n > 0 {
+			causes = append(causes, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return "limits of queues cost messages since the start: " + strings.Join(causes, ", ")
+}
+
+// Losses implements session.Spool.
+func (s *Spool) Losses() session.Losses {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.losses.Losses
 }
 
 func (s *Spool) reportLosses(words string) {
 	if words == "" {
 		return
 	}
-	s.log.Warn("queues of sessions are full", "detail", words)
+	s.log.Warn("limits of queues cost messages", "detail", words)
 	s.alarms.Raise("spool", QueueFull, words)
 }
 
@@ -155,7 +193,7 @@ func (s *Spool) clearLosses() time.Duration {
 	if left := lossPause - (s.now() - l.last); left > 0 {
 		return left
 	}
-	l.alarmed, l.reportAt = false, l.dropped+l.refused
+	l.alarmed, l.reportAt = false, l.total()
 	s.alarms.Clear("spool", QueueFull)
 	return time.Hour
 }
@@ -170,5 +208,5 @@ func (s *Spool) refuse(safe func(error), publisher uint64) {
 
 // usage gives what is known without a look into the file.
 func (q *queue) usage() mqtt.Usage {
-	return mqtt.Usage{Messages: q.n, Bytes: q.bytes, Dropped: q.dropped, Refused: q.refused}
+	return mqtt.Usage{Messages: q.n, Bytes: q.bytes, Dropped: q.losses.Dropped, Refused: q.losses.Refused, Outdated: q.losses.Outdated}
 }

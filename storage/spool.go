@@ -61,6 +61,10 @@ type Spool struct {
 	sessions    map[session.ID]*queue
 	limits      map[session.ID]session.Limits // of sessions that exist or are about to
 	losses      losses
+	lived       time.Duration // how long the spool was open before it was opened
+	marks       marks
+	nextSweep   time.Duration // when messages may be too old, by now; 0 for never
+	clockSaved  time.Duration // what age was when the file last got it
 	segs        []*segment    // by rising base; the last one grows
 	pending     fifo[op]      // not given to the writer, oldest first
 	seq         uint64        // of the last op that was added to pending
@@ -141,19 +145,22 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	s.mu.Lock()
 	if !s.waitForRoom() {
 		s.mu.Unlock()
-		if safe != nil {
+		if safe != nil && !in.Tentative {
 			safe(errClosed)
 		}
 		return 0
 	}
 	s.address(e, in.Owed)
-	if !s.admit(e) {
-		s.refuse(safe, in.Publisher)
+	if s.refuses(e, in.Tentative) {
+		if !in.Tentative {
+			s.refuse(safe, in.Publisher)
+		}
 		words := s.newLosses()
 		s.mu.Unlock()
 		s.reportLosses(words)
 		return 0
 	}
+	s.admit(e)
 	e.id = s.next
 	s.next++
 	m.ID = e.id
@@ -163,6 +170,7 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	id := e.id
 	e.at = s.now()
 	wait := s.patience(e, &in)
+	s.marks.note(id, s.age())
 	s.owe(e)
 	s.link(e)
 	s.push(op{entry: e, size: e.size}, wait)

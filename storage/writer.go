@@ -64,6 +64,8 @@ func (s *Spool) await() bool {
 	defer timer.Stop()
 	for {
 		s.mu.Lock()
+		s.dropOutdated()
+		words := s.newLosses()
 		ops := s.dueOps()
 		lazy := s.dirty.len()+len(s.freed)+len(s.settled) > 0
 		due := ops > 0 || lazy && (s.lazyDue || s.closing) || s.next >= s.ceiling && !s.closing
@@ -73,7 +75,11 @@ func (s *Spool) await() bool {
 		if s.nextDue != 0 {
 			sleep = s.nextDue - s.now()
 		}
+		if s.nextSweep != 0 {
+			sleep = min(sleep, s.nextSweep-s.now())
+		}
 		s.mu.Unlock()
+		s.reportLosses(words)
 		switch {
 		case due:
 			// with closed-loop publishers a short wait fills the commit

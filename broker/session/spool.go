@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"time"
 
 	"fieldgate/broker/mqtt"
 )
@@ -33,7 +34,8 @@ type Spool interface {
 	// The spool may put the commit off for a short time when all owed sessions are
 	// Live and keep up, or when the entry is Unhurried. When the queue of an owed
 	// session is full and refuses, nobody gets the entry: Append gives 0 and safe
-	// ErrQueueFull.
+	// ErrQueueFull. A Tentative entry is refused without a trace: 0, and safe does not
+	// run; so it is by a closed spool.
 	Append(e Entry, safe func(error)) mqtt.MsgID
 
 	// Acked says that the session has got the message for good (PUBACK; for PUBCOMP see Change.Completed).
@@ -61,6 +63,17 @@ type Spool interface {
 
 	// Usage tells what the session is owed now.
 	Usage(s ID) mqtt.Usage
+
+	// Losses tells what limits have cost all sessions since the spool was opened,
+	// those that have ended included.
+	Losses() Losses
+}
+
+// Losses counts messages that limits took from queues, one count for each queue.
+type Losses struct {
+	Dropped  int64 // the oldest ones, to make room, and those larger than their queue
+	Refused  int64 // new ones that no queue got, because one was full
+	Outdated int64 // those that became older than they may
 }
 
 // ErrQueueFull says that a session that the message is owed to is owed as much as
@@ -72,7 +85,10 @@ var ErrQueueFull = errors.New("the queue of a session is full")
 type Limits struct {
 	Messages int64 // 0 for any number
 	Bytes    int64 // of payload; 0 for any number
-	Reject   bool  // refuse new messages; else the oldest ones are dropped
+	// Age is how long a message may wait; 0 for any time. Older ones go, a little
+	// late rather than too early, Reject or not.
+	Age    time.Duration
+	Reject bool // refuse new messages; else the oldest ones are dropped
 }
 
 // Entry is all that one accepted message asks of the spool, in one commit.
@@ -93,12 +109,13 @@ type Entry struct {
 	// 0 for somebody to whom the order does not matter.
 	Publisher uint64
 	Unhurried bool // nobody waits for safe
+	Tentative bool // whoever publishes it will try again when a queue is full
 }
 
 // Owed is one session that a message is owed to, and how it is to be delivered.
 type Owed struct {
 	Session         ID
-	QoS             mqtt.QoS // 1 or 2
+	QoS             mqtt.QoS // 0 only when QoS 0 is to be kept for a session that is offline
 	Retain          bool     // the RETAIN flag to send
 	SubscriptionIDs []uint32
 	Live            bool // the session is online, so an acknowledgement may come soon; it is not stored

@@ -2,6 +2,7 @@ package sessiontest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -109,4 +110,60 @@ func testShrink(t *testing.T, f *fixture) {
 	require.Zero(t, f.spool.Usage(1).Messages)
 	require.Empty(t, f.all(1))
 	require.Len(t, f.all(2), total)
+}
+
+func testTentative(t *testing.T, f *fixture) {
+	f.sessions(1)
+	f.spool.SetLimits(1, session.Limits{Messages: 1, Reject: true})
+	e := session.Entry{Message: message(0, mqtt.AtLeastOnce), Owed: owed(mqtt.AtLeastOnce, 1), Publisher: 7, Tentative: true}
+	first := f.commit(e)
+	e.Message = message(1, mqtt.AtLeastOnce)
+	var seen callbacks
+	require.Zero(t, f.spool.Append(e, seen.note(1)))
+	f.apply(session.Change{})
+	order, _ := seen.seen()
+	require.Empty(t, order)
+	require.Zero(t, f.spool.Usage(1).Refused)
+	f.spool.Acked(1, first)
+	require.Greater(t, f.commit(e), first, "the same one, tried again")
+}
+
+func testAge(t *testing.T, f *fixture) {
+	const total = 5000 // more than a segment
+	f.sessions(1, 2)
+	for n := range total {
+		m := message(n, mqtt.AtLeastOnce)
+		m.Accepted = time.Now()
+		f.spool.Append(session.Entry{Message: m, Owed: owed(mqtt.AtLeastOnce, 1, 2)}, nil)
+	}
+	f.apply(session.Change{})
+	f.spool.SetLimits(1, session.Limits{Age: time.Hour, Reject: true})
+	require.EqualValues(t, total, f.spool.Usage(1).Messages)
+	f.spool.SetLimits(1, session.Limits{Age: 100 * time.Millisecond, Reject: true})
+	require.Eventually(t, func() bool { return f.spool.Usage(1).Messages == 0 }, 30*time.Second, time.Millisecond)
+	require.Empty(t, f.all(1))
+	require.EqualValues(t, total, f.spool.Usage(1).Outdated)
+	require.EqualValues(t, total, f.spool.Losses().Outdated)
+	require.Zero(t, f.spool.Losses().Dropped+f.spool.Losses().Refused)
+	require.EqualValues(t, total, f.spool.Usage(2).Messages)
+	f.spool.SetLimits(1, session.Limits{})
+	m := message(0, mqtt.AtLeastOnce)
+	m.Accepted = time.Now()
+	id := f.commit(session.Entry{Message: m, Owed: owed(mqtt.AtLeastOnce, 1)})
+	require.Equal(t, []mqtt.MsgID{id}, idsOf(f.all(1)))
+	f.spool.SetLimits(2, session.Limits{Age: 240 * time.Hour})
+	f.reopen()
+	f.spool.SetLimits(2, session.Limits{Age: 240 * time.Hour})
+	require.Len(t, f.all(2), total, "a restart makes nothing older than it is")
+}
+
+func testQoS0(t *testing.T, f *fixture) {
+	f.sessions(1)
+	id := f.commit(session.Entry{Message: message(0, mqtt.AtMostOnce), Owed: owed(mqtt.AtMostOnce, 1)})
+	f.reopen()
+	all := f.all(1)
+	require.Equal(t, []mqtt.MsgID{id}, idsOf(all))
+	require.Equal(t, mqtt.AtMostOnce, all[0].QoS)
+	f.spool.Acked(1, id)
+	require.Empty(t, f.all(1))
 }

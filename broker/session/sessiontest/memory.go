@@ -6,6 +6,7 @@ package sessiontest
 
 import (
 	"sync"
+	"time"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/session"
@@ -153,7 +154,11 @@ func (m *Memory) elide() {
 func (m *Memory) Append(e session.Entry, safe func(error)) mqtt.MsgID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.live.dropOutdated(time.Now())
 	if m.live.refuses(e) {
+		if e.Tentative {
+			return 0
+		}
 		op := operation{apply: func(*state) {}, safe: safe, entry: &session.Entry{Message: &mqtt.Message{}, Publisher: e.Publisher}}
 		if safe != nil {
 			op.safe = func(error) { safe(session.ErrQueueFull) }
@@ -186,6 +191,7 @@ func (m *Memory) Apply(c session.Change, safe func(error)) {
 func (m *Memory) Page(s session.ID, after mqtt.MsgID, maxMessages, maxBytes int) ([]session.Queued, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.live.dropOutdated(time.Now())
 	return m.live.page(s, after, maxMessages, maxBytes, m.disk.last), nil
 }
 
@@ -210,9 +216,22 @@ func (m *Memory) SetLimits(s session.ID, l session.Limits) {
 	}})
 }
 
+// Losses implements session.Spool.
+func (m *Memory) Losses() (l session.Losses) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.live.sessions {
+		l.Dropped += o.losses.Dropped
+		l.Refused += o.losses.Refused
+		l.Outdated += o.losses.Outdated
+	}
+	return l
+}
+
 // Usage implements session.Spool.
 func (m *Memory) Usage(s session.ID) mqtt.Usage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.live.dropOutdated(time.Now())
 	return m.live.usage(s)
 }

@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/session"
@@ -24,7 +25,7 @@ type owner struct {
 	received map[uint16]bool
 	released map[mqtt.MsgID]bool
 
-	dropped, refused int64
+	losses session.Losses
 }
 
 func newState() *state {
@@ -40,8 +41,7 @@ func (s *state) clone() *state {
 			queue:    slices.Clone(o.queue),
 			received: maps.Clone(o.received),
 			released: maps.Clone(o.released),
-			dropped:  o.dropped,
-			refused:  o.refused,
+			losses:   o.losses,
 		}
 	}
 	return c
@@ -71,7 +71,9 @@ func (s *state) append(e session.Entry) {
 func (s *state) refuses(e session.Entry) (refuses bool) {
 	for _, owed := range e.Owed {
 		if o, l := s.sessions[owed.Session], s.limits[owed.Session]; o != nil && l.Reject && o.isOver(l, e.Message) {
-			o.refused++
+			if !e.Tentative {
+				o.losses.Refused++
+			}
 			refuses = true
 		}
 	}
@@ -96,14 +98,25 @@ func (o *owner) bytes() (n int64) {
 
 // makeRoom drops the oldest messages until m fits, which may be nil; false when it never does.
 func (o *owner) makeRoom(l session.Limits, m *mqtt.Message) bool {
-	for l != (session.Limits{}) && o.isOver(l, m) {
-		o.dropped++
+	for o.isOver(l, m) {
+		o.losses.Dropped++
 		if len(o.queue) == 0 {
 			return false
 		}
 		o.queue = slices.Delete(o.queue, 0, 1)
 	}
 	return true
+}
+
+// dropOutdated takes what has waited for too long out of the queues.
+func (s *state) dropOutdated(now time.Time) {
+	for id, o := range s.sessions {
+		age := s.limits[id].Age
+		for age > 0 && len(o.queue) > 0 && now.Sub(o.queue[0].Message.Accepted) > age {
+			o.queue = slices.Delete(o.queue, 0, 1)
+			o.losses.Outdated++
+		}
+	}
 }
 
 // isDone tells whether nothing of the entry has to be kept any more.
@@ -212,7 +225,7 @@ func (s *state) usage(sid session.ID) mqtt.Usage {
 	if o == nil {
 		return u
 	}
-	u.Dropped, u.Refused = o.dropped, o.refused
+	u.Dropped, u.Refused, u.Outdated = o.losses.Dropped, o.losses.Refused, o.losses.Outdated
 	if len(o.queue) == 0 {
 		return u
 	}

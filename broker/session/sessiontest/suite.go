@@ -58,6 +58,9 @@ func Run(t *testing.T, open Open) {
 		{"FullQueueDropsWhatIsInFlight", testDropInFlight},
 		{"FullQueueRefuses", testReject},
 		{"LowerLimitsDropAtOnce", testShrink},
+		{"TentativeIsRefusedWithoutATrace", testTentative},
+		{"OldMessagesGo", testAge},
+		{"QoS0IsKeptToo", testQoS0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fixture{T: t}
