@@ -53,6 +53,7 @@ type batch struct {
 	settled []settledRelease
 	ceiling mqtt.MsgID // to reserve, 0 for no change
 	clock   []byte     // to store, nil for no change
+	last    uint64     // seq of the last operation
 }
 
 // take makes the next batch of what is due.
@@ -74,6 +75,7 @@ func (s *Spool) take() *batch {
 		s.prepare(&b.steps[len(b.steps)-1], b)
 	}
 	s.pending.drop(n)
+	b.last = s.seq - uint64(s.pending.len())
 	s.takeLazy(b)
 	if s.ceiling-s.next < idBlock/2 || s.next >= s.ceiling {
 		b.ceiling = s.next + idBlock

@@ -53,12 +53,8 @@ func tableSQL(slot int) table {
 // opened anew: what SQLite has in its cache can't be trusted then.
 func (s *Spool) commit(b *batch) error {
 	w := &s.writer
-	if w.c == nil {
-		c, err := dial(s.file, s.crashSafe)
-		if err != nil {
-			return err
-		}
-		w.c = c
+	if err := s.connect(); err != nil {
+		return err
 	}
 	err := w.write(b)
 	if err != nil {
@@ -66,6 +62,19 @@ func (s *Spool) commit(b *batch) error {
 		w.c = nil
 	}
 	return err
+}
+
+// connect sees to it that the writer has a connection.
+func (s *Spool) connect() error {
+	w := &s.writer
+	if w.c == nil {
+		c, err := dial(s.file, s.crashSafe)
+		if err != nil {
+			return err
+		}
+		w.c, w.disk.applied = c, 0
+	}
+	return w.limitPages()
 }
 
 func (w *writer) write(b *batch) error {
@@ -93,7 +102,7 @@ func (w *writer) writeBatch(b *batch) error {
 		var err error
 		switch {
 		case o.entry != nil:
-			if o.row && o.entry.seg.slot != last {
+			if (o.row || o.begin) && o.entry.seg.slot != last {
 				last = o.entry.seg.slot
 				put = tableSQL(last)
 			}

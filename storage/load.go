@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"math/bits"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -63,6 +64,8 @@ func (s *Spool) open() error {
 		return err
 	}
 	s.writer.c = c
+	s.writer.disk = disk{dir: filepath.Dir(s.file), minFree: int64(s.cfg.MinFreeDisk)}
+	s.watchDisk(true)
 	return nil
 }
 
@@ -293,6 +296,7 @@ func (s *Spool) sortOut() {
 	for i, g := range s.segs {
 		if !g.sealed && i < len(s.segs)-1 {
 			s.push(op{seal: g}, 0)
+			g.sealSeq = s.seq
 		}
 		if g.sealed && len(g.parts) == 0 {
 			g.gone = true

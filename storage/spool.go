@@ -54,44 +54,45 @@ type Spool struct {
 	readMu sync.Mutex
 	reader *conn // protected by readMu; nil after a failure
 
-	mu          sync.Mutex // protects following
-	room        *sync.Cond // there may be room again, a merge has ended, or closing was set
-	next        mqtt.MsgID // the ID of the next message
-	ceiling     mqtt.MsgID // IDs below are reserved in the file
-	sessions    map[session.ID]*queue
-	limits      map[session.ID]session.Limits // of sessions that exist or are about to
-	losses      losses
-	lived       time.Duration // how long the spool was open before it was opened
-	marks       marks
-	nextSweep   time.Duration // when messages may be too old, by now; 0 for never
-	clockSaved  time.Duration // what age was when the file last got it
-	segs        []*segment    // by rising base; the last one grows
-	pending     fifo[op]      // not given to the writer, oldest first
-	seq         uint64        // of the last op that was added to pending
-	dueSeq      uint64        // ops up to this one are due
-	nextDue     time.Duration // when another one may be due; 0 for never
-	window      window
-	chains      map[uint64]chain // by publisher: entries that are not finished
-	changes     uint64           // that were added to pending
-	changesDone uint64           // of them, those that are committed
-	blocked     int              // elided entries that wait for what came before
-	ready       fifo[callback]
-	called      *sync.Cond // ready or ended changed
-	ended       bool       // the writer has ended
-	pendBytes   int64      // of pending and of what the writer has
-	dirty       fifo[*part]
-	freed       []freedSegment
-	settled     []settledRelease
-	lazyDue     bool // the lazy timer has fired
-	lazyArmed   bool
-	idle        bool // the writer sleeps
-	delivering  bool // callbacks run
-	closing     bool
-	failing     bool // the last commit failed
-	recent      fifo[*entry]
-	cacheBytes  int64
-	thinned     bool  // some sealed segment has less to keep than before
-	lost        int64 // messages that could not be read
+	mu           sync.Mutex // protects following
+	room         *sync.Cond // there may be room again, a merge has ended, or closing was set
+	next         mqtt.MsgID // the ID of the next message
+	ceiling      mqtt.MsgID // IDs below are reserved in the file
+	sessions     map[session.ID]*queue
+	limits       map[session.ID]session.Limits // of sessions that exist or are about to
+	losses       losses
+	lived        time.Duration // how long the spool was open before it was opened
+	marks        marks
+	nextSweep    time.Duration // when messages may be too old, by now; 0 for never
+	clockSaved   time.Duration // what age was when the file last got it
+	segs         []*segment    // by rising base; the last one grows
+	pending      fifo[op]      // not given to the writer, oldest first
+	seq          uint64        // of the last op that was added to pending
+	dueSeq       uint64        // ops up to this one are due
+	committedSeq uint64        // ops up to this one are committed
+	nextDue      time.Duration // when another one may be due; 0 for never
+	window       window
+	chains       map[uint64]chain // by publisher: entries that are not finished
+	changes      uint64           // that were added to pending
+	changesDone  uint64           // of them, those that are committed
+	blocked      int              // elided entries that wait for what came before
+	ready        fifo[callback]
+	called       *sync.Cond // ready or ended changed
+	ended        bool       // the writer has ended
+	pendBytes    int64      // of pending and of what the writer has
+	dirty        fifo[*part]
+	freed        []freedSegment
+	settled      []settledRelease
+	lazyDue      bool // the lazy timer has fired
+	lazyArmed    bool
+	idle         bool // the writer sleeps
+	delivering   bool // callbacks run
+	closing      bool
+	failing      bool // the last commit failed
+	recent       fifo[*entry]
+	cacheBytes   int64
+	thinned      bool  // some sealed segment has less to keep than before
+	lost         int64 // messages that could not be read
 }
 
 // entry is one message that is in RAM. Protected by Spool.mu, except for what
@@ -234,6 +235,7 @@ func (s *Spool) growing(id mqtt.MsgID) *segment {
 		}
 		if !g.sealed {
 			s.push(op{seal: g}, s.cfg.AckWindowMax)
+			g.sealSeq = s.seq
 		}
 	}
 	g := newSegment(id)

@@ -16,6 +16,9 @@ const (
 const (
 	firstRetry = 50 * time.Millisecond
 	maxRetry   = 5 * time.Second
+	fullRetry  = time.Second // on a full disk, where draining queues makes room
+	// lowPause is how often an idle writer looks whether a low disk has room again.
+	lowPause = 2 * time.Second
 	// lastTries is how often a commit is tried again once the spool closes.
 	lastTries = 3
 )
@@ -31,6 +34,7 @@ type writer struct {
 	gaveUp    error // what the last try said, once the spool closes
 	buf       []byte
 	batch     batch
+	disk      disk
 }
 
 // run commits what comes until the spool is closed.
@@ -90,6 +94,10 @@ func (s *Spool) await() bool {
 		case closing:
 			return false
 		}
+		if s.writer.disk.alarmed {
+			s.watchDisk(false)
+			sleep = min(sleep, lowPause)
+		}
 		timer.Reset(min(sleep, s.clearLosses()))
 		select {
 		case <-s.wake:
@@ -107,12 +115,20 @@ func (s *Spool) store(b *batch) error {
 	if s.writer.gaveUp != nil {
 		return s.writer.gaveUp
 	}
+	s.watchDisk(false)
+	s.writer.disk.slack = 0
 	left := lastTries
 	for delay := firstRetry; ; delay = min(2*delay, maxRetry) {
 		err := s.commit(b)
 		s.report(err)
-		if err == nil {
+		if s.writer.disk.stuck = isFull(err); err == nil {
 			return nil
+		}
+		if isFull(err) {
+			if s.relieve(b); !s.lighten(b) {
+				return nil
+			}
+			delay = min(delay, fullRetry)
 		}
 		select {
 		case <-s.quit:
@@ -162,6 +178,7 @@ func (s *Spool) release(b *batch, err error) {
 	defer s.mu.Unlock()
 	s.pendBytes -= b.bytes
 	if err == nil {
+		s.committedSeq = b.last
 		s.settleBatch(b)
 	}
 	for i := range b.steps {
