@@ -45,7 +45,7 @@ func newDeviceRun(d *Device) *deviceRun {
 		}
 		interval := d.Interval
 		if p.Interval != nil {
-			interval = *p.Interval
+			interval = time.Duration(*p.Interval)
 		}
 		if classes[interval] == nil {
 			order = append(order, interval)
