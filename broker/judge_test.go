@@ -110,7 +110,7 @@ func (p *player) observed(name string, err error) string {
 		return err.Error()
 	}
 	if raw := c.look(); raw != nil {
-		return name + "~ " + words(render(raw, c.version))
+		return name + "~ " + asScript(render(raw, c.version))
 	}
 	select {
 	case <-c.gone:
@@ -120,8 +120,8 @@ func (p *player) observed(name string, err error) string {
 	}
 }
 
-// words writes a packet as a script does.
-func words(f fields) string {
+// asScript writes a packet as a script does.
+func asScript(f fields) string {
 	text := f[""]
 	for _, key := range slices.Sorted(maps.Keys(f)) {
 		switch value := f[key]; {
