@@ -103,6 +103,8 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Kinds:       kinds,
 		SerialPorts: g.serialPorts,
 		System:      g.system,
+		Broker:      g.bus.peers,
+		Disk:        g.disk,
 	}
 }
 

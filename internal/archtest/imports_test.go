@@ -17,7 +17,7 @@ var floors = map[string]string{
 	"gateway":                    "*",
 	"gateway/config":             "bridges broker broker/access storage webui internal/fault",
 	"webui":                      "webui/api internal/fault",
-	"webui/api":                  "bridges broker broker/access internal/fault",
+	"webui/api":                  "bridges broker broker/access broker/mqtt internal/fault",
 	"bridges/all":                "bridges bridges/*",
 	"bridges/sim":                "bridges bridges/internal/*",
 	"bridges/modbus":             "bridges bridges/internal/* broker/mqtt",

@@ -114,6 +114,10 @@ func (a *API) routes() {
 	a.addSystem()
 	a.addHealth()
 	a.addEvents()
+	a.addClients()
+	a.addMessages()
+	a.addTrace()
+	a.addMetrics()
 }
 
 // operation names one route. Tag groups it in the description.

@@ -25,6 +25,8 @@ type Deps struct {
 	Kinds       []bridges.Kind // kinds of bridges to the field that a person may choose
 	SerialPorts func(ctx context.Context) ([]SerialPort, error)
 	System      func() System
+	Broker      func() (Broker, error) // Unavailable while it does not run
+	Disk        func() Disk
 }
 
 // Sections of the managed settings.
