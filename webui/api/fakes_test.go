@@ -21,6 +21,7 @@ import (
 	"fieldgate/broker"
 	"fieldgate/broker/access"
 	"fieldgate/internal/fault"
+	"fieldgate/internal/logring"
 	"fieldgate/storage"
 	"fieldgate/webui/api"
 )
@@ -332,9 +333,10 @@ func newUnclaimed(t *testing.T) *house {
 	}
 	h.broker = func() (api.Broker, error) { return nil, fault.New(fault.Unavailable, "the broker does not run yet") }
 	h.deps.Broker = func() (api.Broker, error) { return h.broker() }
+	h.deps.Logs = logring.New(100)
 	h.deps.Disk = func() api.Disk { return api.Disk{Spool: 1, State: 2, Pending: 3, Free: 7, Size: 9} }
 	var err error
-	h.api, err = api.New(h.echo, h.deps, slog.New(slog.NewTextHandler(h.log, nil)))
+	h.api, err = api.New(h.echo, h.deps, slog.New(h.deps.Logs.Handler(slog.NewTextHandler(h.log, nil))))
 	require.NoError(t, err)
 	return h
 }

@@ -30,14 +30,14 @@ func (a *API) addMetrics() {
 	registry.MustRegister(
 		collector{a}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	a.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxMetricScrapes, DisableCompression: true,
 	})
 	op := operation{method: http.MethodGet, path: "/metrics", id: "get-metrics", summary: "All numbers for Prometheus; also at /metrics", tag: "system", role: Viewer}
 	add(a, op, func(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			e := requestOf(ctx.Context()).echo
-			handler.ServeHTTP(e.Response(), e.Request())
+			a.metrics.ServeHTTP(e.Response(), e.Request())
 		}}, nil
 	})
 	a.huma.OpenAPI().Paths[op.path].Get.Responses["200"] = &huma.Response{

@@ -89,6 +89,9 @@ viewer   GET    /retained
 operator DELETE /retained
 operator POST   /publish
 viewer   GET    /metrics
+viewer   GET    /logs
+admin    GET    /audit
+admin    GET    /diagnostics
 viewer   GET    /system
 viewer   GET    /alarms
 viewer   GET    /serial-ports

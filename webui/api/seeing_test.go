@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"archive/zip"
 	"bufio"
 	"context"
 	"encoding/base64"
@@ -278,4 +279,47 @@ func TestMetrics_AreForPrometheus(t *testing.T) {
 	require.NotContains(t, a.body, `point_value{device="meter",point="limit"`, "a bad value is none")
 	require.NotContains(t, a.body, "fg_")
 	require.NotContains(t, a.body, "pump", "clients are no labels: their number has no limit")
+}
+
+func TestSupport_SeesLogsAuditAndDiagnosticsWithoutSecrets(t *testing.T) {
+	h := newHouse(t)
+	anna, otto := h.login("anna"), h.login("otto")
+	otto.send("POST", "/bridges/cabinet/pause", "").want(204)
+	otto.send("POST", "/bridges/cabinet/pause", "").want(204)
+	otto.send("POST", "/bridges/none/pause", "").want(404)
+	made := anna.send("POST", "/tokens", `{"name":"script","role":"viewer"}`).want(201).json()
+	entries := anna.send("GET", "/audit", "").want(200).json()["items"].([]any)
+	newest, before := entries[0].(map[string]any), entries[1].(map[string]any)
+	require.Equal(t, []any{"anna", "admin", "create-token", "/tokens", "192.0.2.7"}, []any{newest["author"], newest["role"], newest["operation"], newest["path"], newest["address"]})
+	require.Equal(t, []any{"otto", "pause-bridge", "/bridges/cabinet/pause"}, []any{before["author"], before["operation"], before["path"]})
+	page := anna.send("GET", "/audit?limit=1", "").want(200).json()
+	require.Equal(t, before, anna.send("GET", strings.TrimPrefix(page["next"].(string), "/api/v1")+"&x", "").want(200).json()["items"].([]any)[0], "the same again is not noted")
+
+	h.stranger().send("POST", "/session", `{"name":"anna","password":"wrong horse"}`).want(401)
+	logs := otto.send("GET", "/logs?level=warn&contains=REFUSED", "").want(200).json()["items"].([]any)
+	require.Len(t, logs, 1)
+	last := logs[0].(map[string]any)
+	require.Equal(t, []any{"warn", "login refused", map[string]any{"remote": "192.0.2.7"}}, []any{last["level"], last["message"], last["attributes"]})
+	require.Empty(t, otto.send("GET", "/logs?after="+last["seq"].(string), "").want(200).json()["items"])
+	otto.send("GET", "/logs?level=loud", "").want(422)
+
+	system := otto.send("GET", "/system", "").want(200).json()
+	require.EqualValues(t, 7, system["disk"].(map[string]any)["free_bytes"])
+
+	packed := anna.send("GET", "/diagnostics", "").want(200)
+	z, err := zip.NewReader(strings.NewReader(packed.body), int64(len(packed.body)))
+	require.NoError(t, err)
+	var names []string
+	for _, f := range z.File {
+		names = append(names, strings.TrimPrefix(f.Name, "fieldgate/"))
+		r, err := f.Open()
+		require.NoError(t, err)
+		text, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.NotEmpty(t, text)
+		for _, secret := range []string{password, "wrong horse", made["token"].(string), "fg_session="} {
+			require.NotContains(t, string(text), secret, f.Name)
+		}
+	}
+	require.Equal(t, []string{"system.json", "alarms.json", "bridges.json", "uplinks.json", "logs.json", "config.yaml", "metrics.txt"}, names)
 }
