@@ -95,6 +95,10 @@ judge: ## the MQTT conversations against Debian's mosquitto; docs/conformance.md
 bench: ## benchmarks of all packages
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: abuse
+abuse: ## round trips of 1,000 clients with and without abusers beside them, by hand
+	go test -run '^$$' -bench Abuse -benchtime 1x ./broker
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	packaging/fuzz.sh $(FUZZTIME)

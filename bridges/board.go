@@ -39,12 +39,13 @@ type board struct {
 
 // stated is a state with its history, as far as it matters.
 type stated struct {
-	state   State
-	since   time.Time
-	reason  string
-	code    fault.Code // of the alarm, when the state is a fault
-	pending bool       // to be published
-	told    string     // the failure that was logged last, until all is well again
+	state    State
+	since    time.Time
+	reason   string
+	code     fault.Code       // of the alarm, when the state is a fault
+	counters map[string]int64 // of a device
+	pending  bool             // to be published
+	told     string           // the failure that was logged last, until all is well again
 }
 
 type pointKey struct{ device, point string }
@@ -179,6 +180,14 @@ func (b *board) setCounters(c map[string]int64) {
 	b.counters = maps.Clone(c)
 }
 
+func (b *board) setDeviceCounters(device string, c map[string]int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if d, known := b.states[device]; known {
+		d.counters = maps.Clone(c)
+	}
+}
+
 // keep puts a reading in its place and gives it back with what the settings add;
 // publish is false for one that the point's rule holds back.
 func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
@@ -251,7 +260,7 @@ func (b *board) snapshot() Status {
 	s := b.state()
 	for _, d := range b.devices {
 		x := b.states[d.ID]
-		s.Devices = append(s.Devices, DeviceStatus{ID: d.ID, State: x.state, Since: x.since, Reason: x.reason})
+		s.Devices = append(s.Devices, DeviceStatus{ID: d.ID, State: x.state, Since: x.since, Reason: x.reason, Counters: maps.Clone(x.counters)})
 	}
 	queue := b.queue
 	s.Queue = b.usage

@@ -55,6 +55,8 @@ type Host interface {
 	SetState(s State, reason string)
 	// SetCounters keeps the bridge's counters (names in snake_case); published with the state.
 	SetCounters(c map[string]int64)
+	// SetDeviceCounters keeps a device's counters (names in snake_case), for its status.
+	SetDeviceCounters(device string, c map[string]int64)
 }
 
 // Bridge is one configured bridge. Run works until ctx is done and then returns

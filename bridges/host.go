@@ -105,6 +105,12 @@ func (h *host) SetCounters(c map[string]int64) {
 	}
 }
 
+func (h *host) SetDeviceCounters(device string, c map[string]int64) {
+	if !h.stopping() {
+		h.r.board.setDeviceCounters(device, c)
+	}
+}
+
 // close ends the run: what the bridge left attached is closed.
 func (h *host) close() {
 	h.mu.Lock()

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/route"
 	"fieldgate/broker/session"
@@ -146,8 +147,10 @@ func (b *Broker) stop() {
 }
 
 // serveConn serves one connection in a goroutine of its own.
-func (b *Broker) serveConn(nc net.Conn, listener string) {
+// ln is nil when no listener accepted it.
+func (b *Broker) serveConn(nc net.Conn, listener string, ln *listen.Listener) {
 	c := b.newConn(nc, listener)
+	c.door = ln
 	b.mu.Lock()
 	full := len(b.conns) >= b.cfg.MaxConnections
 	if b.stopping || full {

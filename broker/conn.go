@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fieldgate/broker/access"
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -27,7 +28,9 @@ type conn struct {
 	b        *Broker
 	nc       net.Conn
 	listener string
-	identity string // the name in the client's certificate, known with CONNECT; empty without one
+	door     *listen.Listener // that accepted it; nil for none
+	vouch    listen.Vouch     // of door; of the sweep
+	identity string           // the name in the client's certificate, known with CONNECT; empty without one
 	in       input
 	out      outbox
 	answers  answers // under out.mu
@@ -268,8 +271,21 @@ func (c *conn) handle(w *batch, raw []byte) error {
 		return c.handleDisconnect(raw)
 	case packet.CONNECT:
 		return &packet.Error{Reason: mqtt.ProtocolError, Clause: c.clause("MQTT-3.1.0-2", "MQTT-3.1.0-2"), Detail: "CONNECT came a second time"}
+	case packet.AUTH:
+		if c.modern != nil {
+			return c.handleAuth(raw)
+		}
 	}
 	return &packet.Error{Reason: mqtt.ProtocolError, Clause: c.clause("MQTT-4.8.0-1", "MQTT-4.13.1-1"), Detail: fmt.Sprintf("%s is no packet that a client sends", kind)}
+}
+
+// handleAuth refuses AUTH: no connection with a method of authentication was ever accepted.
+func (c *conn) handleAuth(raw []byte) error {
+	var p packet.Auth
+	if err := p.Decode(raw); err != nil {
+		return err
+	}
+	return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v5 MQTT-4.12.0-7", Detail: "AUTH: CONNECT had no authentication method"}
 }
 
 // clause names a rule by its number in 3.1.1 or in 5.0, as the client speaks.
@@ -281,7 +297,7 @@ func (c *conn) clause(v3, v5 string) string {
 }
 
 func (c *conn) handlePing(w *batch, raw []byte) error {
-	if err := packet.DecodeEmpty(raw); err != nil {
+	if err := packet.DecodeEmpty(raw, c.version); err != nil {
 		return err
 	}
 	c.out.mu.Lock()

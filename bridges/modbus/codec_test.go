@@ -222,7 +222,7 @@ func TestPlan_JoinsNeighboursAndSplitsNoPoint(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
 			points := 0
-			for _, s := range plan(c.points, c.maxRead) {
+			for _, s := range plan(c.points, limits{c.maxRead, 10, 100}) {
 				got = append(got, s.String())
 				points += len(s.points)
 				for _, p := range s.points {
@@ -254,7 +254,7 @@ func benchSpan(t testing.TB) (*span, []byte) {
 			point(t, func(p *Point) { p.Address, p.Type = 8*i, kind }),
 			point(t, func(p *Point) { p.Address, p.Type, p.Order, p.Scale = 8*i+4, kind, CDAB, 0.01 }))
 	}
-	spans := plan(points, maxRegisters)
+	spans := plan(points, limits{maxRegisters, 10, 100})
 	require.Len(t, spans, 1)
 	answer := make([]byte, spans[0].answerBytes())
 	for i := range answer {
@@ -296,7 +296,7 @@ func TestScaleFrom_TakesThePowerOfTenOfTheSameRead(t *testing.T) {
 		{"id":"power","address":0,"type":"int16","scale_from":"power-sf","invalid":["0x8000"]},
 		{"id":"power-sf","address":1,"type":"int16","publish":false},
 		{"id":"limit","address":2,"type":"uint16","scale_from":"power-sf","write":{}}]}`)
-	s := plan([]*Point{&d.Points[0], &d.Points[1], &d.Points[2]}, 125)[0]
+	s := plan([]*Point{&d.Points[0], &d.Points[1], &d.Points[2]}, limits{125, 10, 100})[0]
 	for _, c := range []struct{ name, registers, power string }{
 		{"thousandths", "04D2 FFFD 0000", "1.234"},
 		{"tens", "FFF6 0001 0000", "-100"},
@@ -403,7 +403,7 @@ func BenchmarkDecodeMixed(b *testing.B) {
 	for i := range d.Points {
 		pointers[i] = &d.Points[i]
 	}
-	s := plan(pointers, 125)[0]
+	s := plan(pointers, limits{125, 10, 100})[0]
 	answer := make([]byte, s.answerBytes())
 	b.ReportAllocs()
 	n := 0
@@ -419,7 +419,7 @@ func BenchmarkDecodeMixed(b *testing.B) {
 func TestRead_AllocatesNothing(t *testing.T) {
 	d := device(t, `{"id":"d","points":[{"id":"a","type":"int16","scale":0.1,"address":0},{"id":"b","type":"float32","address":1},
 		{"id":"c","type":"string","length":2,"address":3},{"id":"e","type":"int32","scale_from":"s","address":5},{"id":"s","address":7}]}`)
-	s := plan([]*Point{&d.Points[0], &d.Points[1], &d.Points[2], &d.Points[3], &d.Points[4]}, 125)[0]
+	s := plan([]*Point{&d.Points[0], &d.Points[1], &d.Points[2], &d.Points[3], &d.Points[4]}, limits{125, 10, 100})[0]
 	answer := hexBytes(t, "0102 4366199A 41424344 00010203 FFFE")
 	for _, p := range s.points {
 		s.read(p, answer)

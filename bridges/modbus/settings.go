@@ -35,6 +35,7 @@ type Serial struct {
 	Baud   int    `json:"baud"`   // bits per second
 	Format string `json:"format"` // data bits, parity, stop bits: "8N1"
 	RS485  string `json:"rs485"`  // auto, on, off
+	ASCII  bool   `json:"ascii"`  // Modbus ASCII in place of RTU
 
 	format port.Format
 }
@@ -44,7 +45,16 @@ func (s *Serial) SetDefaults() { s.Baud, s.Format, s.RS485 = 9600, "8N1", string
 
 // TCP is a device or gateway that listens.
 type TCP struct {
-	Address string `json:"address"` // host or host:port; the port of Modbus/TCP is 502
+	Address     string `json:"address"`     // host or host:port; the port of Modbus/TCP is 502
+	Outstanding int    `json:"outstanding"` // requests under way at once, 1 to 16; Modbus/TCP only
+}
+
+// outstanding is how many requests may be under way at once.
+func (l Link) outstanding() int {
+	if l.TCP == nil {
+		return 1
+	}
+	return max(1, l.TCP.Outstanding)
 }
 
 // Device is one unit on the bus.
@@ -56,6 +66,7 @@ type Device struct {
 	Topic    string        `json:"topic"`
 	Payload  string        `json:"payload"`  // json, value
 	MaxRead  int           `json:"max_read"` // registers in one read, 1 to 125
+	Pause    time.Duration `json:"pause"`    // between its answer and its next poll, 0 to 10s
 	Points   []Point       `json:"points"`
 
 	Addresses string `json:"addresses"` // how its points' addresses are meant: wire, manual; empty refuses what can be both
@@ -82,6 +93,8 @@ const (
 	minInterval  = 10 * time.Millisecond
 	maxInterval  = 24 * time.Hour
 	defaultPort  = "502"
+	// maxOutstanding is how many requests a connection carries at once [Modbus messaging on TCP/IP V1.0b 4.4.1.2].
+	maxOutstanding = 16
 )
 
 // decode reads and checks the settings. The settings are given even with faults, as far as they go.
@@ -137,6 +150,8 @@ func (l *Link) check(f *bridges.Faults) {
 	}
 	if l.TCP != nil {
 		l.TCP.check(f, "/link/tcp")
+		l.TCP.Outstanding = cmp.Or(l.TCP.Outstanding, 1)
+		bridges.CheckRange(f, "/link/tcp/outstanding", l.TCP.Outstanding, 1, maxOutstanding)
 	}
 	if l.RTUOverTCP != nil {
 		l.RTUOverTCP.check(f, "/link/rtu_over_tcp")
@@ -154,7 +169,7 @@ func (s *Serial) check(f *bridges.Faults, at string) {
 	format, err := port.ParseFormat(s.Format)
 	if err != nil {
 		f.Add(at+"/format", bridges.Invalid, "%s", err)
-	} else if format.DataBits != 8 {
+	} else if format.DataBits != 8 && !s.ASCII {
 		f.Add(at+"/format", bridges.Invalid, "Modbus RTU needs 8 data bits, such as 8N1 or 8E1")
 	}
 	s.format = format
@@ -179,7 +194,7 @@ func (t *TCP) check(f *bridges.Faults, at string) {
 
 func (d *Device) check(f *bridges.Faults, at string, tcp bool) {
 	f.CheckID(at+"/id", d.ID)
-	low, high := 1, 247
+	low, high := broadcast, 247
 	if tcp {
 		low, high = 0, 255
 	}
@@ -193,6 +208,7 @@ func (d *Device) check(f *bridges.Faults, at string, tcp bool) {
 	if d.Addresses != "" {
 		f.OneOf(at+"/addresses", d.Addresses, asOnWire, asManuals)
 	}
+	checkDuration(f, at+"/pause", d.Pause, 0, 10*time.Second)
 	switch n := len(d.Points); {
 	case n == 0:
 		f.Add(at+"/points", bridges.Required, "at least one is needed")
