@@ -225,11 +225,15 @@ func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
 			publishes++
 		}
 		used += n
+		first := c.client == nil
 		if tap != nil {
 			tap.received(raw)
 		}
 		if err := c.handle(w, raw); err != nil {
 			return used, err
+		}
+		if first { // CONNECT told who it is
+			tap = c.out.tap.Load()
 		}
 	}
 	c.b.stats.bytesReceived.Add(int64(used))
