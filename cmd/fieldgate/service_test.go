@@ -147,7 +147,7 @@ func TestCommands_WorkThroughTheServiceAndWithoutIt(t *testing.T) {
 				s.serve()
 			}
 			require.Regexp(t, `^\d{4}-\d{4}\n$`, s.done("", "setup-code"))
-			require.Equal(t, "bridges: []\nuplinks: []\naccounts: []\n", s.done("", "config", "export"))
+			require.Equal(t, "bridges: []\nuplinks: []\naccounts: []\naccess_rules: []\n", s.done("", "config", "export"))
 
 			require.Empty(t, s.done("from stdin\n", "account", "add", "sensor"))
 			require.Regexp(t, `^password: [A-Z0-9]{16}\n$`, s.done("", "account", "add", "other"))
