@@ -45,7 +45,7 @@ type Source interface {
 // the empty one is the usual, and the broker sees SessionID of it.
 type Host interface {
 	Bus
-	// Report publishes readings under their topics and keeps them for the page. An
+	// Report publishes readings under their topics, as far as the points' PublishRules let them pass, and keeps all for the page. An
 	// empty Topic, Unit stands for what Kind.Devices says. A point that Kind.Devices
 	// does not list is an error.
 	Report(ctx context.Context, readings ...Reading) error
@@ -55,6 +55,8 @@ type Host interface {
 	SetState(s State, reason string)
 	// SetCounters keeps the bridge's counters (names in snake_case); published with the state.
 	SetCounters(c map[string]int64)
+	// SetDeviceCounters keeps a device's counters (names in snake_case), for its status.
+	SetDeviceCounters(device string, c map[string]int64)
 }
 
 // Bridge is one configured bridge. Run works until ctx is done and then returns
@@ -109,4 +111,6 @@ type Point struct {
 	ID       string
 	Unit     string
 	Writable bool
+	Name     Names       // for a person, may be nil
+	Publish  PublishRule // which of its readings the supervisor publishes
 }

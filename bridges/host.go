@@ -74,9 +74,11 @@ func (h *host) Report(ctx context.Context, readings ...Reading) error {
 	}
 	var first error
 	for _, in := range readings {
-		out, err := h.r.board.keep(in)
-		if err == nil {
-			err = h.r.s.bus.Publish(ctx, out.Message(), nil)
+		out, publish, err := h.r.board.keep(in)
+		if publish {
+			if err = h.r.s.bus.Publish(ctx, out.Message(), nil); err != nil {
+				h.r.board.unpublished(out)
+			}
 		}
 		if first == nil {
 			first = err
@@ -100,6 +102,12 @@ func (h *host) SetState(s State, reason string) {
 func (h *host) SetCounters(c map[string]int64) {
 	if !h.stopping() {
 		h.r.board.setCounters(c)
+	}
+}
+
+func (h *host) SetDeviceCounters(device string, c map[string]int64) {
+	if !h.stopping() {
+		h.r.board.setDeviceCounters(device, c)
 	}
 }
 

@@ -42,6 +42,8 @@ type DeviceStatus struct {
 	State  State     `json:"state"`
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
+	// Counters since the bridge was started; none when its kind does not count by device.
+	Counters map[string]int64 `json:"counters,omitempty"`
 }
 
 // appendStatePayload appends the payload of a device's $state topic.

@@ -13,12 +13,15 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/all"
+	"fieldgate/bridges/template"
 	"fieldgate/broker"
+	"fieldgate/broker/access"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
@@ -34,19 +37,20 @@ const brokerRetry = 10 * time.Second
 
 // Gateway is the product. Make it with New, run it once with Run, then Close it.
 type Gateway struct {
-	file     config.File
-	version  string
-	started  time.Time
-	log      *slog.Logger
-	alarms   *fault.Alarms
-	db       *storage.DB
-	accounts *broker.Accounts
-	bus      *bus
-	uplinks  *bridges.Supervisor
-	bridges  *bridges.Supervisor
-	settings *config.Manager
-	page     *webui.Server
-	ready    chan struct{} // closed once all parts have been started
+	file      config.File
+	version   string
+	started   time.Time
+	log       *slog.Logger
+	alarms    *fault.Alarms
+	db        *storage.DB
+	accounts  *broker.Accounts
+	bus       *bus
+	uplinks   *bridges.Supervisor
+	bridges   *bridges.Supervisor
+	settings  *config.Manager
+	templates *template.Set
+	page      *webui.Server
+	ready     chan struct{} // closed once all parts have been started
 }
 
 // New opens the storage and builds the parts; nothing runs yet. It fails when
@@ -60,7 +64,11 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
 		return nil, err
 	}
-	kinds, clouds := all.Kinds(), all.Uplinks()
+	g.templates = template.New(ReadTemplate, filepath.Join(file.DataDir, "templates"))
+	kinds, clouds := all.Kinds(g.templates), all.Uplinks()
+	for _, err := range g.templates.Load() {
+		log.Error("template left out", "part", "templates", "err", err)
+	}
 	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
 	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)
 	g.settings = config.NewManager(config.ManagerConfig{
@@ -94,14 +102,22 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Bridges:     trial{g.bridges, g.settings, config.Bridges},
 		Uplinks:     trial{g.uplinks, g.settings, config.Uplinks},
 		Clients:     g.bus,
+		Access:      g.accounts,
 		Store:       g.db.State(),
 		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
 		YAML:        api.YAML{FromYAML: fromYAML, ToYAML: config.ToYAML},
 		Alarms:      g.alarms,
+		Templates:   g.templates,
 		Kinds:       kinds,
 		SerialPorts: g.serialPorts,
 		System:      g.system,
 	}
+}
+
+// ReadTemplate reads the YAML of a template; see template.Read.
+func ReadTemplate(name string, text []byte) (json.RawMessage, func(error) error, error) {
+	doc, lines, err := config.FromYAML(name, text)
+	return doc, func(faults error) error { return lines.InFile(name, faults) }, err
 }
 
 func fromYAML(text []byte) (json.RawMessage, error) {
@@ -187,7 +203,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	up.start("webui", g.page.Run)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
-		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set})
+		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules})
 		up.start("mqtt", b.Run)
 		up.start("uplinks", g.uplinks.Run)
 		up.start("bridges", g.bridges.Run)
@@ -196,6 +212,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	return up.stop(stopWithin)
+}
+
+// setRules makes the access rules what clients may do.
+func (g *Gateway) setRules(rules []access.Rule) {
+	g.accounts.SetPolicy(access.New(rules, g.file.MQTT.Access()))
 }
 
 // loadBroker makes the broker, which reads its sessions from the spool. While that

@@ -11,53 +11,73 @@ import (
 // run's goroutine touches it, but for what Device holds, which never changes.
 type deviceRun struct {
 	*Device
-	blocks  []*block
-	failing string    // why all its points are bad, empty while it answers
-	fails   int       // polls in a row without an answer
-	holdOff time.Time // nothing is asked before
-	state   bridges.State
-	reason  string
+	limits      limits
+	blocks      []*block
+	failing     string    // why all its points are bad, empty while it answers
+	fails       int       // polls in a row without an answer
+	holdOff     time.Time // nothing is asked before
+	restUntil   time.Time // its pause lasts until then
+	flying      int       // polls that are under way
+	state       bridges.State
+	reason      string
+	noMaskWrite bool   // the device does not know function code 22
+	told        counts // as they were given to the host
 }
 
 // block is one read that is made again and again.
 type block struct {
 	span
-	device   *deviceRun
-	interval time.Duration
-	due      time.Time
-	tries    int
-	refused  *failure        // the exception that stands, nil when it was read
-	bad      string          // what its points were reported as, empty for good
-	no       map[*Point]bool // points whose registers hold no number
+	device    *deviceRun
+	interval  time.Duration
+	due       time.Time
+	phase     time.Duration // by which the next interval is shorter, so that blocks don't come in bursts
+	cost      time.Duration // bus time of a poll, 0 before the first
+	flying    bool          // a poll is under way
+	discovery bool          // the addresses of its points are still to be found
+	tries     int
+	known     bool            // it was read once
+	doubted   bool            // it was read once, and refused the last time
+	refusals  int             // in a row
+	refused   *failure        // the exception that stands, nil when it was read
+	bad       string          // what its points were reported as, empty for good
+	no        map[*Point]bool // points whose registers hold no number
 }
 
-func newDeviceRun(d *Device) *deviceRun {
-	run := &deviceRun{Device: d}
-	if !d.enabled() {
+func newDeviceRun(d *Device, l Link) *deviceRun {
+	run := &deviceRun{Device: d, limits: limitsOf(l, d)}
+	if !d.enabled() || d.Unit == broadcast && l.TCP == nil { // nobody answers a broadcast
 		return run
 	}
 	classes := map[time.Duration][]*Point{}
 	order := []time.Duration{}
 	for i := range d.Points {
 		p := &d.Points[i]
-		if !p.enabled() {
+		if !p.enabled() || p.SunSpec != nil {
 			continue
 		}
-		interval := d.Interval
-		if p.Interval != nil {
-			interval = *p.Interval
-		}
+		interval := run.intervalOf(p)
 		if classes[interval] == nil {
 			order = append(order, interval)
 		}
 		classes[interval] = append(classes[interval], p)
 	}
 	for _, interval := range order {
-		for _, s := range plan(classes[interval], d.MaxRead) {
+		for _, s := range plan(classes[interval], run.limits) {
 			run.blocks = append(run.blocks, run.newBlock(s, interval))
 		}
 	}
+	if b := run.sunSpecBlock(); b != nil {
+		run.blocks = append(run.blocks, b)
+	}
 	return run
+}
+
+// intervalOf is the point's own interval, else the device's.
+func (d *deviceRun) intervalOf(p *Point) time.Duration {
+	if p.Interval != nil {
+		return time.Duration(*p.Interval)
+	}
+	return d.Interval
 }
 
 func (d *deviceRun) newBlock(s span, interval time.Duration) *block {
@@ -91,9 +111,9 @@ func (d *deviceRun) split(b *block) {
 			blocks = append(blocks, old)
 			continue
 		}
-		for _, s := range b.halves() {
+		for _, s := range b.halves(d.limits) {
 			half := d.newBlock(s, b.interval)
-			half.due, half.bad = b.due, b.bad
+			half.due, half.bad, half.cost = b.due, b.bad, b.cost
 			blocks = append(blocks, half)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/goburrow/modbus"
 
@@ -91,4 +92,13 @@ func (f *failure) mayPass() bool {
 		return true
 	}
 	return f.exception == modbus.ExceptionCodeServerDeviceBusy || f.exception == modbus.ExceptionCodeAcknowledge
+}
+
+// patience is how long the unit asks to be left alone by its answer.
+func (f *failure) patience() time.Duration {
+	const busy = 100 * time.Millisecond
+	if f.exception == modbus.ExceptionCodeServerDeviceBusy || f.exception == modbus.ExceptionCodeAcknowledge {
+		return busy
+	}
+	return 0
 }

@@ -38,22 +38,92 @@ func crcRight(adu []byte) bool {
 	return binary.LittleEndian.Uint16(adu[n:]) == crc(adu[:n])
 }
 
-// answerLength is the length of the whole answer to a request of one of the
-// function codes that we send, 0 for others.
+// Function codes without a constant in goburrow's package.
+const (
+	funcReadExceptionStatus = 7
+	funcDiagnostics         = 8
+	funcEventCounter        = 11
+	funcServerID            = 17
+	funcDevice              = 43 // with the MEI type 14
+)
+
+// unknownLength says that the answer's first bytes must tell how long it is.
+const unknownLength = -1
+
+// answerLength is the length of the whole RTU answer to a request of one of the
+// function codes that we send, unknownLength when it depends on the answer, 0 for others.
 func answerLength(request []byte) int {
+	if len(request) < shortestADU {
+		return 0
+	}
+	switch function := request[1]; function {
+	case funcReadExceptionStatus:
+		return 5
+	case funcEventCounter:
+		return 8
+	case funcServerID, 24, funcDevice:
+		return unknownLength
+	case funcDiagnostics:
+		return len(request)
+	}
 	if len(request) < 8 {
 		return 0
 	}
 	switch quantity := int(binary.BigEndian.Uint16(request[4:])); request[1] {
 	case 1, 2:
 		return 5 + (quantity+7)/8
-	case 3, 4:
+	case 3, 4, 23:
 		return 5 + 2*quantity
 	case 5, 6, 15, 16:
 		return 8
+	case 22:
+		return 10
 	}
 	return 0
 }
+
+// lengthSaid is the length of the answer that p begins, of a function code whose
+// answer tells it; unknownLength while p is too short, 0 when p can't be one.
+func lengthSaid(p []byte) int {
+	switch {
+	case p[1] == funcServerID && len(p) >= 3:
+		return 5 + int(p[2])
+	case p[1] == 24 && len(p) >= 6:
+		n, count := int(binary.BigEndian.Uint16(p[2:])), int(binary.BigEndian.Uint16(p[4:]))
+		if n != 2+2*count || count > 31 {
+			return 0
+		}
+		return 6 + n
+	case p[1] == funcDevice && len(p) >= 8:
+		n := 8
+		for range int(p[7]) {
+			if len(p) < n+2 {
+				return unknownLength
+			}
+			if n += 2 + int(p[n+1]); n+2 > maxADU {
+				return 0
+			}
+		}
+		return n + 2
+	}
+	return unknownLength
+}
+
+// echoed is how many bytes of the request, from the address on, its answer repeats.
+func echoed(function byte) int {
+	switch function {
+	case 5, 6, 15, 16:
+		return 4
+	case 22:
+		return 6
+	case funcDiagnostics, funcDevice:
+		return 2
+	}
+	return 0
+}
+
+// counted tells whether the answer's third byte counts the data behind it.
+func counted(function byte) bool { return function <= 4 || function == 23 }
 
 // finding is what scan found.
 type finding struct {
@@ -75,20 +145,21 @@ func scan(request, buf []byte) (f finding) {
 		switch {
 		case !fits:
 			f.foreign = true
-		case len(p) < n:
+		case n == unknownLength || len(p) < n:
 			f.unending = true
 		case crcRight(p[:n]):
 			f.frame, f.rest, f.unending = p[:n], len(p)-n, false
 			return f
 		default:
-			f.corrupt = f.corrupt || n == want
+			f.corrupt = f.corrupt || p[1] == request[1]
 			f.foreign = true
 		}
 	}
 	return f
 }
 
-// candidate tells whether p may begin the answer, and how long that would be.
+// candidate tells whether p may begin the answer, and how long that would be:
+// unknownLength while its first bytes do not tell.
 func candidate(request, p []byte, want int) (length int, fits bool) {
 	if p[0] != request[0] {
 		return 0, false
@@ -102,13 +173,64 @@ func candidate(request, p []byte, want int) (length int, fits bool) {
 	if p[1] != request[1] || want == 0 {
 		return 0, false
 	}
-	if request[1] <= 4 {
+	if counted(request[1]) {
 		return want, len(p) < 3 || int(p[2]) == want-5
 	}
-	for i := 2; i < min(len(p), 6); i++ {
+	for i := 2; i < min(len(p), 2+echoed(request[1])); i++ {
 		if p[i] != request[i] {
 			return 0, false
 		}
 	}
-	return want, true
+	if want == unknownLength {
+		want = lengthSaid(p)
+	}
+	return want, want != 0
+}
+
+// shape is what tells answers from each other: two requests of one shape can't
+// know whose answer comes.
+type shape string
+
+// shapeOf is the shape of the answer to an RTU request: the unit, the function code, and the length of a read or
+// what a write repeats.
+func shapeOf(request []byte) shape {
+	if counted(request[1]) {
+		n := answerLength(request)
+		return shape([]byte{request[0], request[1], byte(n >> 8), byte(n)})
+	}
+	return shape(request[:min(len(request)-2, 2+echoed(request[1]))])
+}
+
+// sameFunction tells whether answers of both shapes come from one unit for one
+// function code, so that an exception may belong to either.
+func (s shape) sameFunction(other shape) bool { return s[:2] == other[:2] }
+
+// countFrames counts the whole frames, of whomever, in what came over the line.
+func countFrames(buf []byte) (n int) {
+	const mostFunction = 0x2B
+	for at := 0; at+shortestADU <= len(buf); {
+		length := 0
+		if buf[at] <= 247 && buf[at+1]&^0x80 <= mostFunction {
+			length = frameLength(buf[at:min(len(buf), at+maxADU)])
+		}
+		if length == 0 {
+			at++
+			continue
+		}
+		n++
+		at += length
+	}
+	return n
+}
+
+// frameLength is the length of the shortest frame with a right CRC that p begins with, 0 for none.
+func frameLength(p []byte) int {
+	c := uint16(0xFFFF)
+	for i, x := range p {
+		// A CRC over a frame with its CRC is 0.
+		if c = c>>8 ^ crcTable[byte(c)^x]; c == 0 && i+1 >= shortestADU {
+			return i + 1
+		}
+	}
+	return 0
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"fieldgate/bridges"
 )
@@ -20,7 +21,10 @@ type span struct {
 func (s *span) read(p *Point, answer []byte) bridges.Value {
 	at := p.Address - s.address
 	if s.table.bits() {
-		return bridges.Bool(answer[at/8]>>(at%8)&1 == 1)
+		return p.boolean(answer[at/8]>>(at%8)&1 == 1)
+	}
+	if from := p.from; from != nil && from.Table == s.table && from.Address >= s.address && from.Address+from.size() <= s.address+s.quantity {
+		s.read(from, answer) // its power of ten is that of the same moment
 	}
 	return p.decode(answer[2*at : 2*(at+p.size())])
 }
@@ -33,15 +37,43 @@ func (s *span) answerBytes() int {
 	return 2 * s.quantity
 }
 
-// Gaps that cost less to read than a request of their own: a request and its
-// answer have 13 characters more than their data, and two silences.
-const (
-	registerGap = 10
-	bitGap      = 100
-)
+// limits say how far reads may be put together.
+type limits struct {
+	registers   int // of one read
+	registerGap int // that costs less to read along than a request of its own
+	bitGap      int
+}
+
+// limitsOf tells the limits of a device on a link. A request of its own costs 13
+// characters beside the data, two silences and the time that the device takes to think; over TCP it
+// costs more than any gap; yet what nobody asked for is the likelier to be missing the wider it is.
+func limitsOf(l Link, d *Device) limits {
+	const (
+		thinking  = 3 * time.Millisecond
+		widest    = 60 // registers
+		widestBit = 500
+	)
+	char := time.Second * 10 / 9600 // of a serial server, which does not tell
+	digits := time.Duration(1)
+	switch {
+	case l.TCP != nil:
+		return limits{registers: d.MaxRead, registerGap: widest, bitGap: widestBit}
+	case l.Serial != nil:
+		char = l.Serial.char()
+		if l.Serial.ASCII {
+			digits = 2
+		}
+	}
+	request := 13*digits*char + 2*silence(char) + thinking
+	return limits{
+		registers:   d.MaxRead,
+		registerGap: min(int(request/(2*digits*char)), widest),
+		bitGap:      min(8*int(request/(digits*char)), widestBit),
+	}
+}
 
 // plan puts neighbouring points into one read, without splitting a point.
-func plan(points []*Point, maxRead int) []span {
+func plan(points []*Point, l limits) []span {
 	sorted := slices.Clone(points)
 	slices.SortStableFunc(sorted, func(a, b *Point) int {
 		if c := strings.Compare(string(a.Table), string(b.Table)); c != 0 {
@@ -51,9 +83,9 @@ func plan(points []*Point, maxRead int) []span {
 	})
 	var spans []span
 	for _, p := range sorted {
-		most, gap := maxRead, registerGap
+		most, gap := l.registers, l.registerGap
 		if p.Table.bits() {
-			most, gap = maxBits, bitGap
+			most, gap = maxBits, l.bitGap
 		}
 		end := p.Address + p.size()
 		if n := len(spans) - 1; n >= 0 && spans[n].table == p.Table {
@@ -70,18 +102,11 @@ func plan(points []*Point, maxRead int) []span {
 	return spans
 }
 
-// halves splits a span that a device refuses, to find out which points it has.
-func (s *span) halves() []span {
+// halves splits a span that a device refuses, to find out which points it has. The
+// address range that it refuses is never asked for as a whole again.
+func (s *span) halves(l limits) []span {
 	n := len(s.points) / 2
-	var spans []span
-	for _, points := range [][]*Point{s.points[:n], s.points[n:]} {
-		most := maxRegisters
-		if s.table.bits() {
-			most = maxBits
-		}
-		spans = append(spans, plan(points, most)...)
-	}
-	return spans
+	return append(plan(s.points[:n], l), plan(s.points[n:], l)...)
 }
 
 // String names the span for a person.

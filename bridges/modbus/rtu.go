@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -8,99 +9,152 @@ import (
 	"fieldgate/bridges/internal/port"
 )
 
-// transport carries one request at a time and gives its answer.
-type transport interface {
-	// exchange sends a request ADU and gives the answer's ADU and the time of its last byte. Errors: *failure.
-	exchange(request []byte) ([]byte, time.Time, error)
-	// heard takes what came while nothing was asked.
-	heard(b []byte, at time.Time)
-	// retryAfter is how long the unit is left alone after a failure, so that nobody has to wait for its late answer.
-	retryAfter(f *failure) time.Duration
-	// stale tells that the link should be opened again although it seems to work.
-	stale() bool
-}
-
-// rtu speaks RTU on a serial line, or on a connection to a serial server.
+// rtu speaks RTU or ASCII on a serial line, or RTU on a connection to a serial server.
 //
-// The answer to a request that timed out may still come. Nothing in an RTU frame
-// tells it from the answer to the next request of the same unit and function code, so such a
+// The answer to a request that timed out may still come. Nothing in a serial frame
+// tells it from the answer to the next request of the same shape, so such a
 // request waits until the old answer can't come any more: it is owed.
 type rtu struct {
 	wire    wire
+	framing framing
 	timeout time.Duration
 	pause   time.Duration
 	char    time.Duration // time of one character on the wire, 0 when there is no bit rate
-	counts  *counts
+	timed   bool          // the bit rate is a real one: nothing comes faster
+	server  bool          // the wire is a connection to a serial server
+	ledger  *ledger
+	debts   debts
 
-	last   time.Time // when something was sent or heard last
-	dirty  bool      // the line may still be talking
-	echoes bool      // the line gives back what is sent
-	owed   map[owed]time.Time
-	buf    []byte
-	chunk  [512]byte
+	last    time.Time // when something was sent or heard last
+	dirty   bool      // the line may still be talking
+	echoes  bool      // the line gives back what is sent
+	cut     bool      // the beginning of buf, an echo included, was dropped
+	useless int       // failures in a row
+	buf     []byte
+	chunk   [512]byte
 }
 
-// owed is what an answer looks like that may still come.
-type owed struct{ unit, function byte }
+// debts are the answers that may still come, by shape, and until when. They
+// outlive a connection: a serial server gives to the next one what the line brings.
+type debts map[shape]time.Time
 
 const (
 	lateAtLeast = 500 * time.Millisecond // how long after the timeout an answer may come
 	quietLimit  = time.Second            // how long a line may go on talking before we give up
 	graceGap    = 30 * time.Millisecond  // silence that ends a damaged answer
-	maxHeard    = 4 * maxADU             // bytes of noise that are kept while an answer is awaited
+	maxHeard    = 4 * maxASCII           // bytes of noise that are kept while an answer is awaited
+	turnaround  = 100 * time.Millisecond // what the units may take to obey a broadcast [Modbus over serial line V1.02 2.4.1]
+	maxUseless  = 6                      // failures in a row after which a serial server is connected anew
 )
 
-func newRTU(w wire, s *Settings, c *counts) *rtu {
-	t := &rtu{wire: w, timeout: s.Timeout, pause: s.Pause, counts: c, owed: map[owed]time.Time{}}
-	if l := s.Link.Serial; l != nil {
-		t.char = time.Duration(l.format.CharBits()) * time.Second / time.Duration(l.Baud)
+func newRTU(w wire, s *Settings, l *ledger, d debts) *rtu {
+	t := &rtu{wire: w, framing: binaryFraming{}, timeout: s.Timeout, pause: s.Pause, ledger: l, debts: d, server: true}
+	if serial := s.Link.Serial; serial != nil {
+		t.char, t.timed, t.server = serial.char(), w.Timed(), false
+		if serial.ASCII {
+			t.framing = asciiFraming{}
+		}
 	}
 	return t
 }
 
-// silence is the gap between two frames: 3.5 characters, 1.75 ms from 19200 bit/s on [Modbus over serial line V1.02 2.5.1.1].
-func (t *rtu) silence() time.Duration {
-	const fast = 1750 * time.Microsecond
-	return max(t.char*7/2, fast)
+// char is the time that a character takes on the wire.
+func (s *Serial) char() time.Duration {
+	return time.Duration(s.format.CharBits()) * time.Second / time.Duration(s.Baud)
 }
+
+// silence is the gap between two frames: 3.5 characters, 1.75 ms from 19200 bit/s on [Modbus over serial line V1.02 2.5.1.1].
+func silence(char time.Duration) time.Duration {
+	const fast = 1750 * time.Microsecond
+	return max(char*7/2, fast)
+}
+
+func (t *rtu) silence() time.Duration { return silence(t.char) }
 
 func (t *rtu) late() time.Duration { return max(t.timeout, lateAtLeast) }
 
-func (t *rtu) heard(b []byte, at time.Time) {
-	t.last, t.dirty = at, true
-	t.counts.foreign += int64(len(b))
+func (t *rtu) full() bool { return false }
+
+func (t *rtu) post(request []byte, done func([]byte, time.Time, error)) { done(t.exchange(request)) }
+
+func (t *rtu) attend(until time.Time) error {
+	n, err := t.wire.Listen(t.chunk[:], until)
+	if err == nil {
+		t.foreign(t.chunk[:n])
+		t.last, t.dirty = time.Now(), true
+		return nil
+	}
+	return notLost(err)
+}
+
+// notLost leaves out the errors of a wire that say only that nothing came.
+func notLost(err error) error {
+	if errors.Is(err, port.ErrTimeout) || errors.Is(err, port.ErrInterrupted) {
+		return nil
+	}
+	return err
+}
+
+// foreign counts what was heard and is no answer.
+func (t *rtu) foreign(b []byte) {
+	t.ledger.foreign += int64(len(b))
+	t.ledger.foreignFrames += int64(t.framing.frames(b))
 }
 
 func (t *rtu) exchange(request []byte) ([]byte, time.Time, error) {
-	expected := owed{request[0], request[1]}
+	begin := time.Now()
+	answer, at, err := t.converse(request)
+	if err == nil {
+		t.useless = 0
+	} else {
+		t.useless++
+	}
+	now := time.Now()
+	t.ledger.use.add(now, now.Sub(begin))
+	return answer, at, err
+}
+
+func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
+	expected := shapeOf(request)
 	if err := t.settle(expected); err != nil {
 		return nil, time.Time{}, err
 	}
-	start := time.Now()
-	sent := start.Add(time.Duration(len(request)) * t.char)
-	if err := t.wire.Write(request, sent.Add(t.timeout)); err != nil {
+	out := t.framing.wire(request)
+	sent := time.Now().Add(time.Duration(len(out)) * t.char)
+	if err := t.wire.Write(out, sent.Add(t.timeout)); err != nil {
 		return nil, time.Time{}, gone(err)
 	}
-	t.last = sent
-	answer, at, err := t.await(request, sent)
+	if t.last = sent; request[0] == broadcast {
+		t.last = sent.Add(turnaround)
+		return obeyed(request), sent, nil
+	}
+	answer, at, err := t.await(request, out, sent)
 	if f, ok := errors.AsType[*failure](err); ok {
 		t.dirty = true
 		if f.code == bridges.ErrTimeout || f.code == codeFrame {
-			t.owed[expected] = time.Now().Add(t.late())
+			t.debts[expected] = time.Now().Add(t.late())
 		}
 	}
 	return answer, at, err
 }
 
+// broadcast is the unit identifier that all units obey and none answers.
+const broadcast = 0
+
+// obeyed is the answer that a unit would give to a write. [Modbus over serial line V1.02 2.1]
+func obeyed(request []byte) []byte {
+	n := min(2+echoed(request[1]), len(request)-2)
+	answer := append([]byte(nil), request[:n]...)
+	return binary.LittleEndian.AppendUint16(answer, crc(answer))
+}
+
 // settle waits until the line is free: no owed answer can come any more, nobody
 // talks, and the silence between frames has passed. What comes meanwhile is dropped.
-func (t *rtu) settle(expected owed) error {
+func (t *rtu) settle(expected shape) error {
 	until := t.last.Add(t.silence() + t.pause)
-	if late, ok := t.owed[expected]; ok {
-		delete(t.owed, expected)
-		if late.After(until) {
-			until = late
-		}
+	if late, ok := t.debts[expected]; ok {
+		delete(t.debts, expected)
+		until = later(until, late)
 	}
 	quiet := t.silence()
 	if t.dirty {
@@ -118,7 +172,7 @@ func (t *rtu) settle(expected owed) error {
 		}
 		now := time.Now()
 		t.last = now
-		t.counts.foreign += int64(n)
+		t.foreign(t.chunk[:n])
 		until = later(until, now.Add(max(quiet, t.pause)))
 		if now.After(giveUp) {
 			return newFailure(codeFrame, "the line does not become quiet: something else sends on it")
@@ -128,19 +182,15 @@ func (t *rtu) settle(expected owed) error {
 	return nil
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // await reads until the answer is there, or can't come any more.
-func (t *rtu) await(request []byte, sent time.Time) ([]byte, time.Time, error) {
+func (t *rtu) await(request, out []byte, sent time.Time) ([]byte, time.Time, error) {
 	want := answerLength(request)
+	if want <= 0 {
+		want = maxADU
+	}
 	deadline := sent.Add(t.timeout)
 	last := deadline.Add(maxADU*t.char + 250*time.Millisecond) // a frame that has begun may go on until then
-	t.buf = t.buf[:0]
+	t.buf, t.cut = t.buf[:0], false
 	var f finding
 	for {
 		n, err := t.wire.Read(t.chunk[:], deadline)
@@ -156,19 +206,16 @@ func (t *rtu) await(request []byte, sent time.Time) ([]byte, time.Time, error) {
 			return nil, time.Time{}, t.missing(f, want)
 		}
 		if t.buf = append(t.buf, t.chunk[:n]...); len(t.buf) > maxHeard {
-			t.buf = append(t.buf[:0], t.buf[len(t.buf)-2*maxADU:]...)
+			t.drop(len(t.buf) - maxHeard/2)
 		}
-		in := t.withoutEcho(request)
-		f = scan(request, in)
+		f = t.find(request, out, sent, now)
 		if f.frame != nil {
-			t.learnEcho(request)
 			t.dirty = f.foreign || f.rest > 0
-			t.counts.foreign += int64(len(t.buf) - len(f.frame))
 			return append([]byte(nil), f.frame...), now, nil
 		}
 		switch {
 		case f.unending:
-			rest := time.Duration(want)*t.char + graceGap
+			rest := time.Duration(t.framing.chars(want))*t.char + graceGap
 			deadline = earlier(later(deadline, now.Add(rest)), last)
 		case f.corrupt:
 			deadline = earlier(deadline, now.Add(max(2*t.silence(), graceGap)))
@@ -176,15 +223,58 @@ func (t *rtu) await(request []byte, sent time.Time) ([]byte, time.Time, error) {
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
+// find looks for the answer in what came. What looks like it and can't be is dropped.
+func (t *rtu) find(request, out []byte, sent, now time.Time) finding {
+	for {
+		in := t.withoutEcho(out)
+		f := t.framing.scan(request, in)
+		if f.frame == nil {
+			return f
+		}
+		used := t.framing.chars(len(f.frame))
+		if early := t.timed && now.Before(sent.Add(time.Duration(used)*t.char*9/10-time.Millisecond)); early || t.disputed(request, f.frame) {
+			if early {
+				t.ledger.early++
+			}
+			t.drop(len(t.buf) - f.rest)
+			continue
+		}
+		t.learnEcho(request, out)
+		if strange := len(in) - used; strange > 0 {
+			t.ledger.foreign += int64(strange)
+			t.ledger.foreignFrames += int64(max(0, t.framing.frames(in)-1))
+		}
+		return f
 	}
-	return b
+}
+
+// disputed tells whether an exception may belong to an earlier request, of another
+// shape, that timed out: nothing in it tells.
+func (t *rtu) disputed(request, answer []byte) bool {
+	if answer[1] == request[1] {
+		return false
+	}
+	now, ours := time.Now(), shapeOf(request)
+	for other, until := range t.debts {
+		if until.Before(now) {
+			delete(t.debts, other)
+		} else if other != ours && other.sameFunction(ours) {
+			return true
+		}
+	}
+	return false
+}
+
+// drop forgets the first n bytes that came.
+func (t *rtu) drop(n int) {
+	t.foreign(t.buf[:n])
+	t.buf = append(t.buf[:0], t.buf[n:]...)
+	t.cut, t.dirty = true, true
 }
 
 // missing says what came in place of the answer.
 func (t *rtu) missing(f finding, want int) *failure {
+	t.foreign(t.buf)
 	switch {
 	case f.corrupt:
 		return newFailure(codeCRC, "the answer was damaged on the line (%d bytes with a wrong CRC)", want)
@@ -196,17 +286,17 @@ func (t *rtu) missing(f finding, want int) *failure {
 
 // withoutEcho leaves out the request where the line is known to give it back: the
 // answer to a write of one register looks just like its request.
-func (t *rtu) withoutEcho(request []byte) []byte {
-	if t.echoes && hasPrefix(t.buf, request) {
-		return t.buf[min(len(request), len(t.buf)):]
+func (t *rtu) withoutEcho(out []byte) []byte {
+	if t.echoes && !t.cut && hasPrefix(t.buf, out) {
+		return t.buf[min(len(out), len(t.buf)):]
 	}
 	return t.buf
 }
 
 // learnEcho sees from a read whether the line echoes.
-func (t *rtu) learnEcho(request []byte) {
-	if request[1] <= 4 {
-		t.echoes = len(t.buf) >= len(request) && hasPrefix(t.buf, request)
+func (t *rtu) learnEcho(request, out []byte) {
+	if counted(request[1]) && !t.cut {
+		t.echoes = len(t.buf) >= len(out) && hasPrefix(t.buf, out)
 	}
 }
 
@@ -217,10 +307,12 @@ func hasPrefix(buf, prefix []byte) bool {
 }
 
 func (t *rtu) retryAfter(f *failure) time.Duration {
-	if f.code == bridges.ErrTimeout || f.code == codeFrame {
+	switch {
+	case f.code == bridges.ErrTimeout, f.code == codeFrame:
 		return t.late()
 	}
-	return 0
+	return f.patience()
 }
 
-func (t *rtu) stale() bool { return false }
+// stale: a serial server that only gives nonsense or nothing is connected anew.
+func (t *rtu) stale() bool { return t.server && t.useless >= maxUseless }

@@ -25,6 +25,8 @@ type wire interface {
 	Write(b []byte, deadline time.Time) error
 	// Present is false when the link must be opened again although it says nothing.
 	Present() bool
+	// Timed tells that nothing comes faster than the bit rate allows.
+	Timed() bool
 	Close() error
 }
 
@@ -188,6 +190,8 @@ func (w *tcpWire) Write(b []byte, deadline time.Time) error {
 }
 
 func (w *tcpWire) Present() bool { return true }
+
+func (w *tcpWire) Timed() bool { return false }
 
 func (w *tcpWire) Close() error { return w.close() }
 

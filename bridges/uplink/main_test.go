@@ -106,6 +106,7 @@ func (g *gateway) Forget(context.Context, string) error             { return nil
 func (g *gateway) Report(context.Context, ...bridges.Reading) error { return nil }
 func (g *gateway) SetDevice(string, bridges.State, string)          {}
 func (g *gateway) SetCounters(map[string]int64)                     {}
+func (g *gateway) SetDeviceCounters(string, map[string]int64)       {}
 func (g *gateway) SetState(s bridges.State, reason string) {
 	g.change(func() { g.states, g.reasons = append(g.states, s), append(g.reasons, reason) })
 }

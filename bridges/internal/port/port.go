@@ -53,6 +53,9 @@ type Config struct {
 // Ports knows which serial ports this process has open, and for whom. Its zero
 // value is ready; all methods may be called at the same time.
 type Ports struct {
+	// TimedPTYs says that pseudo-terminals keep the bit rate, which only a test's do.
+	TimedPTYs bool
+
 	mu   sync.Mutex
 	held map[uint64]string // holders by device number
 }
@@ -76,6 +79,7 @@ func (t *Ports) Open(c Config, holder string) (*Port, error) {
 		}
 		return nil, fmt.Errorf("open serial port %s: %w", c.Path, err)
 	}
+	p.timed = keepsBitRate(c.Path, device) || t.TimedPTYs && isPTY(device)
 	p.close = sync.OnceValue(func() error {
 		defer t.release(device)
 		return p.shut()
@@ -132,6 +136,8 @@ type Port struct {
 	device  uint64
 	file    *os.File     // carries the bytes
 	control serial.Port  // holds the settings, and the port against other processes
+	rts     rtsLine      // switches the transceiver, nil when the kernel or the adapter does
+	timed   bool
 	close   func() error // once; who comes second waits for the first
 
 	mu          sync.Mutex // protects what follows, and the deadline of Listen
@@ -158,13 +164,17 @@ func open(c Config, device uint64) (_ *Port, err error) {
 		return nil, err
 	}
 	control, err := serial.Open(c.Path, c.Format.mode(c.Baud))
+	if e, ok := errors.AsType[*serial.PortError](err); ok && e.Code() == serial.PortBusy {
+		return nil, &BusyError{Path: c.Path, Holder: otherProcess(device)}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := setRS485(file, c.RS485); err != nil {
+	rts, err := setRS485(file, control, c.RS485)
+	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
-	p := &Port{path: c.Path, device: device, file: file, control: control}
+	p := &Port{path: c.Path, device: device, file: file, control: control, rts: rts}
 	if err := control.ResetInputBuffer(); err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
@@ -237,6 +247,13 @@ func (p *Port) read(b []byte) (int, error) {
 
 // Write sends all of b, or says why not: ErrTimeout when the port did not take it before the deadline, ErrGone.
 func (p *Port) Write(b []byte, deadline time.Time) error {
+	if p.rts != nil {
+		return p.writeWithRTS(b, deadline)
+	}
+	return p.write(b, deadline)
+}
+
+func (p *Port) write(b []byte, deadline time.Time) error {
 	if err := p.file.SetWriteDeadline(deadline); err != nil {
 		return p.fault(err)
 	}
@@ -260,6 +277,10 @@ func (p *Port) Present() bool {
 	device, err := deviceNumber(p.path)
 	return err == nil && device == p.device
 }
+
+// Timed tells whether the port keeps its bit rate, so that nothing can come faster.
+// Pseudo-terminals don't, and neither do devices that only look like a serial port over USB.
+func (p *Port) Timed() bool { return p.timed }
 
 // Close gives the port back. A Read that waits ends with ErrGone.
 func (p *Port) Close() error { return p.close() }
