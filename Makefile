@@ -79,17 +79,25 @@ check-lint:
 	$(TOOL) revive -config revive.toml -set_exit_status -exclude ./webui/app/node_modules/... ./...
 
 .PHONY: check-imports
-check-imports: # the import table and openapi.json; the test cache does not see other packages change
-	go test -count=1 ./internal/archtest
+check-imports: # the import table, docs/conformance.md, openapi.json; the test cache does not see other packages change
+	go test -count=1 ./internal/archtest ./internal/conformance
 	go test -count=1 -run OpenAPI ./webui/...
 
 .PHONY: check-page
 check-page: $(APP)/node_modules/.package-lock.json
 	npm --prefix $(APP) run check
 
+.PHONY: judge
+judge: ## the MQTT conversations against Debian's mosquitto; docs/conformance.md lists every difference
+	FIELDGATE_JUDGE=/usr/sbin/mosquitto go test -count=1 -run TestJudge ./broker
+
 .PHONY: bench
 bench: ## benchmarks of all packages
 	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: abuse
+abuse: ## round trips of 1,000 clients with and without abusers beside them, by hand
+	go test -run '^$$' -bench Abuse -benchtime 1x ./broker
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)

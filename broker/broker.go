@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/route"
 	"fieldgate/broker/session"
@@ -48,6 +49,11 @@ type Broker struct {
 	outs    outBuffers
 	batches batches
 
+	entitling     sync.Mutex    // held while sessions get their rights; before client.mu
+	rightsChanged atomic.Uint64 // with each change of rights of a session that has subscriptions
+
+	throttledTold atomic.Int64 // when the log was told that logins are refused unseen, in nanoseconds since started
+
 	retainedExpire atomic.Bool // a retained message has an expiry interval
 	retainOrder    sync.Mutex  // held from Append to the change of the retained index
 
@@ -59,6 +65,9 @@ type Broker struct {
 	lastSID  session.ID
 	stopping bool
 	addrs    []net.Addr
+
+	traces  map[string][]*Trace // by client identifier; under mu
+	tracing atomic.Int32        // how many there are
 
 	serving sync.WaitGroup // connections
 }
@@ -84,12 +93,16 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 		clients:  map[string]*client{},
 		wills:    map[string]*bequest{},
 		conns:    map[*conn]struct{}{},
+		traces:   map[string][]*Trace{},
 	}
 	if err := b.load(); err != nil {
 		return nil, err
 	}
 	if auth != nil {
-		auth.Watch(b.disconnectUser)
+		auth.Watch(b.disconnectUser, b.policyChanged)
+		for _, cl := range b.snapshot() {
+			b.entitle(cl)
+		}
 	}
 	return b, nil
 }
@@ -103,7 +116,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { b.late.run(workers, b) })
 	wg.Go(func() { b.sweep(workers) })
-	wg.Go(func() { b.publishSystem(workers) })
+	wg.Go(func() { b.newSystem().run(workers) })
 	var listeners sync.WaitGroup
 	for _, l := range b.cfg.Listeners {
 		listeners.Go(func() { b.listen(ctx, l) })
@@ -134,8 +147,10 @@ func (b *Broker) stop() {
 }
 
 // serveConn serves one connection in a goroutine of its own.
-func (b *Broker) serveConn(nc net.Conn, listener string) {
+// ln is nil when no listener accepted it.
+func (b *Broker) serveConn(nc net.Conn, listener string, ln *listen.Listener) {
 	c := b.newConn(nc, listener)
+	c.door = ln
 	b.mu.Lock()
 	full := len(b.conns) >= b.cfg.MaxConnections
 	if b.stopping || full {
@@ -148,6 +163,7 @@ func (b *Broker) serveConn(nc net.Conn, listener string) {
 		return
 	}
 	b.conns[c] = struct{}{}
+	b.stats.sockets.Add(1)
 	b.stats.maximum = max(b.stats.maximum, len(b.conns))
 	b.serving.Go(c.serve)
 	b.mu.Unlock()

@@ -43,6 +43,9 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	if p.Topic[0] == '$' || p.Retain && !isShallow(p.Topic) {
 		return c.refusePublish(w, kind, p)
 	}
+	if !c.mayWrite(p.Topic) {
+		return c.denyPublish(w, kind, p)
+	}
 	w.fanOut()
 	reason := mqtt.Success
 	if w.taken == 0 {
@@ -68,21 +71,10 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 // closes the connection.
 func (c *conn) refusePublish(w *batch, kind packet.Type, p *publication) error {
 	w.count.dropped++
-	switch {
-	case c.modern == nil && p.Topic[0] == '$':
-		c.accepted(w, kind, p.PacketID, mqtt.Success)
-		return nil
-	case c.modern == nil:
+	if c.modern == nil && p.Topic[0] != '$' {
 		return &packet.Error{Reason: mqtt.TopicNameInvalid, Clause: "v3.1.1 MQTT-3.3.5-2", Detail: fmt.Sprintf("PUBLISH: a retained topic name has more than %d levels", maxLevels)}
 	}
-	if kind == packet.PUBREC {
-		c.client.mu.Lock()
-		c.client.received.Forget(p.PacketID)
-		c.client.mu.Unlock()
-	}
-	if kind != 0 {
-		c.answerNow(w, answer{kind: kind, pid: p.PacketID, reason: mqtt.TopicNameInvalid})
-	}
+	c.dropPublish(w, kind, p.PacketID, mqtt.TopicNameInvalid)
 	return nil
 }
 
@@ -232,16 +224,22 @@ func (b *Broker) isFromBefore(id mqtt.MsgID) bool {
 // prevents it; it must not block. It fails with a fault when the message can't be
 // published, and with ctx.
 func (b *Broker) Publish(ctx context.Context, m *mqtt.Message, safe func(error)) error {
+	_, err := b.PublishCounted(ctx, m, safe)
+	return err
+}
+
+// PublishCounted is Publish that tells how many sessions get the message.
+func (b *Broker) PublishCounted(ctx context.Context, m *mqtt.Message, safe func(error)) (receivers int, err error) {
 	if err := mqtt.CheckName(m.Topic); err != nil {
-		return fault.New(fault.Invalid, "topic name %.60q %v", m.Topic, err)
+		return 0, fault.New(fault.Invalid, "topic name %.60q %v", m.Topic, err)
 	}
 	cost := int64(session.Cost(m))
 	if m.QoS > mqtt.ExactlyOnce || cost > packet.MaxSize {
-		return fault.New(fault.Invalid, "a message must have QoS 0, 1 or 2 and fit into a packet")
+		return 0, fault.New(fault.Invalid, "a message must have QoS 0, 1 or 2 and fit into a packet")
 	}
 	weight := min(cost, insideLimit)
 	if err := b.inside.Acquire(ctx, weight); err != nil {
-		return err
+		return 0, err
 	}
 	release := func(err error) {
 		b.inside.Release(weight)
@@ -252,7 +250,7 @@ func (b *Broker) Publish(ctx context.Context, m *mqtt.Message, safe func(error))
 	w := b.batch()
 	defer w.done()
 	b.publish(w, m, release)
-	return nil
+	return w.taken, nil
 }
 
 // publish distributes a message from inside; safe must not be nil.
