@@ -131,7 +131,7 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 	answer, at, err := t.await(request, out, sent)
 	if f, ok := errors.AsType[*failure](err); ok {
 		t.dirty = true
-		if f.code == bridges.ErrTimeout || f.code == codeFrame {
+		if f.code == bridges.ErrTimeout || f.code == codeFrame || f.code == bridges.ErrLink {
 			t.debts[expected] = time.Now().Add(t.late())
 		}
 	}
