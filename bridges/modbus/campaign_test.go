@@ -231,7 +231,7 @@ func TestPymodbus_FaultsOnTheLine(t *testing.T) {
 		x.faulty = &faultyLine{ReadWriteCloser: x.line, spoiled: map[uint64]bool{}}
 		x.line.onAnswer, x.line.patience = x.answer, faultTimeout+400*time.Millisecond
 		victims = append(victims, x)
-		args = append(args, x.line.far.Path())
+		args = append(args, x.line.path)
 	}
 	c.victims = victims
 	script(t, "ruler.py", args...)

@@ -1,6 +1,8 @@
 package modbus_test
 
 import (
+	"io"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -18,7 +20,8 @@ import (
 type line struct {
 	link string
 	char time.Duration
-	far  sim.PTY
+	far  io.ReadWriteCloser
+	path string // where slaves open their end, empty for sims
 
 	// onRequest and onAnswer, when set, take the frame in place of the other side.
 	onRequest func(frame []byte) (taken bool)
@@ -42,6 +45,23 @@ func newLine(t testing.TB, link string, baud, bits int) *line {
 	t.Helper()
 	far, err := sim.NewPTY("")
 	require.NoError(t, err)
+	l := lineTo(t, far, link, baud, bits)
+	l.path = far.Path()
+	return l
+}
+
+// simLine makes a line with simulated units on it, and runs it.
+func simLine(t testing.TB, link string, baud int, units map[byte]sim.Device) *line {
+	t.Helper()
+	far, slaves := net.Pipe()
+	l := lineTo(t, far, link, baud, 10)
+	serve(t, slaves, units)
+	l.run()
+	return l
+}
+
+func lineTo(t testing.TB, far io.ReadWriteCloser, link string, baud, bits int) *line {
+	t.Helper()
 	l := &line{link: link, far: far, char: time.Duration(bits) * time.Second / time.Duration(baud), asked: map[uint64]time.Time{}}
 	require.NoError(t, l.plug())
 	t.Cleanup(l.close)

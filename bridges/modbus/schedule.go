@@ -44,8 +44,11 @@ func (s *schedule) begin(now time.Time) {
 	s.each(func(_ *deviceRun, b *block) {
 		part := float64(index[b.interval]) / float64(count[b.interval])
 		index[b.interval]++
-		b.due = now.Add(time.Duration(part * float64(min(b.interval, atOnce))))
-		b.phase = time.Duration(part * float64(b.interval-min(b.interval, atOnce)))
+		soon := min(b.interval, atOnce)
+		b.due, b.phase = now.Add(time.Duration(part*float64(soon))), 0
+		if b.interval > soon {
+			b.phase = time.Duration(part*float64(b.interval+soon)) - soon
+		}
 		b.tries, b.flying, b.doubted, b.refusals = 0, false, false, 0
 	})
 	for _, d := range s.devices {
