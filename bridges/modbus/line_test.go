@@ -24,8 +24,9 @@ type line struct {
 	path string // where slaves open their end, empty for sims
 
 	// onRequest and onAnswer, when set, take the frame in place of the other side.
-	onRequest func(frame []byte) (taken bool)
-	onAnswer  func(frame []byte) (taken bool)
+	onRequest  func(frame []byte) (taken bool)
+	onAnswer   func(frame []byte) (taken bool)
+	turnaround time.Duration // before a slave's answer
 	// patience, when set, is how late the slave may be; what comes later is dropped, for the
 	// machine was too busy to be a slave.
 	patience time.Duration
@@ -168,7 +169,7 @@ func (l *line) carryAnswers() {
 		if !whole && have < 512 {
 			continue
 		}
-		end := begin.Add(time.Duration(have) * l.char)
+		end := begin.Add(l.turnaround + time.Duration(have)*l.char)
 		l.mu.Lock()
 		l.talking = end
 		stalled := false

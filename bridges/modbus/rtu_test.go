@@ -266,3 +266,30 @@ func TestCountFrames(t *testing.T) {
 	require.Zero(t, countFrames([]byte{1, 2, 3}))
 	require.Equal(t, 2, countFrames(append(sealed(t, "09 03 0000 0001"), sealed(t, "09 03 02 0007")...)))
 }
+
+// A slave that hung answers all that it was asked at once, long after any timeout.
+func TestRTU_AfterATimeoutTheFirstAnswerIsNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := sealed(t, "01 03 0000 0002"), sealed(t, "01 03 0010 0002")
+		w := &script{}
+		w.answer = func(request []byte) []piece {
+			switch {
+			case len(w.sent) == 1:
+				return []piece{after(590*msec, sealed(t, "01 03 04 1111 1111"))}
+			case request[3] == 0x10 && len(w.sent) == 2:
+				return []piece{after(60*msec, sealed(t, "01 03 04 2222 2222"))}
+			}
+			return []piece{after(20*msec, sealed(t, "01 03 04 3333 3333"))}
+		}
+		line, _ := newLine(t, w, nil)
+		_, _, err := line.exchange(first)
+		require.Error(t, err)
+		got, _, err := line.exchange(second)
+		require.NoError(t, err)
+		require.Equal(t, byte(0x33), got[3])
+		require.Len(t, w.sent, 3)
+		_, _, err = line.exchange(second)
+		require.NoError(t, err)
+		require.Len(t, w.sent, 4, "believed again")
+	})
+}
