@@ -79,13 +79,17 @@ check-lint:
 	$(TOOL) revive -config revive.toml -set_exit_status -exclude ./webui/app/node_modules/... ./...
 
 .PHONY: check-imports
-check-imports: # the import table and openapi.json; the test cache does not see other packages change
-	go test -count=1 ./internal/archtest
+check-imports: # the import table, docs/conformance.md, openapi.json; the test cache does not see other packages change
+	go test -count=1 ./internal/archtest ./internal/conformance
 	go test -count=1 -run OpenAPI ./webui/...
 
 .PHONY: check-page
 check-page: $(APP)/node_modules/.package-lock.json
 	npm --prefix $(APP) run check
+
+.PHONY: judge
+judge: ## the MQTT conversations against Debian's mosquitto; docs/conformance.md lists every difference
+	FIELDGATE_JUDGE=/usr/sbin/mosquitto go test -count=1 -run TestJudge ./broker
 
 .PHONY: bench
 bench: ## benchmarks of all packages

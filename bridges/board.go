@@ -53,6 +53,8 @@ type pointKey struct{ device, point string }
 type lastReading struct {
 	Reading
 	version uint64
+	rule    PublishRule
+	gate    Gate
 }
 
 func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
@@ -66,7 +68,7 @@ func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *boar
 		b.states[d.ID] = &stated{state: Offline, since: now, reason: "not read yet"}
 		for _, p := range d.Points {
 			b.index[pointKey{d.ID, p.ID}] = len(b.points)
-			b.points = append(b.points, lastReading{version: b.version.Add(1), Reading: Reading{
+			b.points = append(b.points, lastReading{version: b.version.Add(1), rule: p.Publish, Reading: Reading{
 				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
 			}})
 		}
@@ -186,13 +188,14 @@ func (b *board) setDeviceCounters(device string, c map[string]int64) {
 	}
 }
 
-// keep puts a reading in its place and gives it back with what the settings add.
-func (b *board) keep(in Reading) (Reading, error) {
+// keep puts a reading in its place and gives it back with what the settings add;
+// publish is false for one that the point's rule holds back.
+func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	i, known := b.index[pointKey{in.Device, in.Point}]
 	if !known {
-		return in, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
+		return in, false, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
 	}
 	last := &b.points[i]
 	if in.Topic == "" {
@@ -206,7 +209,16 @@ func (b *board) keep(in Reading) (Reading, error) {
 		in.Value = Value{}
 	}
 	last.Reading, last.version = in, b.version.Add(1)
-	return in, nil
+	return in, last.gate.Pass(last.rule, in), nil
+}
+
+// unpublished says that a reading did not get through: the next one is news again.
+func (b *board) unpublished(r Reading) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i, known := b.index[pointKey{r.Device, r.Point}]; known {
+		b.points[i].gate.Reset()
+	}
 }
 
 // makeBad turns every point that is not bad yet into a bad one and gives these.
@@ -222,7 +234,10 @@ func (b *board) makeBad(code string) []Reading {
 		}
 		p.Value, p.Quality, p.Error, p.Time = Value{}, Bad, code, now
 		p.version = b.version.Add(1)
-		changed = append(changed, p.Reading)
+		p.gate.Reset()
+		if !p.rule.silent() {
+			changed = append(changed, p.Reading)
+		}
 	}
 	return changed
 }

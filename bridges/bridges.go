@@ -45,7 +45,7 @@ type Source interface {
 // the empty one is the usual, and the broker sees SessionID of it.
 type Host interface {
 	Bus
-	// Report publishes readings under their topics and keeps them for the page. An
+	// Report publishes readings under their topics, as far as the points' PublishRules let them pass, and keeps all for the page. An
 	// empty Topic, Unit stands for what Kind.Devices says. A point that Kind.Devices
 	// does not list is an error.
 	Report(ctx context.Context, readings ...Reading) error
@@ -111,4 +111,6 @@ type Point struct {
 	ID       string
 	Unit     string
 	Writable bool
+	Name     Names       // for a person, may be nil
+	Publish  PublishRule // which of its readings the supervisor publishes
 }

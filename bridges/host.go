@@ -74,9 +74,11 @@ func (h *host) Report(ctx context.Context, readings ...Reading) error {
 	}
 	var first error
 	for _, in := range readings {
-		out, err := h.r.board.keep(in)
-		if err == nil {
-			err = h.r.s.bus.Publish(ctx, out.Message(), nil)
+		out, publish, err := h.r.board.keep(in)
+		if publish {
+			if err = h.r.s.bus.Publish(ctx, out.Message(), nil); err != nil {
+				h.r.board.unpublished(out)
+			}
 		}
 		if first == nil {
 			first = err

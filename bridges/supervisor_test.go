@@ -48,6 +48,7 @@ type fakeSettings struct {
 	Device string `json:"device"`
 	Topic  string `json:"topic"`
 	Point  string `json:"point"`
+	bridges.PublishRule
 }
 
 func (f *fake) kind(name string) bridges.Kind {
@@ -72,7 +73,7 @@ func (f *fake) kind(name string) bridges.Kind {
 			if s.Topic != "" {
 				topic = s.Topic
 			}
-			return []bridges.Device{{ID: s.Device, Topic: topic, Points: []bridges.Point{{ID: s.Point, Unit: "V", Writable: true}}}}
+			return []bridges.Device{{ID: s.Device, Topic: topic, Points: []bridges.Point{{ID: s.Point, Unit: "V", Writable: true, Publish: s.PublishRule}}}}
 		},
 	}
 }
@@ -320,6 +321,26 @@ func TestSupervisor_BadSettingsStopOneBridgeOnly(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestSupervisor_HoldsBackWhatThePointsRuleDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		f := &fake{run: func(ctx context.Context, h bridges.Host) error {
+			for _, v := range []int64{5, 6, 7} {
+				r := bridges.Reading{Device: "d1", Point: "p", Value: bridges.Int(v), Quality: bridges.Good, Time: begin.Add(time.Duration(v) * time.Second)}
+				if err := h.Report(ctx, r); err != nil {
+					return err
+				}
+			}
+			return online(ctx, h)
+		}}
+		st := start(t, bridges.FieldRole, f, config("b1", `{"device":"d1","point":"p","deadband":2}`))
+		defer st.stop()
+		require.Len(t, st.bus.Messages("fieldgate/d1/p"), 2)
+		require.Contains(t, st.bus.Retained("fieldgate/d1/p"), `"value":7`)
+		require.Equal(t, begin.Add(7*time.Second), st.Values()[0].Time, "the page sees all")
+	})
 }
 
 func TestSupervisor_ApplyRestartsOnlyTheChanged(t *testing.T) {

@@ -4,9 +4,14 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"fieldgate/broker/access"
 )
 
 // hashesAtOnce is how many passwords are hashed at the same time; each takes 19 MiB.
@@ -34,6 +39,10 @@ type Accounts struct {
 	accounts map[string]Account
 	verified map[string][sha256.Size]byte // by user name: what the last right password came to
 	revoked  func(string)
+	changed  func()
+
+	policy   atomic.Pointer[access.Policy]
+	failures throttle
 }
 
 // NewAccounts gives an empty list: nobody may connect with a user name.
@@ -58,6 +67,11 @@ func (a *Accounts) Set(accounts []Account) {
 			delete(a.verified, name)
 		}
 	}
+	for name, account := range next {
+		if _, had := a.accounts[name]; !had && account.Disabled { // a certificate let its user in
+			changed = append(changed, name)
+		}
+	}
 	a.accounts = next
 	revoked := a.revoked
 	a.mu.Unlock()
@@ -70,54 +84,102 @@ func (a *Accounts) Set(accounts []Account) {
 }
 
 // Watch implements Authenticator.
-func (a *Accounts) Watch(revoked func(username string)) {
+func (a *Accounts) Watch(revoked func(username string), changed func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.revoked = revoked
+	a.revoked, a.changed = revoked, changed
 }
+
+// SetPolicy makes p what clients may do, those that are connected too; nil is everything.
+func (a *Accounts) SetPolicy(p *access.Policy) {
+	a.mu.Lock()
+	a.policy.Store(p)
+	changed := a.changed
+	a.mu.Unlock()
+	if changed != nil {
+		changed()
+	}
+}
+
+// Policy implements Authenticator.
+func (a *Accounts) Policy() *access.Policy { return a.policy.Load() }
+
+// Explain tells whether a client could read or write a topic, and why; see access.Policy.
+func (a *Accounts) Explain(q access.Question) (access.Answer, error) { return a.Policy().Explain(q) }
 
 // Certified implements Authenticator. The certificate stands for the password, so
 // a user needs no account; one whose account is disabled stays out.
-func (a *Accounts) Certified(_, username string) error {
+func (a *Accounts) Certified(l Login) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.accounts[username].Disabled {
+	if a.accounts[l.Username].Disabled {
 		return ErrNotAuthorized
 	}
 	return nil
 }
 
-// Authenticate implements Authenticator. An unknown user takes as long as a wrong password.
-func (a *Accounts) Authenticate(_, username string, password []byte) error {
+// Authenticate implements Authenticator. An unknown user takes as long as a wrong
+// password. Wrong passwords are limited per address: see throttle.
+func (a *Accounts) Authenticate(l Login) error {
+	mayTry, mayHash := a.failures.look(l.From, l.Username, time.Now())
+	if !mayTry {
+		return ErrTooMany
+	}
 	a.mu.Lock()
-	account, known := a.accounts[username]
-	sum := a.sum(account, password)
-	verified, seen := a.verified[username]
+	account, known := a.accounts[l.Username]
+	sum := a.sum(account, l.Password)
 	a.mu.Unlock()
 	switch {
 	case !known:
 		account.PasswordHash = nobody
 	case account.Disabled:
 		return ErrNotAuthorized
-	case seen && hmac.Equal(sum[:], verified[:]):
+	case a.isRight(l.Username, sum):
 		return nil
 	}
-	_, err, _ := a.flight.Do(string(sum[:]), func() (any, error) {
-		a.slots <- struct{}{}
-		defer func() { <-a.slots }()
-		return nil, VerifyPassword(account.PasswordHash, string(password))
-	})
-	if !known {
-		return ErrCredentials
+	if !mayHash {
+		a.failures.failed(l.From, l.Username, false, time.Now()) // it must not be a way to guess without end
+		return ErrTooMany
 	}
-	if err == nil {
+	err := a.verify(l, account.PasswordHash, sum)
+	switch {
+	case !known && err == nil:
+		err = ErrCredentials
+	case err == nil:
 		a.remember(account, sum)
 	}
+	if errors.Is(err, ErrCredentials) {
+		a.failures.failed(l.From, l.Username, true, time.Now())
+	}
+	return err
+}
+
+// verify hashes the password, once for all who wait for the same.
+func (a *Accounts) verify(l Login, hash string, sum [sha256.Size]byte) error {
+	_, err, _ := a.flight.Do(string(sum[:])+l.From.String(), func() (any, error) {
+		a.slots <- struct{}{}
+		defer func() { <-a.slots }()
+		if a.isRight(l.Username, sum) { // another address has shown it meanwhile
+			return nil, nil
+		}
+		if _, mayHash := a.failures.look(l.From, l.Username, time.Now()); !mayHash { // others failed while it waited
+			return nil, ErrTooMany
+		}
+		return nil, VerifyPassword(hash, string(l.Password))
+	})
 	return err
 }
 
 // nobody is a hash that no password is known for: its salt and key are random bytes.
 const nobody = "$argon2id$v=19$m=19456,t=2,p=1$+q4GxjRzhPElUz7etv9h5w$y1sYzSqMk58UeEUwUoTydTPcLvzkvRaGdvBquvzY+SY"
+
+// isRight tells whether that password was right before.
+func (a *Accounts) isRight(username string, sum [sha256.Size]byte) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	verified, seen := a.verified[username]
+	return seen && hmac.Equal(sum[:], verified[:])
+}
 
 // remember notes a right password, unless the account changed while it was checked.
 func (a *Accounts) remember(account Account, sum [sha256.Size]byte) {

@@ -16,6 +16,10 @@ func hash(t testing.TB, password string) string {
 	return h
 }
 
+func login(username, password string) broker.Login {
+	return broker.Login{ClientID: "id", Username: username, Password: []byte(password)}
+}
+
 func TestVerifyPassword_KnowsItsHashesOnly(t *testing.T) {
 	h := hash(t, "secret")
 	require.True(t, strings.HasPrefix(h, "$argon2id$v=19$m=19456,t=2,p=1$"), h)
@@ -59,7 +63,7 @@ func TestAccounts_DecideWhoMayConnect(t *testing.T) {
 		{"disabled", "ben", "b", broker.ErrNotAuthorized},
 		{"unknown", "carl", "a", broker.ErrCredentials},
 	} {
-		require.ErrorIs(t, a.Authenticate("id", c.username, []byte(c.password)), c.want, c.name)
+		require.ErrorIs(t, a.Authenticate(login(c.username, c.password)), c.want, c.name)
 	}
 }
 
@@ -69,7 +73,7 @@ func TestAccounts_AManyTimesAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 200)
 	for i := range errs {
-		wg.Go(func() { errs[i] = a.Authenticate("id", "anna", []byte("a")) })
+		wg.Go(func() { errs[i] = a.Authenticate(login("anna", "a")) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -80,14 +84,14 @@ func TestAccounts_AManyTimesAtOnce(t *testing.T) {
 func TestAccounts_SetRevokesWhatChanged(t *testing.T) {
 	a := broker.NewAccounts()
 	var revoked []string
-	a.Watch(func(username string) { revoked = append(revoked, username) })
+	a.Watch(func(username string) { revoked = append(revoked, username) }, func() {})
 	first := hash(t, "a")
 	stays := broker.Account{Username: "stays", PasswordHash: first}
 	a.Set([]broker.Account{stays, {Username: "gone", PasswordHash: first}, {Username: "off", PasswordHash: first}, {Username: "new password", PasswordHash: first}})
 	require.Empty(t, revoked)
-	require.NoError(t, a.Authenticate("id", "new password", []byte("a")))
+	require.NoError(t, a.Authenticate(login("new password", "a")))
 	a.Set([]broker.Account{stays, {Username: "off", PasswordHash: first, Disabled: true}, {Username: "new password", PasswordHash: hash(t, "b")}, {Username: "more", PasswordHash: first}})
 	require.ElementsMatch(t, []string{"gone", "off", "new password"}, revoked)
-	require.ErrorIs(t, a.Authenticate("id", "new password", []byte("a")), broker.ErrCredentials)
-	require.NoError(t, a.Authenticate("id", "new password", []byte("b")))
+	require.ErrorIs(t, a.Authenticate(login("new password", "a")), broker.ErrCredentials)
+	require.NoError(t, a.Authenticate(login("new password", "b")))
 }

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/route"
@@ -18,13 +19,14 @@ const cacheBytes = 256 << 10
 // and are to be flushed at the end, and room to work in. A goroutine that waits
 // holds none.
 type batch struct {
-	b     *Broker
-	now   time.Time // looked at once a batch
-	cache *route.Cache[*client]
-	dirty []*conn   // got bytes
-	pulls []*client // are owed something
-	pub   publication
-	count counts
+	b      *Broker
+	now    time.Time             // looked at once a batch
+	cache  *route.Cache[*client] // only who may read
+	rights uint64                // of the broker's rightsChanged, when cache was empty
+	dirty  []*conn               // got bytes
+	pulls  []*client             // are owed something
+	pub    publication
+	count  counts
 
 	owed   []session.Owed // of pub
 	owedTo []*client      // the same sessions
@@ -49,6 +51,11 @@ func (b *Broker) batch() *batch {
 	w, ok := b.batches.pool.Get().(*batch)
 	if !ok {
 		w = &batch{b: b, cache: b.tree.NewCache(cacheBytes)}
+		w.cache.Only(func(topic string, cl *client) bool { return cl.rights.Load().May(access.Read, topic) })
+	}
+	if now := b.rightsChanged.Load(); now != w.rights {
+		w.cache.Forget()
+		w.rights = now
 	}
 	w.now = time.Now()
 	return w

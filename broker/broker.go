@@ -48,6 +48,11 @@ type Broker struct {
 	outs    outBuffers
 	batches batches
 
+	entitling     sync.Mutex    // held while sessions get their rights; before client.mu
+	rightsChanged atomic.Uint64 // with each change of rights of a session that has subscriptions
+
+	throttledTold atomic.Int64 // when the log was told that logins are refused unseen, in nanoseconds since started
+
 	retainedExpire atomic.Bool // a retained message has an expiry interval
 	retainOrder    sync.Mutex  // held from Append to the change of the retained index
 
@@ -89,7 +94,10 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 		return nil, err
 	}
 	if auth != nil {
-		auth.Watch(b.disconnectUser)
+		auth.Watch(b.disconnectUser, b.policyChanged)
+		for _, cl := range b.snapshot() {
+			b.entitle(cl)
+		}
 	}
 	return b, nil
 }

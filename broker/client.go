@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -27,6 +28,9 @@ type client struct {
 
 	online atomic.Pointer[conn] // the same as conn, for those who need no lock
 
+	rights   atomic.Pointer[access.Rights] // what it may do; nil for everything
+	entitled entitlement                   // what rights was made of; under b.entitling
+
 	mu       sync.Mutex
 	conn     *conn  // nil while there is no connection
 	local    *Local // nil while nobody is attached
@@ -48,6 +52,7 @@ type client struct {
 	marked         bool // somebody has promised to refill
 	pulling, again bool // one goroutine refills; it looks again at the end
 
+	reads   access.Cache // of rights
 	meta    session.Meta
 	offline time.Time // since when, while there is no connection
 }
@@ -159,6 +164,10 @@ func (cl *client) drainQueue(w *batch) {
 	for c != nil && cl.queue.Len() > 0 && cl.window.Free() > 0 && c.out.hasRoom() {
 		q, _ := cl.queue.Pop()
 		d := delivery{qos: q.QoS, retain: q.Retain, ids: q.SubscriptionIDs}
+		if !cl.mayRead(q.Message.Topic) {
+			w.count.dropped++
+			continue
+		}
 		if !c.mayGet(w, q.Message, &d) {
 			continue
 		}
@@ -241,6 +250,11 @@ func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 		dup:    id <= cl.sentTo || cl.b.isFromBefore(id),
 		begun:  id <= cl.sentTo,
 		ids:    q.SubscriptionIDs,
+	}
+	if !(d.begun && d.qos == mqtt.ExactlyOnce) && !cl.mayRead(q.Message.Topic) { // what was begun at QoS 2 comes to its end
+		w.count.dropped++
+		w.gone = append(w.gone, id)
+		return true
 	}
 	if !c.mayGet(w, q.Message, &d) { // as if it were delivered [v5 MQTT-3.1.2-25]
 		w.gone = append(w.gone, id)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fieldgate/broker/access"
 	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
@@ -34,9 +35,14 @@ type Config struct {
 	MaxQueuedMessages  int             `json:"max_queued_messages"`   // per session
 	MaxQueuedBytes     int64           `json:"max_queued_bytes"`      // per session
 	MaxSessionExpiry   int64           `json:"max_session_expiry"`    // seconds; 4,294,967,295 and more for never
+	MaxSubscriptions   int             `json:"max_subscriptions"`     // per session, 1 to 1,000,000
 	QueueFull          string          `json:"queue_full"`            // DropOldest or Reject
 	QueueQoS0          bool            `json:"queue_qos0"`            // QoS 0 for offline sessions
 	ConnectTimeout     time.Duration   `json:"connect_timeout"`       // from the first byte that may come to CONNECT, 100 ms to 5 min
+
+	// DefaultAccess is what holds where no access rule speaks of a topic: allow or deny.
+	// Empty means allow with AllowAnonymous and while there is no rule at all, else deny.
+	DefaultAccess access.Default `json:"default_access"`
 
 	Version string `json:"-"` // of the gateway, for $SYS/broker/version
 }
@@ -56,6 +62,7 @@ func DefaultConfig() Config {
 		MaxQueuedMessages:  100_000,
 		MaxQueuedBytes:     1 << 30,
 		MaxSessionExpiry:   7 * 24 * 3600,
+		MaxSubscriptions:   10_000,
 		QueueFull:          DropOldest,
 		ConnectTimeout:     10 * time.Second,
 	}
@@ -87,6 +94,7 @@ func (c Config) Validate() error {
 		{"max_keep_alive", int64(c.MaxKeepAlive), 1, 65535},
 		{"max_topic_alias", int64(c.MaxTopicAlias), 0, 65535},
 		{"max_qos", int64(c.MaxQoS), 0, 2},
+		{"max_subscriptions", int64(c.MaxSubscriptions), 1, 1_000_000},
 		{"max_queued_messages", int64(c.MaxQueuedMessages), 1, 1_000_000_000},
 		{"max_queued_bytes", c.MaxQueuedBytes, 1024, 1 << 50},
 		{"max_session_expiry", c.MaxSessionExpiry, 0, math.MaxInt64},
@@ -98,10 +106,23 @@ func (c Config) Validate() error {
 	if c.QueueFull != DropOldest && c.QueueFull != Reject {
 		faults.Add("/queue_full", fault.Invalid, "must be %s or %s", DropOldest, Reject)
 	}
+	switch c.DefaultAccess {
+	case access.DenyWithRules, access.Allow, access.Deny:
+	default:
+		faults.Add("/default_access", fault.Invalid, "must be %s or %s", access.Allow, access.Deny)
+	}
 	if c.ConnectTimeout < 100*time.Millisecond || c.ConnectTimeout > 5*time.Minute {
 		faults.Add("/connect_timeout", fault.OutOfRange, "must be 100ms to 5m")
 	}
 	return faults.Err()
+}
+
+// Access gives what holds where no access rule speaks of a topic.
+func (c Config) Access() access.Default {
+	if c.DefaultAccess == access.DenyWithRules && c.AllowAnonymous {
+		return access.Allow
+	}
+	return c.DefaultAccess
 }
 
 func (c *Config) maxQoS() mqtt.QoS { return mqtt.QoS(c.MaxQoS) }

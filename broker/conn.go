@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -40,6 +41,8 @@ type conn struct {
 	clientID  atomic.Pointer[string]
 	user      atomic.Pointer[string] // user name, nil for an anonymous client
 	will      *bequest               // nil for none
+	writes    access.Cache           // of the session's rights; of the connection's own goroutine
+	denied    bool                   // the log knows that a PUBLISH was denied
 	since     time.Time
 	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
 

@@ -40,10 +40,22 @@ func (c *conn) handleFirst(w *batch, kind packet.Type, raw []byte) error {
 	defer c.held.Store(false)
 	if reason := c.admit(&p); reason.Failed() {
 		c.refuse(p.Version, reason)
-		c.end(ending{text: "connection refused", reason: reason, err: errors.New(reason.String())})
+		c.end(ending{text: "connection refused", reason: reason, err: errors.New(reason.String()), quiet: c.b.isOldNews(reason)})
 		return errEnded
 	}
 	return c.begin(w, &p, assigned)
+}
+
+// throttledNews is how often the log tells that logins are refused unseen.
+const throttledNews = time.Minute
+
+// isOldNews tells whether the log has lately told the same: who tries for ever must not fill it.
+func (b *Broker) isOldNews(reason mqtt.ReasonCode) bool {
+	if reason != mqtt.ConnectionRateExceeded {
+		return false
+	}
+	now, told := int64(time.Since(b.started)), b.throttledTold.Load()
+	return told != 0 && now-told < int64(throttledNews) || !b.throttledTold.CompareAndSwap(told, now)
 }
 
 // refuse answers CONNECT with a failure. Nothing else was ever written, so this
@@ -72,7 +84,14 @@ func (c *conn) admit(p *packet.Connect) mqtt.ReasonCode {
 		p.ClientID = assignedID() // [v3.1.1 MQTT-3.1.3-6] [v5 MQTT-3.1.3-6]
 	}
 	c.clientID.Store(&p.ClientID)
-	return c.authenticate(p)
+	if reason := c.authenticate(p); reason.Failed() {
+		return reason
+	}
+	if p.HasWill && !c.b.mayLeave(c.username(), p.ClientID, p.Will.Topic) { // one that is refused now is not missed later
+		c.logger().Warn("will denied by the access rules", "topic", p.Will.Topic, "username", c.username())
+		return mqtt.NotAuthorized
+	}
+	return mqtt.Success
 }
 
 func assignedID() string {
@@ -85,7 +104,7 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 	c.identity = listen.Identity(c.nc)
 	if c.isCertified(p) {
 		c.user.Store(&c.identity) // before the check, as below
-		return c.reasonOf(c.b.auth.Certified(p.ClientID, c.identity))
+		return c.reasonOf(c.b.auth.Certified(Login{ClientID: p.ClientID, Username: c.identity, From: addressOf(c.nc)}))
 	}
 	if !p.HasUsername || c.b.auth == nil {
 		if c.b.cfg.AllowAnonymous {
@@ -94,7 +113,7 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 		return mqtt.NotAuthorized
 	}
 	c.user.Store(&p.Username) // before the check: an account that changes meanwhile ends this connection
-	return c.reasonOf(c.b.auth.Authenticate(p.ClientID, p.Username, p.Password))
+	return c.reasonOf(c.b.auth.Authenticate(Login{ClientID: p.ClientID, Username: p.Username, Password: p.Password, From: addressOf(c.nc)}))
 }
 
 // isCertified tells whether the client's certificate says who it is. A client
@@ -115,6 +134,8 @@ func (c *conn) reasonOf(err error) mqtt.ReasonCode {
 		return mqtt.BadUserNameOrPassword
 	case errors.Is(err, ErrNotAuthorized):
 		return mqtt.NotAuthorized
+	case errors.Is(err, ErrTooMany):
+		return mqtt.ConnectionRateExceeded
 	}
 	c.logger().Error("accounts can't be checked", "err", err)
 	return mqtt.ServerUnavailable
@@ -130,6 +151,7 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
 		return errEnded
 	}
+	c.b.entitle(c.client)
 	if p.HasWill {
 		c.keepWill(&p.Will)
 	}
@@ -229,7 +251,7 @@ func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) 
 // meta is what is kept of a session that this connection holds.
 func (c *conn) meta() session.Meta {
 	if c.modern != nil {
-		return session.Meta{Version: c.version, Expiry: c.modern.expiry}
+		return session.Meta{Version: c.version, Expiry: c.modern.expiry, User: c.username()}
 	}
-	return session.Meta{Version: c.version, Expiry: c.b.cfg.sessionExpiry()}
+	return session.Meta{Version: c.version, Expiry: c.b.cfg.sessionExpiry(), User: c.username()}
 }

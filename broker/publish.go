@@ -43,6 +43,9 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	if p.Topic[0] == '$' || p.Retain && !isShallow(p.Topic) {
 		return c.refusePublish(w, kind, p)
 	}
+	if !c.mayWrite(p.Topic) {
+		return c.denyPublish(w, kind, p)
+	}
 	w.fanOut()
 	reason := mqtt.Success
 	if w.taken == 0 {
@@ -68,21 +71,10 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 // closes the connection.
 func (c *conn) refusePublish(w *batch, kind packet.Type, p *publication) error {
 	w.count.dropped++
-	switch {
-	case c.modern == nil && p.Topic[0] == '$':
-		c.accepted(w, kind, p.PacketID, mqtt.Success)
-		return nil
-	case c.modern == nil:
+	if c.modern == nil && p.Topic[0] != '$' {
 		return &packet.Error{Reason: mqtt.TopicNameInvalid, Clause: "v3.1.1 MQTT-3.3.5-2", Detail: fmt.Sprintf("PUBLISH: a retained topic name has more than %d levels", maxLevels)}
 	}
-	if kind == packet.PUBREC {
-		c.client.mu.Lock()
-		c.client.received.Forget(p.PacketID)
-		c.client.mu.Unlock()
-	}
-	if kind != 0 {
-		c.answerNow(w, answer{kind: kind, pid: p.PacketID, reason: mqtt.TopicNameInvalid})
-	}
+	c.dropPublish(w, kind, p.PacketID, mqtt.TopicNameInvalid)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -33,8 +34,9 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 	var taken []mqtt.Subscription
 	var isNew []bool
 	for _, sub := range p.Subscriptions {
-		if !subscribable(sub.Filter) {
-			answered.Reasons = append(answered.Reasons, mqtt.TopicFilterInvalid)
+		if reason := cl.maySubscribe(sub.Filter); reason.Failed() {
+			c.logger().Warn("subscription refused", "topic_filter", sub.Filter, "reason", reason.String(), "username", c.username())
+			answered.Reasons = append(answered.Reasons, reason)
 			continue
 		}
 		sub.QoS = min(sub.QoS, c.b.cfg.maxQoS())
@@ -57,9 +59,26 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 	return nil
 }
 
-func subscribable(filter string) bool {
-	_, _, _, err := mqtt.ParseShared(filter)
-	return err == nil && isShallow(filter)
+// maySubscribe tells whether a filter may be subscribed to, and why not.
+func (cl *client) maySubscribe(filter string) mqtt.ReasonCode {
+	_, inner, _, err := mqtt.ParseShared(filter)
+	switch {
+	case err != nil || !isShallow(filter):
+		return mqtt.TopicFilterInvalid
+	case !cl.rights.Load().MaySubscribe(inner):
+		return mqtt.NotAuthorized
+	case cl.isFull(filter):
+		return mqtt.QuotaExceeded
+	}
+	return mqtt.Success
+}
+
+// isFull tells whether the session has as many subscriptions as it may, and not this one.
+func (cl *client) isFull(filter string) bool {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	_, has := cl.subs[filter]
+	return !has && len(cl.subs) >= cl.b.cfg.MaxSubscriptions
 }
 
 // subscribe adds the subscription, or replaces the one to the same filter.
@@ -122,6 +141,9 @@ func (c *conn) sendRetained(w *batch, sub mqtt.Subscription, isNew bool) error {
 			if err := c.waitForSocket(); err != nil {
 				return err
 			}
+		}
+		if !c.client.rights.Load().May(access.Read, m.Topic) {
+			continue
 		}
 		d := retainedFor(sub, m)
 		switch how := (delivery{retain: true, qos: d.QoS, ids: d.SubscriptionIDs}); {

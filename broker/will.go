@@ -18,6 +18,7 @@ import (
 type bequest struct {
 	sid      session.ID
 	clientID string
+	user     string // who left it; empty for an anonymous client
 	message  *mqtt.Message
 	delay    time.Duration // from the end of the connection, no longer than the session lives on
 	due      time.Time     // set when the connection has ended
@@ -26,13 +27,18 @@ type bequest struct {
 // willPrefix begins the client identifiers of the records that are wills.
 const willPrefix = "$will/"
 
-// willFormat begins a stored will; session.Meta begins with another byte.
-const willFormat = 0x57
+// What begins a stored will; session.Meta begins with another byte.
+const (
+	willFormat     = 0x58
+	willFormatBare = 0x57 // without a user name, as it was written before there were access rules
+)
 
 func (q *bequest) record() *session.Record {
 	b := []byte{willFormat}
 	b = binary.AppendUvarint(b, uint64(len(q.clientID)))
 	b = append(b, q.clientID...)
+	b = binary.AppendUvarint(b, uint64(len(q.user)))
+	b = append(b, q.user...)
 	b = binary.AppendUvarint(b, uint64(q.delay))
 	m := q.message
 	p := packet.Publish{
@@ -44,16 +50,22 @@ func (q *bequest) record() *session.Record {
 
 // decodeWill reads what record has written; nil for anything else.
 func decodeWill(r session.Record) *bequest {
-	if len(r.Meta) == 0 || r.Meta[0] != willFormat {
+	if len(r.Meta) == 0 || r.Meta[0] != willFormat && r.Meta[0] != willFormatBare {
 		return nil
+	}
+	q := &bequest{sid: r.ID}
+	names := []*string{&q.clientID, &q.user}
+	if r.Meta[0] == willFormatBare {
+		names = names[:1]
 	}
 	rest := r.Meta[1:]
-	length, n := binary.Uvarint(rest)
-	if n <= 0 || length > uint64(len(rest)-n) {
-		return nil
+	for _, name := range names {
+		length, n := binary.Uvarint(rest)
+		if n <= 0 || length > uint64(len(rest)-n) {
+			return nil
+		}
+		*name, rest = string(rest[n:n+int(length)]), rest[n+int(length):]
 	}
-	q := &bequest{sid: r.ID, clientID: string(rest[n : n+int(length)])}
-	rest = rest[n+int(length):]
 	delay, n := binary.Uvarint(rest)
 	if n <= 0 || delay > uint64(session.Never) {
 		return nil
@@ -76,7 +88,7 @@ func (c *conn) keepWill(w *packet.Will) {
 		return
 	}
 	b := c.b
-	q := &bequest{clientID: c.client.id, message: &mqtt.Message{
+	q := &bequest{clientID: c.client.id, user: c.username(), message: &mqtt.Message{
 		Topic:   w.Topic,
 		Payload: slices.Clone(w.Payload), // the packet goes, the will stays
 		QoS:     min(w.QoS, b.cfg.maxQoS()),
@@ -159,8 +171,13 @@ func (b *Broker) publishDueWills(now time.Time, most time.Duration) time.Duratio
 	return most
 }
 
-// publishWill publishes the will.
+// publishWill publishes the will, unless its topic has been denied to its user meanwhile.
 func (b *Broker) publishWill(q *bequest) {
+	if !b.mayLeave(q.user, q.clientID, q.message.Topic) {
+		b.log.Warn("will denied by the access rules", "client_id", q.clientID, "topic", q.message.Topic, "username", q.user)
+		b.forgetWill(q)
+		return
+	}
 	w := b.batch()
 	defer w.done()
 	b.publish(w, q.message, func(err error) {

@@ -19,6 +19,7 @@ import (
 	"fieldgate/bridges"
 	"fieldgate/bridges/all"
 	"fieldgate/broker"
+	"fieldgate/broker/access"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
@@ -94,6 +95,7 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Bridges:     trial{g.bridges, g.settings, config.Bridges},
 		Uplinks:     trial{g.uplinks, g.settings, config.Uplinks},
 		Clients:     g.bus,
+		Access:      g.accounts,
 		Store:       g.db.State(),
 		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
 		YAML:        api.YAML{FromYAML: fromYAML, ToYAML: config.ToYAML},
@@ -187,7 +189,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	up.start("webui", g.page.Run)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
-		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set})
+		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules})
 		up.start("mqtt", b.Run)
 		up.start("uplinks", g.uplinks.Run)
 		up.start("bridges", g.bridges.Run)
@@ -196,6 +198,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	return up.stop(stopWithin)
+}
+
+// setRules makes the access rules what clients may do.
+func (g *Gateway) setRules(rules []access.Rule) {
+	g.accounts.SetPolicy(access.New(rules, g.file.MQTT.Access()))
 }
 
 // loadBroker makes the broker, which reads its sessions from the spool. While that

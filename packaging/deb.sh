@@ -26,6 +26,7 @@ install -Dm644 packaging/60-fieldgate.rules "$root/lib/udev/rules.d/60-fieldgate
 install -Dm644 packaging/debian/copyright "$root/usr/share/doc/fieldgate/copyright"
 gzip -9nc CHANGELOG.md >build/changelog.gz
 install -Dm644 build/changelog.gz "$root/usr/share/doc/fieldgate/changelog.gz"
+install -Dm644 -t "$root/usr/share/fieldgate/client" webui/dist/client/mqtt.js webui/dist/client/licenses.md
 install -d "$root/usr/share/bash-completion/completions" "$root/usr/share/man/man1"
 "$binary" completion bash >"$root/usr/share/bash-completion/completions/fieldgate"
 go run -tags manpages -ldflags "-X main.version=$version" ./cmd/fieldgate man-pages "$root/usr/share/man/man1"

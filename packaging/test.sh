@@ -46,7 +46,8 @@ cp /etc/login.defs "$root/etc/"
 
 listing=$(dpkg-deb -c "$deb")
 for file in usr/bin/fieldgate lib/systemd/system/fieldgate.service etc/fieldgate/fieldgate.yaml usr/lib/sysusers.d/fieldgate.conf \
-	lib/udev/rules.d/60-fieldgate.rules usr/share/doc/fieldgate/copyright usr/share/man/man1/fieldgate.1.gz usr/share/bash-completion/completions/fieldgate; do
+	lib/udev/rules.d/60-fieldgate.rules usr/share/doc/fieldgate/copyright usr/share/man/man1/fieldgate.1.gz usr/share/bash-completion/completions/fieldgate \
+	usr/share/fieldgate/client/mqtt.js usr/share/fieldgate/client/licenses.md; do
 	grep -q " ./$file\$" <<<"$listing" || fail "$file is missing"
 done
 for script in postinst prerm postrm conffiles; do

@@ -30,6 +30,9 @@ const unbuilt = `<!doctype html>
 </html>
 `
 
+// clientFolder holds the MQTT client for other people's pages (docs/browser.md).
+const clientFolder = "client/"
+
 // page serves the built page from the binary.
 type page struct {
 	files fs.FS
@@ -66,10 +69,16 @@ func (p *page) serve(c echo.Context) error {
 	}
 	b, err := fs.ReadFile(p.files, name)
 	if err != nil || strings.HasPrefix(path.Base(name), ".") {
-		if strings.HasPrefix(name, "assets/") { // an asset of another version; the index in its place would not run
+		// An asset of another version, or no part of the client: the index in its place would not run.
+		if strings.HasPrefix(name, "assets/") || strings.HasPrefix(name, clientFolder) {
 			return api.NewProblem(http.StatusNotFound, "not_found", "there is no such file; load the page again")
 		}
 		name, b = "index.html", p.index
+	}
+	if strings.HasPrefix(name, clientFolder) {
+		// Public code: pages of any origin may import it, and this alone.
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
 	if strings.HasPrefix(name, "assets/") { // Vite puts a hash of the content into these names
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")

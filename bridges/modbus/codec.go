@@ -2,93 +2,42 @@ package modbus
 
 import (
 	"encoding/binary"
-	"fmt"
+	"encoding/hex"
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"fieldgate/bridges"
 )
 
-// Table is one of the four tables of a device.
-type Table string
-
-// The tables.
+// Why a point has no value although its registers were read; Error of a reading, beside codeNotANumber.
 const (
-	Coil          Table = "coil"
-	DiscreteInput Table = "discrete_input"
-	Holding       Table = "holding"
-	Input         Table = "input"
+	codeNoValue = "no_value" // the registers hold one of the invalid values
+	codeNoScale = "no_scale" // the point that holds the power of ten has no value
 )
 
-func (t Table) bits() bool { return t == Coil || t == DiscreteInput }
-
-// Order is how the bytes of a value lie in its registers; A is the highest byte of
-// a 32-bit value. For 64 bits ABCD stands for the highest word first, CDAB for the lowest
-// word first, BADC and DCBA for the same with the bytes of each word exchanged.
-type Order string
-
-// The orders.
-const (
-	ABCD Order = "ABCD"
-	CDAB Order = "CDAB"
-	BADC Order = "BADC"
-	DCBA Order = "DCBA"
-)
-
-// Type is how the registers of a point are read.
-type Type string
-
-// The types. 8-bit ones are the register's low byte.
-const (
-	TypeBool    Type = "bool" // a bit; of a whole register: not zero
-	TypeInt8    Type = "int8"
-	TypeInt16   Type = "int16"
-	TypeInt32   Type = "int32"
-	TypeInt64   Type = "int64"
-	TypeUint8   Type = "uint8"
-	TypeUint16  Type = "uint16"
-	TypeUint32  Type = "uint32"
-	TypeUint64  Type = "uint64"
-	TypeFloat32 Type = "float32"
-	TypeFloat64 Type = "float64"
-)
-
-func typeNames() []string {
-	names := []string{}
-	for _, t := range []Type{
-		TypeBool, TypeInt8, TypeInt16, TypeInt32, TypeInt64,
-		TypeUint8, TypeUint16, TypeUint32, TypeUint64, TypeFloat32, TypeFloat64,
-	} {
-		names = append(names, string(t))
-	}
-	return names
-}
-
-// registers is how many registers the type takes.
-func (t Type) registers() int {
-	switch t {
-	case TypeInt32, TypeUint32, TypeFloat32:
-		return 2
-	case TypeInt64, TypeUint64, TypeFloat64:
-		return 4
-	}
-	return 1
-}
-
-func (t Type) integer() bool {
-	return strings.HasPrefix(string(t), "int") || strings.HasPrefix(string(t), "uint")
+// state is what a point remembers of its last decode. Only the run's goroutine touches it.
+type state struct {
+	why   string // it has no value: a code for the reading
+	power int    // of ten, when another point is scaled by this one
+	known bool   // power is
+	raw   []byte // of a text, and the text made of it
+	text  bridges.Value
 }
 
 // size is the quantity that the point takes in its table.
 func (p *Point) size() int {
-	if p.isBit() {
+	switch n := p.Type.registers(); {
+	case p.isBit():
 		return 1
+	case n > 0:
+		return n
 	}
-	return p.Type.registers()
+	return max(p.Length, 1)
 }
 
-// number puts the bytes of registers, as they came, into one number.
+// number puts the bytes of up to four registers, as they came, into one number.
 func (p *Point) number(b []byte) uint64 {
 	var n uint64
 	words := len(b) / 2
@@ -98,13 +47,16 @@ func (p *Point) number(b []byte) uint64 {
 			at = words - 1 - i
 		}
 		word := binary.BigEndian.Uint16(b[2*at:])
-		if p.Order == BADC || p.Order == DCBA {
+		if p.swapped() {
 			word = word<<8 | word>>8
 		}
 		n = n<<16 | uint64(word)
 	}
 	return n
 }
+
+// swapped tells whether the bytes of each register are exchanged.
+func (p *Point) swapped() bool { return p.Order == BADC || p.Order == DCBA }
 
 // registerBytes is the inverse of number.
 func (p *Point) registerBytes(n uint64) []byte {
@@ -116,7 +68,7 @@ func (p *Point) registerBytes(n uint64) []byte {
 			at = i
 		}
 		word := uint16(n >> (16 * i))
-		if p.Order == BADC || p.Order == DCBA {
+		if p.swapped() {
 			word = word<<8 | word>>8
 		}
 		binary.BigEndian.PutUint16(b[2*at:], word)
@@ -124,34 +76,103 @@ func (p *Point) registerBytes(n uint64) []byte {
 	return b
 }
 
-// decode gives the value of the point's registers; none when they hold no number.
+// decode gives the value of the point's registers. When it is none, state.why says
+// why. Nothing is allocated, but for a text that is another than before.
 func (p *Point) decode(b []byte) bridges.Value {
+	p.state.why = codeNotANumber
+	switch p.Type {
+	case TypeString, TypeRaw:
+		return p.decodeText(b)
+	case TypeBits:
+		return p.decodeBits(b)
+	}
 	n := p.number(b)
 	switch {
 	case p.Bit != nil:
-		return bridges.Bool(n>>*p.Bit&1 == 1)
+		return p.boolean(n>>*p.Bit&1 == 1)
 	case p.Type == TypeBool:
-		return bridges.Bool(n != 0)
-	case p.Type == TypeFloat32 && p.exact() && p.decimals < 0:
-		return bridges.Float32(math.Float32frombits(uint32(n)))
-	case p.Type == TypeFloat32:
-		return p.scaled(float64(math.Float32frombits(uint32(n))))
-	case p.Type == TypeFloat64:
-		return p.scaled(math.Float64frombits(n))
-	case p.signed():
-		i := p.extend(n)
-		if p.exact() {
-			return bridges.Int(i)
+		return p.boolean(n != 0)
+	case p.Type.float():
+		return p.decodeFloat(n)
+	}
+	return p.decodeInteger(n)
+}
+
+// boolean gives a bit, or its label.
+func (p *Point) boolean(on bool) bridges.Value {
+	if len(p.Enum) > 0 {
+		n := int64(0)
+		if on {
+			n = 1
 		}
+		if label, ok := p.Enum.Label(n); ok {
+			return bridges.Text(label)
+		}
+	}
+	return bridges.Bool(on)
+}
+
+func (p *Point) decodeFloat(n uint64) bridges.Value {
+	var f float64
+	switch p.Type {
+	case TypeFloat16:
+		f = float16(uint16(n))
+	case TypeFloat32:
+		single := math.Float32frombits(uint32(n))
+		f = float64(single)
+		if p.from == nil && p.exact() && p.decimals < 0 && !p.Invalid.HasNumber(f) {
+			return bridges.Float32(single)
+		}
+	default:
+		f = math.Float64frombits(n)
+	}
+	if p.Invalid.HasNumber(f) {
+		return p.without(codeNoValue)
+	}
+	return p.scaled(f)
+}
+
+// decodeInteger keeps an unscaled integer exact.
+func (p *Point) decodeInteger(n uint64) bridges.Value {
+	n &= math.MaxUint64 >> (64 - p.width())
+	if p.Invalid.HasRaw(n, p.width()) {
+		p.state.known = false
+		return p.without(codeNoValue)
+	}
+	if p.Type.bcd() {
+		decimal, ok := fromBCD(n)
+		if !ok {
+			return bridges.Value{}
+		}
+		n = decimal
+	}
+	i := int64(n)
+	if p.signed() {
+		i = p.extend(n)
+	}
+	p.state.power, p.state.known = int(i), i >= -maxPower && i <= maxPower && (p.signed() || n <= maxPower)
+	if len(p.Enum) > 0 {
+		if label, ok := p.Enum.Label(i); ok {
+			return bridges.Text(label)
+		}
+	}
+	switch {
+	case p.from == nil && p.exact() && p.signed():
+		return bridges.Int(i)
+	case p.from == nil && p.exact():
+		return bridges.Uint(n)
+	case p.signed():
 		return p.scaled(float64(i))
 	}
-	if p.Type == TypeUint8 {
-		n &= 0xFF
-	}
-	if p.exact() {
-		return bridges.Uint(n)
-	}
 	return p.scaled(float64(n))
+}
+
+// maxPower is the largest power of ten that scales a point, positive or negative [SunSpec Information Model Specification 4.2.8: sunssf].
+const maxPower = 10
+
+func (p *Point) without(why string) bridges.Value {
+	p.state.why = why
+	return bridges.Value{}
 }
 
 func (p *Point) signed() bool { return strings.HasPrefix(string(p.Type), "int") }
@@ -161,7 +182,7 @@ func (p *Point) width() int {
 	if p.Type == TypeInt8 || p.Type == TypeUint8 {
 		return 8
 	}
-	return 16 * p.Type.registers()
+	return 16 * p.size()
 }
 
 func (p *Point) extend(n uint64) int64 {
@@ -169,8 +190,24 @@ func (p *Point) extend(n uint64) int64 {
 	return int64(n<<unused) >> unused
 }
 
+// scaled applies scale, the power of ten of another point, and offset.
 func (p *Point) scaled(f float64) bridges.Value {
-	return bridges.Float(round(f*p.Scale+p.Offset, p.decimals))
+	if p.from == nil {
+		return bridges.Float(round(f*p.Scale+p.Offset, p.decimals))
+	}
+	if !p.from.state.known {
+		return p.without(codeNoScale)
+	}
+	power, digits := p.from.state.power, p.decimals
+	if digits < 0 && p.Type.integer() {
+		digits = min(max(decimals(p.Scale)-power, decimals(p.Offset), 0), maxDecimals)
+	}
+	if power < 0 {
+		f /= math.Pow10(-power) // exact where a product with 10^-n is not
+	} else {
+		f *= math.Pow10(power)
+	}
+	return bridges.Float(round(f*p.Scale+p.Offset, digits))
 }
 
 const maxDecimals = 15
@@ -189,136 +226,105 @@ func round(f float64, decimals int) float64 {
 
 // decimals counts the decimals of a number as a person would write it.
 func decimals(f float64) int {
-	text := strconv.FormatFloat(f, 'f', -1, 64)
-	if i := strings.IndexByte(text, '.'); i >= 0 {
-		return len(text) - i - 1
+	var room [400]byte
+	text := strconv.AppendFloat(room[:0], f, 'f', -1, 64)
+	for i, c := range text {
+		if c == '.' {
+			return len(text) - i - 1
+		}
 	}
 	return 0
 }
 
-// What a value to write can be refused for; Code of a result.
-const (
-	codeNotANumber = "not_a_number"
-	codeOutOfRange = "out_of_range"
-)
-
-// refusal says why a value is not written.
-type refusal struct{ code, detail string }
-
-func (r *refusal) Error() string { return r.detail }
-
-func refuse(code, format string, args ...any) *refusal {
-	return &refusal{code: code, detail: fmt.Sprintf(format, args...)}
+// fromBCD reads decimal digits of 4 bits each.
+func fromBCD(n uint64) (decimal uint64, ok bool) {
+	for shift := 60; shift >= 0; shift -= 4 {
+		digit := n >> shift & 0xF
+		if digit > 9 {
+			return 0, false
+		}
+		decimal = decimal*10 + digit
+	}
+	return decimal, true
 }
 
-// encodeBit reads a value for a single bit: true, false, 1 or 0.
-func encodeBit(v bridges.Value) (bool, *refusal) {
-	if on, ok := v.AsBool(); ok {
-		return on, nil
+// float16 gives the value of a half-precision float [IEEE 754-2008 binary16].
+func float16(h uint16) float64 {
+	sign := 1.0
+	if h>>15 == 1 {
+		sign = -1
 	}
-	f, ok := v.Number()
-	switch {
-	case !ok:
-		return false, refuse(codeNotANumber, "must be true, false, 1 or 0")
-	case f != 0 && f != 1:
-		return false, refuse(codeOutOfRange, "must be true, false, 1 or 0")
+	exponent, fraction := int(h>>10&0x1F), float64(h&0x3FF)
+	switch exponent {
+	case 0:
+		return sign * math.Ldexp(fraction, -24)
+	case 0x1F:
+		if fraction != 0 {
+			return math.NaN()
+		}
+		return math.Inf(int(sign))
 	}
-	return f == 1, nil
+	return sign * math.Ldexp(1024+fraction, exponent-25)
 }
 
-// encode gives the registers for a value, within the limits of the point and of its type.
-func (p *Point) encode(v bridges.Value) ([]byte, *refusal) {
-	if p.Type == TypeBool {
-		on, wrong := encodeBit(v)
-		if wrong != nil || !on {
-			return p.registerBytes(0), wrong
-		}
-		return p.registerBytes(1), nil
+// decodeText gives characters or hexadecimal digits; what did not change is not made anew.
+func (p *Point) decodeText(b []byte) bridges.Value {
+	if p.state.raw == nil || string(p.state.raw) != string(b) {
+		p.state.raw = append(p.state.raw[:0], b...)
+		p.state.text = bridges.Text(p.makeText(b))
 	}
-	if _, isBool := v.AsBool(); isBool {
-		return nil, refuse(codeNotANumber, "must be a number, not true or false")
+	if text, _ := p.state.text.AsText(); p.Invalid.HasText(text) {
+		return p.without(codeNoValue)
 	}
-	f, ok := v.Number()
-	if !ok {
-		return nil, refuse(codeNotANumber, "must be a number")
-	}
-	if wrong := p.Write.limit(f); wrong != nil {
-		return nil, wrong
-	}
-	switch {
-	case p.Type == TypeFloat32:
-		raw := float32((f - p.Offset) / p.Scale)
-		if math.IsInf(float64(raw), 0) {
-			return nil, refuse(codeOutOfRange, "does not fit into float32")
-		}
-		return p.registerBytes(uint64(math.Float32bits(raw))), nil
-	case p.Type == TypeFloat64:
-		return p.registerBytes(math.Float64bits((f - p.Offset) / p.Scale)), nil
-	}
-	n, wrong := p.encodeInteger(v, f)
-	if wrong != nil {
-		return nil, wrong
-	}
-	return p.registerBytes(n), nil
+	return p.state.text
 }
 
-// encodeInteger keeps an unscaled integer exact; what would lose more than float
-// noise by rounding is refused.
-func (p *Point) encodeInteger(v bridges.Value, f float64) (uint64, *refusal) {
-	tooWide := refuse(codeOutOfRange, "does not fit into %s", p.Type)
-	low, high := int64(math.MinInt64)>>(64-p.width()), uint64(math.MaxUint64)>>(64-p.width())
-	if p.signed() {
-		high >>= 1
-	} else {
-		low = 0
+func (p *Point) makeText(b []byte) string {
+	if p.Type == TypeRaw {
+		return hex.EncodeToString(b)
 	}
-	if !p.exact() || !v.IsInt() {
-		raw := (f - p.Offset) / p.Scale
-		whole := math.Round(raw)
-		if math.Abs(raw-whole) > 1e-6*math.Max(1, math.Abs(raw)) {
-			return 0, refuse(codeOutOfRange, "must be a multiple of %s", strconv.FormatFloat(math.Abs(p.Scale), 'f', -1, 64))
+	text := make([]byte, 0, len(b))
+	for i := range b {
+		c := b[i]
+		if p.swapped() {
+			c = b[i^1]
 		}
-		if whole < float64(low) || whole >= float64(high)+1 {
-			return 0, tooWide
+		if c == 0 {
+			break
 		}
-		if whole < 0 {
-			return uint64(int64(whole)) & (math.MaxUint64 >> (64 - p.width())), nil
-		}
-		return uint64(whole), nil
+		text = append(text, c)
 	}
-	if i, ok := v.Int64(); ok && i < 0 {
-		if i < low {
-			return 0, tooWide
-		}
-		return uint64(i) & (math.MaxUint64 >> (64 - p.width())), nil
+	if utf8.Valid(text) {
+		return strings.TrimSpace(string(text))
 	}
-	if u, ok := v.Uint64(); ok && u <= high {
-		return u, nil
+	latin := make([]rune, len(text))
+	for i, c := range text {
+		latin[i] = rune(c)
 	}
-	return 0, tooWide
+	return strings.TrimSpace(string(latin))
 }
 
-// limit checks a value against min, max and step.
-func (w *Write) limit(f float64) *refusal {
-	text := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-	switch {
-	case w.Min != nil && w.Max != nil && (f < *w.Min || f > *w.Max):
-		return refuse(codeOutOfRange, "must be %s to %s", text(*w.Min), text(*w.Max))
-	case w.Min != nil && f < *w.Min:
-		return refuse(codeOutOfRange, "must be at least %s", text(*w.Min))
-	case w.Max != nil && f > *w.Max:
-		return refuse(codeOutOfRange, "must be at most %s", text(*w.Max))
+// decodeBits names the bits that are set, lowest first, with commas between them; one without a name is "bit 5".
+func (p *Point) decodeBits(b []byte) bridges.Value {
+	if p.state.raw != nil && string(p.state.raw) == string(b) {
+		return p.state.text
 	}
-	if w.Step == nil {
-		return nil
+	n := p.number(b)
+	if p.Invalid.HasRaw(n, p.width()) {
+		return p.without(codeNoValue)
 	}
-	from := 0.0
-	if w.Min != nil {
-		from = *w.Min
+	p.state.raw = append(p.state.raw[:0], b...)
+	var names []string
+	for bit := range p.width() {
+		if n>>bit&1 == 0 {
+			continue
+		}
+		name, ok := p.Enum.Label(int64(bit))
+		if !ok {
+			name = "bit " + strconv.Itoa(bit)
+		}
+		names = append(names, name)
 	}
-	steps := (f - from) / *w.Step
-	if math.Abs(steps-math.Round(steps)) > 1e-6*math.Max(1, math.Abs(steps)) {
-		return refuse(codeOutOfRange, "must be %s plus a multiple of %s", text(from), text(*w.Step))
-	}
-	return nil
+	p.state.text = bridges.Text(strings.Join(names, ", "))
+	return p.state.text
 }

@@ -256,16 +256,16 @@ func (c command) inadmissible(p *Point) (code, detail string) {
 // write encodes and writes a value, and gives what the device then holds.
 func (r *run) write(b *bus, d *deviceRun, p *Point, v bridges.Value) (bridges.Value, *refusal, *failure) {
 	if p.isBit() {
-		on, wrong := encodeBit(v)
+		on, wrong := p.encodeBit(v)
 		if wrong != nil {
 			return bridges.Value{}, wrong, nil
 		}
 		if p.Table == Coil {
 			f := r.again(func() *failure { return b.writeCoil(d.Unit, p, on) })
-			return r.verified(b, d, p, bridges.Bool(on), f)
+			return r.verified(b, d, p, p.boolean(on), f)
 		}
 		f := r.writeBit(b, d, p, on)
-		return r.verified(b, d, p, bridges.Bool(on), f)
+		return r.verified(b, d, p, p.boolean(on), f)
 	}
 	registers, wrong := p.encode(v)
 	if wrong != nil {

@@ -55,7 +55,7 @@ func newDeviceRun(d *Device, l Link) *deviceRun {
 		}
 		interval := d.Interval
 		if p.Interval != nil {
-			interval = *p.Interval
+			interval = time.Duration(*p.Interval)
 		}
 		if classes[interval] == nil {
 			order = append(order, interval)

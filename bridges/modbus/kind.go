@@ -93,7 +93,7 @@ func devices(c bridges.Config) []bridges.Device {
 		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value"}
 		for j := range d.Points {
 			p := &d.Points[j]
-			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil})
+			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule})
 		}
 		list = append(list, out)
 	}

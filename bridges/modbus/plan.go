@@ -21,7 +21,10 @@ type span struct {
 func (s *span) read(p *Point, answer []byte) bridges.Value {
 	at := p.Address - s.address
 	if s.table.bits() {
-		return bridges.Bool(answer[at/8]>>(at%8)&1 == 1)
+		return p.boolean(answer[at/8]>>(at%8)&1 == 1)
+	}
+	if from := p.from; from != nil && from.Table == s.table && from.Address >= s.address && from.Address+from.size() <= s.address+s.quantity {
+		s.read(from, answer) // its power of ten is that of the same moment
 	}
 	return p.decode(answer[2*at : 2*(at+p.size())])
 }

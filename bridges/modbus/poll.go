@@ -65,7 +65,7 @@ func (r *run) reading(x *block, p *Point, v bridges.Value, at time.Time) (readin
 	if v.IsNone() {
 		told := x.no[p] && x.bad == ""
 		x.no[p] = true
-		return r.badReading(x.device, p, codeNotANumber, at), !told
+		return r.badReading(x.device, p, p.state.why, at), !told
 	}
 	delete(x.no, p)
 	return bridges.Reading{Device: x.device.ID, Point: p.ID, Value: v, Unit: p.Unit, Quality: bridges.Good, Time: at}, true

@@ -30,6 +30,7 @@ const (
 	refusedTwice = 2                      // refusals of one point in a row after which it is asked less often
 	refusedRest  = time.Minute            // how rarely a refused point is asked at most
 	atOnce       = time.Second            // polls begin within this time after the link is open
+	latest       = time.Minute            // after which a block is as urgent as any, however long its interval
 	costWeight   = 0.2                    // of the newest measurement
 	noNews       = 500 * time.Millisecond // how far ahead is looked when nothing is due
 )
@@ -92,7 +93,7 @@ func (s *schedule) next(now time.Time) (*block, time.Time) {
 				wake = earlier(wake, at)
 				continue
 			}
-			if end := b.due.Add(s.interval(b)); first == nil || end.Before(deadline) {
+			if end := b.due.Add(min(s.interval(b), latest)); first == nil || end.Before(deadline) {
 				first, deadline = b, end
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,53 +68,17 @@ type Device struct {
 	MaxRead  int           `json:"max_read"` // registers in one read, 1 to 125
 	Pause    time.Duration `json:"pause"`    // between its answer and its next poll, 0 to 10s
 	Points   []Point       `json:"points"`
+
+	Addresses string `json:"addresses"` // how its points' addresses are meant: wire, manual; empty refuses what can be both
+	Order     Order  `json:"order"`     // of its points
 }
 
 // SetDefaults fills in unit 1, an interval of a second, and what most devices can do.
 func (d *Device) SetDefaults() {
-	d.Unit, d.Interval, d.Payload, d.MaxRead = 1, time.Second, "json", maxRegisters
+	d.Unit, d.Interval, d.Payload, d.MaxRead, d.Order = 1, time.Second, "json", maxRegisters, ABCD
 }
 
 func (d *Device) enabled() bool { return d.Enabled == nil || *d.Enabled }
-
-// Point is one value of a device.
-type Point struct {
-	ID        string         `json:"id"`
-	Enabled   *bool          `json:"enabled"`
-	Table     Table          `json:"table"`
-	Address   int            `json:"address"` // 0-based, as on the wire
-	Type      Type           `json:"type"`
-	Order     Order          `json:"order"`
-	Bit       *int           `json:"bit"`   // of the register, 0 is the lowest; makes the point a bool
-	Scale     float64        `json:"scale"` // value = register * scale + offset
-	Offset    float64        `json:"offset"`
-	Precision *int           `json:"precision"` // decimals, 0 to 15
-	Unit      string         `json:"unit"`
-	Interval  *time.Duration `json:"interval"` // in place of the device's
-	Write     *Write         `json:"write"`    // its presence makes the point writable
-
-	decimals int // to round to; -1 for none
-}
-
-// SetDefaults fills in the table, the order and the scale.
-func (p *Point) SetDefaults() { p.Table, p.Order, p.Scale = Holding, ABCD, 1 }
-
-func (p *Point) enabled() bool { return p.Enabled == nil || *p.Enabled }
-
-// isBit tells whether the value is a single bit: a coil, an input, or a bit of a register.
-func (p *Point) isBit() bool { return p.Table.bits() || p.Bit != nil }
-
-// exact tells whether an integer goes through unchanged.
-func (p *Point) exact() bool { return p.Scale == 1 && p.Offset == 0 }
-
-// Write says what may be written to a point.
-type Write struct {
-	Min      *float64 `json:"min"`
-	Max      *float64 `json:"max"`
-	Step     *float64 `json:"step"`     // allowed are min + n * step; 0 + n * step without a min
-	Verify   bool     `json:"verify"`   // read back and compare
-	Function int      `json:"function"` // function code: 5, 15 (coils), 6, 16 (registers); 0 takes the one that fits
-}
 
 // Limits of the settings.
 const (
@@ -242,6 +205,10 @@ func (d *Device) check(f *bridges.Faults, at string, tcp bool) {
 	f.OneOf(at+"/payload", d.Payload, "json", "value")
 	bridges.CheckRange(f, at+"/max_read", d.MaxRead, 1, maxRegisters)
 	checkDuration(f, at+"/pause", d.Pause, 0, 10*time.Second)
+	f.OneOf(at+"/order", string(d.Order), string(ABCD), string(CDAB), string(BADC), string(DCBA))
+	if d.Addresses != "" {
+		f.OneOf(at+"/addresses", d.Addresses, asOnWire, asManuals)
+	}
 	switch n := len(d.Points); {
 	case n == 0:
 		f.Add(at+"/points", bridges.Required, "at least one is needed")
@@ -251,81 +218,10 @@ func (d *Device) check(f *bridges.Faults, at string, tcp bool) {
 	ids := map[string]bool{}
 	for i := range d.Points {
 		below := fmt.Sprintf("%s/points/%d", at, i)
-		d.Points[i].check(f, below, d.MaxRead)
+		d.Points[i].check(f, below, d)
 		checkUnique(f, below+"/id", d.Points[i].ID, ids)
 	}
-}
-
-func (p *Point) check(f *bridges.Faults, at string, maxRead int) {
-	f.CheckID(at+"/id", p.ID)
-	f.OneOf(at+"/table", string(p.Table), string(Coil), string(DiscreteInput), string(Holding), string(Input))
-	p.checkType(f, at)
-	bridges.CheckRange(f, at+"/address", p.Address, 0, 1<<16-p.size())
-	if !p.Table.bits() && p.size() > maxRead {
-		f.Add(at+"/type", bridges.Invalid, "%s needs %d registers, more than the device's max_read", p.Type, p.size())
-	}
-	if p.Scale == 0 {
-		f.Add(at+"/scale", bridges.OutOfRange, "must not be 0")
-	}
-	p.decimals = -1
-	if p.Precision != nil {
-		bridges.CheckRange(f, at+"/precision", *p.Precision, 0, maxDecimals)
-		p.decimals = *p.Precision
-	} else if p.Type.integer() && !p.exact() {
-		p.decimals = min(max(decimals(p.Scale), decimals(p.Offset)), maxDecimals)
-	}
-	if len(p.Unit) > maxUnitText {
-		f.Add(at+"/unit", bridges.OutOfRange, "must have at most %d bytes", maxUnitText)
-	}
-	if p.Interval != nil {
-		checkDuration(f, at+"/interval", *p.Interval, minInterval, maxInterval)
-	}
-	if p.Write != nil {
-		p.checkWrite(f, at+"/write")
-	}
-}
-
-// checkType fills in what a point without a type is.
-func (p *Point) checkType(f *bridges.Faults, at string) {
-	if p.Bit != nil {
-		bridges.CheckRange(f, at+"/bit", *p.Bit, 0, 15)
-		if p.Table.bits() {
-			f.Add(at+"/bit", bridges.Invalid, "a %s has no bits; leave it out", p.Table)
-		}
-	}
-	if p.isBit() {
-		p.Type = cmp.Or(p.Type, TypeBool)
-		if p.Type != TypeBool {
-			f.Add(at+"/type", bridges.Invalid, "a single bit is a bool; leave the type out")
-		}
-	}
-	p.Type = cmp.Or(p.Type, TypeInt16)
-	f.OneOf(at+"/type", string(p.Type), typeNames()...)
-	f.OneOf(at+"/order", string(p.Order), string(ABCD), string(CDAB), string(BADC), string(DCBA))
-	if p.Type == TypeBool && !p.exact() {
-		f.Add(at+"/scale", bridges.Invalid, "a bool has no scale and no offset")
-	}
-}
-
-func (p *Point) checkWrite(f *bridges.Faults, at string) {
-	w := p.Write
-	if p.Table == DiscreteInput || p.Table == Input {
-		f.Add(at, bridges.Invalid, "a point of the table %s can't be written; only coil and holding can", p.Table)
-	}
-	if w.Min != nil && w.Max != nil && *w.Min > *w.Max {
-		f.Add(at+"/max", bridges.OutOfRange, "must not be below min")
-	}
-	if w.Step != nil && *w.Step <= 0 {
-		f.Add(at+"/step", bridges.OutOfRange, "must be above 0")
-	}
-	allowed := []int{0, 6, 16}
-	switch {
-	case p.Table.bits():
-		allowed = []int{0, 5, 15}
-	case p.size() > 1:
-		allowed = []int{0, 16}
-	}
-	if !slices.Contains(allowed, w.Function) {
-		f.Add(at+"/function", bridges.Invalid, "must be one of %v for this point; 0 takes the one that fits", allowed)
+	for i := range d.Points {
+		d.Points[i].link(f, fmt.Sprintf("%s/points/%d", at, i), d)
 	}
 }

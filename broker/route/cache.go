@@ -1,5 +1,10 @@
 package route
 
+import (
+	"slices"
+	"unsafe"
+)
+
 // Cache keeps the results of a Tree for the topics that one goroutine publishes
 // to, so that a message costs one look-up, no lock and no allocation. It forgets
 // all of them when a subscription changes. A Cache must be used by one goroutine
@@ -11,11 +16,19 @@ type Cache[S comparable] struct {
 	results    map[string]*Result[S]
 	bytes      int
 	limit      int
+	may        func(name string, s S) bool // nil for everybody
 }
 
 // NewCache returns an empty cache that holds at most limit bytes of results.
 func (t *Tree[S]) NewCache(limit int) *Cache[S] {
 	return &Cache[S]{tree: t, results: map[string]*Result[S]{}, limit: limit}
+}
+
+// Only leaves those out of the results that may not have the messages of a topic.
+// What may says is kept with the result until Forget.
+func (c *Cache[S]) Only(may func(name string, s S) bool) {
+	c.may = may
+	c.Forget()
 }
 
 // Match gives who gets messages of the topic name; see Tree.Match.
@@ -39,26 +52,68 @@ func (c *Cache[S]) MatchString(name string) *Result[S] {
 func (c *Cache[S]) refresh() *snapshot[S] {
 	now := c.tree.current.Load()
 	if now.generation != c.generation {
-		c.forget()
+		c.Forget()
 		c.generation = now.generation
 	}
 	return now
 }
 
-func (c *Cache[S]) forget() {
+// Forget drops all results.
+func (c *Cache[S]) Forget() {
 	clear(c.results)
 	c.bytes = 0
 }
 
 func (c *Cache[S]) miss(now *snapshot[S], name string) *Result[S] {
 	r := now.match(name)
+	if c.may != nil {
+		r = r.only(c.may)
+	}
 	if r.own > c.limit/4 { // would push all others out
 		return r
 	}
 	if c.bytes+r.own > c.limit {
-		c.forget()
+		c.Forget()
 	}
 	c.results[name] = r
 	c.bytes += r.own
 	return r
+}
+
+// only gives the result without those who may not have the messages.
+func (r *Result[S]) only(may func(name string, s S) bool) *Result[S] {
+	left := *r
+	left.Subscribers = permitted(r.Subscribers, r.Topic, may)
+	gone, size := len(left.Subscribers) < len(r.Subscribers), cap(left.Subscribers)
+	left.Shared = make([]Group[S], 0, len(r.Shared))
+	for _, g := range r.Shared {
+		all := len(g.Members)
+		g.Members = permitted(g.Members, r.Topic, may)
+		gone, size = gone || len(g.Members) < all, size+cap(g.Members)
+		if len(g.Members) > 0 {
+			left.Shared = append(left.Shared, g)
+		}
+	}
+	if !gone {
+		return r
+	}
+	left.own += size * int(unsafe.Sizeof(Match[S]{}))
+	return &left
+}
+
+// permitted gives the list itself while nobody has to be left out.
+func permitted[S comparable](list []Match[S], name string, may func(name string, s S) bool) []Match[S] {
+	for i := range list {
+		if may(name, list[i].Subscriber) {
+			continue
+		}
+		left := slices.Clone(list[:i])
+		for _, m := range list[i+1:] {
+			if may(name, m.Subscriber) {
+				left = append(left, m)
+			}
+		}
+		return left
+	}
+	return list
 }

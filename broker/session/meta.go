@@ -16,6 +16,7 @@ type Meta struct {
 	Version mqtt.Version  // of the last connection, 0 for an in-process session
 	Expiry  time.Duration // how long the session lives on without a connection
 	Offline time.Duration // how long it has been without one, as far as it was noted; power cuts do not count
+	User    string        // user name of the last connection, empty for an anonymous one
 }
 
 const metaFormat = 1
@@ -27,7 +28,9 @@ var ErrMeta = errors.New("session record has an unknown format")
 func (m Meta) Encode() []byte {
 	b := []byte{metaFormat, byte(m.Version)}
 	b = binary.AppendUvarint(b, uint64(m.Expiry))
-	return binary.AppendUvarint(b, uint64(m.Offline))
+	b = binary.AppendUvarint(b, uint64(m.Offline))
+	b = binary.AppendUvarint(b, uint64(len(m.User)))
+	return append(b, m.User...)
 }
 
 // DecodeMeta reads the stored form; what a later version added behind it is ignored.
@@ -44,5 +47,13 @@ func DecodeMeta(b []byte) (Meta, error) {
 		}
 		*field, rest = time.Duration(v), rest[n:]
 	}
+	if len(rest) == 0 { // written before there were access rules
+		return m, nil
+	}
+	length, n := binary.Uvarint(rest)
+	if n <= 0 || length > uint64(len(rest)-n) {
+		return Meta{}, ErrMeta
+	}
+	m.User = string(rest[n : n+int(length)])
 	return m, nil
 }

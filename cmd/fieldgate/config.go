@@ -21,7 +21,7 @@ func newConfig(std stdio, host *string) *cobra.Command {
 	apply := &cobra.Command{
 		Use:   "apply FILE",
 		Short: "Make the managed settings equal to a YAML file (- for standard input)",
-		Long: "Makes bridges, uplinks and accounts equal to a YAML or JSON file; a section that it does not mention stays. " +
+		Long: "Makes bridges, uplinks, accounts and access rules equal to a YAML or JSON file; a section that it does not mention stays. " +
 			"Only what changed is restarted. Everything that is wrong is told with file, line and key, and nothing is changed then.",
 		Args: wrongUse(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

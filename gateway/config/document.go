@@ -24,9 +24,10 @@ type Section = string
 
 // The sections.
 const (
-	Bridges  Section = "bridges"
-	Uplinks  Section = "uplinks"
-	Accounts Section = "accounts"
+	Bridges     Section = "bridges"
+	Uplinks     Section = "uplinks"
+	Accounts    Section = "accounts"
+	AccessRules Section = "access_rules"
 )
 
 // uplinkKind is the kind of bridge that every uplink is.
@@ -38,6 +39,7 @@ func sections() []section {
 		{name: Bridges, singular: "bridge", key: "id"},
 		{name: Uplinks, singular: "uplink", key: "id", kind: uplinkKind},
 		{name: Accounts, singular: "account", key: "username"},
+		{name: AccessRules, singular: "access rule", key: "id"},
 	}
 }
 
@@ -79,8 +81,8 @@ func parseDocument(raw json.RawMessage, base document) (document, error) {
 		top.remove(s.name)
 	}
 	for _, m := range top {
-		words := "there is no such section; known are bridges, uplinks and accounts"
-		if near, ok := bridges.Nearest(m.key, []string{Bridges, Uplinks, Accounts}); ok {
+		words := "there is no such section; known are bridges, uplinks, accounts and access_rules"
+		if near, ok := bridges.Nearest(m.key, []string{Bridges, Uplinks, Accounts, AccessRules}); ok {
 			words = fmt.Sprintf("there is no such section; did you mean %q?", near)
 		}
 		faults.Add("/"+escapePointer(m.key), fault.UnknownKey, "%s", words)

@@ -12,6 +12,7 @@ import (
 
 	"fieldgate/bridges"
 	"fieldgate/broker"
+	"fieldgate/broker/access"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
 )
@@ -30,6 +31,7 @@ type Parts struct {
 	Bridges  func([]bridges.Config) error
 	Uplinks  func([]bridges.Config) error
 	Accounts func([]broker.Account)
+	Access   func([]access.Rule)
 }
 
 // ManagerConfig is what a Manager works with. All of it must be set.
@@ -42,7 +44,7 @@ type ManagerConfig struct {
 	Log    *slog.Logger
 }
 
-// Manager owns the managed settings: bridges, uplinks and accounts. Each change
+// Manager owns the managed settings: bridges, uplinks, accounts and access rules. Each change
 // is checked, stored as one numbered revision in one transaction, and handed to
 // the parts. Secrets are kept apart from the settings and leave only to the
 // parts. All methods may be called at the same time.
@@ -179,8 +181,11 @@ func (m *Manager) judge(s section, it item, next document, edits secretEdits) fa
 	if len(next[s.name]) > maxItems {
 		return fault.List{fault.New(fault.TooMany, "there are %d %s, at most %d are allowed", len(next[s.name]), s.name, maxItems)}
 	}
-	if s.name == Accounts {
+	switch s.name {
+	case Accounts:
 		return judgeAccount(it.raw)
+	case AccessRules:
+		return judgeRule(it.raw)
 	}
 	c, err := m.bridgeConfig(s, it, edits)
 	if err != nil {
@@ -355,6 +360,10 @@ func (m *Manager) apply(s section) {
 	case Accounts:
 		if m.parts.Accounts != nil {
 			m.parts.Accounts(m.accounts(s))
+		}
+	case AccessRules:
+		if m.parts.Access != nil {
+			m.parts.Access(m.rules(s))
 		}
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"fieldgate/bridges"
 	"fieldgate/broker"
+	"fieldgate/broker/access"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
@@ -29,6 +30,7 @@ type house struct {
 	bridges  [][]bridges.Config
 	uplinks  [][]bridges.Config
 	accounts [][]broker.Account
+	rules    [][]access.Rule
 }
 
 func newHouse(t *testing.T) *house {
@@ -50,11 +52,12 @@ func (h *house) restart() {
 		Hash:   func(p string) (string, error) { return "hash of " + p, nil },
 		Alarms: h.alarms, Log: slog.New(slog.DiscardHandler),
 	})
-	h.bridges, h.uplinks, h.accounts = nil, nil, nil
+	h.bridges, h.uplinks, h.accounts, h.rules = nil, nil, nil, nil
 	h.Start(config.Parts{
 		Bridges:  func(c []bridges.Config) error { h.bridges = append(h.bridges, c); return nil },
 		Uplinks:  func(c []bridges.Config) error { h.uplinks = append(h.uplinks, c); return nil },
 		Accounts: func(a []broker.Account) { h.accounts = append(h.accounts, a) },
+		Access:   func(r []access.Rule) { h.rules = append(h.rules, r) },
 	})
 }
 
@@ -141,7 +144,7 @@ func TestManager_StartsEmpty(t *testing.T) {
 	require.Equal(t, [][]bridges.Config{{}}, h.bridges)
 	doc, err := h.Export(t.Context())
 	require.NoError(t, err)
-	require.JSONEq(t, `{"bridges":[],"uplinks":[],"accounts":[]}`, string(doc))
+	require.JSONEq(t, `{"bridges":[],"uplinks":[],"accounts":[],"access_rules":[]}`, string(doc))
 	require.Empty(t, h.summaries(t))
 }
 
@@ -248,6 +251,12 @@ func TestManager_RefusesWithPointers(t *testing.T) {
 		{"a variable that is not set", "uplinks", "u", `{"id":"u","url":"x","password":{"env":"FIELDGATE_NO_SUCH"}}`, "/password: the environment has no variable FIELDGATE_NO_SUCH"},
 		{"an account without a password", "accounts", "sensor", `{"username":"sensor"}`, "/password: is needed"},
 		{"an account's unknown key", "accounts", "sensor", `{"username":"sensor","password":"x","enable":true}`, `/enable: there is no such key; did you mean "enabled"?`},
+		{"a rule without a filter", "access_rules", "r", `{"id":"r","allow":["read"]}`, "/filter: is needed: a topic filter such as site/%u/#"},
+		{"a rule that does nothing", "access_rules", "r", `{"id":"r","filter":"a"}`, "/allow: a rule must allow or deny something: [read], [write] or [read, write]"},
+		{"a rule's strange words", "access_rules", "r", `{"id":"r","filter":"a/%n","allow":["readwrite"]}`,
+			"/filter: must have % only in %u (user name), %c (client identifier) and %%; /allow/0: must be read or write"},
+		{"a rule's unknown key", "access_rules", "r", `{"id":"r","filter":"a","allow":["read"],"user":"x"}`, "/user: there is no such key; known are account, allow, deny, filter, id"},
+		{"a rule's id", "access_rules", "R 1", `{"id":"R 1","filter":"a","allow":["read"]}`, "/id: must be 1 to 64 of a-z, 0-9, - _ . that begin with a letter or digit"},
 		{"a section that is none", "bridge", "b", `{}`, "there is no section bridge"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -201,7 +201,7 @@ func keysAt(place string) []string {
 	words := ""
 	switch place {
 	case "":
-		words = "bridges uplinks accounts"
+		words = "bridges uplinks accounts access_rules"
 	case "bridges":
 		words = "id kind enabled link timeout retries pause framing devices"
 	case "bridges/link/serial":
@@ -224,6 +224,8 @@ func keysAt(place string) []string {
 		words = "max_messages max_bytes max_age full"
 	case "accounts":
 		words = "username enabled password password_set"
+	case "access_rules":
+		words = "id account filter allow deny"
 	}
 	return strings.Fields(words)
 }

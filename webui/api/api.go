@@ -109,6 +109,7 @@ func (a *API) routes() {
 	a.addValues()
 	a.addUplinks()
 	a.addAccounts()
+	a.addAccessRules()
 	a.addConfig()
 	a.addSystem()
 	a.addHealth()

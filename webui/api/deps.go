@@ -7,6 +7,7 @@ import (
 
 	"fieldgate/bridges"
 	"fieldgate/broker"
+	"fieldgate/broker/access"
 	"fieldgate/internal/fault"
 )
 
@@ -16,6 +17,7 @@ type Deps struct {
 	Bridges     Bridges
 	Uplinks     Uplinks
 	Clients     Clients
+	Access      Access
 	Store       Store
 	Passwords   Passwords
 	YAML        YAML
@@ -30,6 +32,7 @@ const (
 	bridgesSection  = "bridges"
 	uplinksSection  = "uplinks"
 	accountsSection = "accounts"
+	rulesSection    = "access_rules"
 )
 
 // Settings is the managed settings. The objects that it gives hold no secret:
@@ -92,6 +95,13 @@ type Uplinks interface {
 type Clients interface {
 	// Clients gives all sessions, connected or not; *broker.Broker.
 	Clients() []broker.ClientInfo
+}
+
+// Access is what MQTT clients may do; *broker.Accounts.
+type Access interface {
+	// Explain tells whether a client could read or write a topic, and which rule decides; its error is a
+	// fault.List with pointers into the question.
+	Explain(q access.Question) (access.Answer, error)
 }
 
 // Store keeps small things under a bucket and a key. Get gives a fault.NotFound for what is not there.

@@ -19,6 +19,7 @@ import (
 
 	"fieldgate/bridges"
 	"fieldgate/broker"
+	"fieldgate/broker/access"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
 	"fieldgate/webui/api"
@@ -279,9 +280,10 @@ func newUnclaimed(t *testing.T) *house {
 	h := &house{
 		t: t, echo: echo.New(), store: &memory{m: map[string]map[string][]byte{}}, log: &bytes.Buffer{},
 		settings: &fakeSettings{check: checkSample, sections: map[string][]json.RawMessage{
-			"bridges":  {json.RawMessage(`{"id":"cabinet","kind":"modbus","devices":[{"id":"meter","unit":1,"points":[{"id":"power"}]},{"id":"relays","unit":2}]}`)},
-			"uplinks":  {json.RawMessage(`{"id":"cloud","url":"mqtts://c.example:8883","password_set":true}`)},
-			"accounts": {json.RawMessage(`{"username":"sensor","enabled":true,"password_set":true}`)},
+			"bridges":      {json.RawMessage(`{"id":"cabinet","kind":"modbus","devices":[{"id":"meter","unit":1,"points":[{"id":"power"}]},{"id":"relays","unit":2}]}`)},
+			"uplinks":      {json.RawMessage(`{"id":"cloud","url":"mqtts://c.example:8883","password_set":true}`)},
+			"accounts":     {json.RawMessage(`{"username":"sensor","enabled":true,"password_set":true}`)},
+			"access_rules": {json.RawMessage(`{"id":"own","filter":"site/%u/#","allow":["read","write"]}`)},
 		}},
 		bridges: &fakeLinks{
 			devices: []bridges.Device{{ID: "meter", Points: []bridges.Point{{ID: "power", Unit: "W"}, {ID: "limit", Writable: true}}}},
@@ -318,7 +320,7 @@ func newUnclaimed(t *testing.T) *house {
 	}
 	h.echo.IPExtractor = echo.ExtractIPDirect()
 	h.deps = api.Deps{
-		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients{{Connected: true}, {Connected: true, InProcess: true}, {Durable: true}}, Store: h.store, Passwords: quick(), YAML: lines(),
+		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients{{Connected: true}, {Connected: true, InProcess: true}, {Durable: true}}, Access: rules(t), Store: h.store, Passwords: quick(), YAML: lines(),
 		Alarms: &fault.Alarms{}, Kinds: []bridges.Kind{{Name: "modbus", Title: "Modbus RTU and TCP"}},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) {
 			return []api.SerialPort{{Port: "/dev/serial/by-id/usb", Device: "/dev/ttyUSB0", Name: "FT232R USB UART", UsedBy: "cabinet"}}, nil
@@ -331,6 +333,16 @@ func newUnclaimed(t *testing.T) *house {
 	h.api, err = api.New(h.echo, h.deps, slog.New(slog.NewTextHandler(h.log, nil)))
 	require.NoError(t, err)
 	return h
+}
+
+// rules lets everybody read and write the topics of their own name.
+func rules(t *testing.T) *broker.Accounts {
+	t.Helper()
+	a := broker.NewAccounts()
+	own := access.Rule{ID: "own", Filter: "site/%u/#", Allow: []access.Action{access.Read, access.Write}}
+	require.Empty(t, own.Validate())
+	a.SetPolicy(access.New([]access.Rule{own}, access.DenyWithRules))
+	return a
 }
 
 // client makes requests as somebody.

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,12 +20,13 @@ const jsonType = "application/json"
 // section is a kind of objects among the managed settings, as a resource.
 type section struct {
 	name     string // of the section, and of its path: "bridges"
+	path     string // where it is not the name
 	singular string // for people and operation ids: "bridge"
 	key      string // the member that names an object: "id"
 	read     Role
 	write    Role
 	schema   *huma.Schema
-	// What runs of it; nil for accounts.
+	// What runs of it; nil for accounts and access rules.
 	links  Links
 	kind   string                   // of an object that names none
 	status func(bridges.Status) any // the form in which a status is shown
@@ -50,32 +53,34 @@ func body(s *huma.Schema) map[string]*huma.Schema { return map[string]*huma.Sche
 
 // addSection adds list, create, get, replace, patch and delete.
 func (a *API) addSection(s section) {
-	path := "/" + s.name
+	tag := cmp.Or(s.path, s.name)
+	path := "/" + tag
 	one := path + "/{id}"
+	words := strings.ReplaceAll(s.name, "_", " ")
 	changed := []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusPreconditionRequired, http.StatusUnprocessableEntity}
-	add(a, operation{method: http.MethodGet, path: path, id: "list-" + s.name, summary: "All " + s.name, tag: s.name, role: s.read, result: listSchema(s.schema)},
+	add(a, operation{method: http.MethodGet, path: path, id: "list-" + tag, summary: "All " + words, tag: tag, role: s.read, result: listSchema(s.schema)},
 		func(context.Context, *struct{}) (*listOutput[json.RawMessage], error) { return a.listSection(s) })
 	add(a, operation{
-		method: http.MethodPost, path: path, id: "create-" + s.singular, summary: "Add", tag: s.name, role: s.write,
+		method: http.MethodPost, path: path, id: "create-" + s.singular, summary: "Add", tag: tag, role: s.write,
 		status: http.StatusCreated, errors: []int{http.StatusConflict, http.StatusUnprocessableEntity}, body: body(s.schema), result: s.schema,
 	}, func(ctx context.Context, in *free) (*objectOutput, error) { return a.createObject(ctx, s, in.RawBody) })
 	add(a, operation{
-		method: http.MethodGet, path: one, id: "get-" + s.singular, summary: "One of the " + s.name, tag: s.name, role: s.read,
+		method: http.MethodGet, path: one, id: "get-" + s.singular, summary: "One of the " + words, tag: tag, role: s.read,
 		errors: []int{http.StatusNotFound}, result: s.schema,
 	}, func(_ context.Context, in *idInput) (*objectOutput, error) { return a.getObject(s, in.ID) })
 	add(a, operation{
-		method: http.MethodPut, path: one, id: "put-" + s.singular, summary: "Replace", tag: s.name, role: s.write, errors: changed, body: body(s.schema), result: s.schema,
+		method: http.MethodPut, path: one, id: "put-" + s.singular, summary: "Replace", tag: tag, role: s.write, errors: changed, body: body(s.schema), result: s.schema,
 	}, func(ctx context.Context, in *freeChange) (*objectOutput, error) {
 		return a.changeObject(ctx, s, in, func(_ json.RawMessage, b object) json.RawMessage { return b.json() })
 	})
 	add(a, operation{
-		method: http.MethodPatch, path: one, id: "patch-" + s.singular, summary: "Change in part, by a JSON merge patch (RFC 7396)", tag: s.name, role: s.write,
+		method: http.MethodPatch, path: one, id: "patch-" + s.singular, summary: "Change in part, by a JSON merge patch (RFC 7396)", tag: tag, role: s.write,
 		errors: changed, body: body(s.schema), result: s.schema,
 	}, func(ctx context.Context, in *freeChange) (*objectOutput, error) {
 		return a.changeObject(ctx, s, in, func(old json.RawMessage, b object) json.RawMessage { return mergePatch(old, b.json()) })
 	})
 	add(a, operation{
-		method: http.MethodDelete, path: one, id: "delete-" + s.singular, summary: "Remove", tag: s.name, role: s.write, status: http.StatusNoContent,
+		method: http.MethodDelete, path: one, id: "delete-" + s.singular, summary: "Remove", tag: tag, role: s.write, status: http.StatusNoContent,
 		errors: changed[:len(changed)-1],
 	}, func(ctx context.Context, in *idChange) (*struct{}, error) { return nil, a.deleteObject(ctx, s, in) })
 }
@@ -193,7 +198,7 @@ func (a *API) createObject(ctx context.Context, s section, text []byte) (*object
 	if err != nil {
 		return nil, err
 	}
-	out.Location = Prefix + "/" + s.name + "/" + url.PathEscape(key)
+	out.Location = Prefix + "/" + cmp.Or(s.path, s.name) + "/" + url.PathEscape(key)
 	return out, nil
 }
 

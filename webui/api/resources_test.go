@@ -26,6 +26,7 @@ func TestReads_GiveWhatTheContractSays(t *testing.T) {
 		"bridge kinds": {"/bridge-kinds", `{"items":[{"name":"modbus","title":"Modbus RTU and TCP"}],"next":null}`},
 		"serial ports": {"/serial-ports", `{"items":[{"port":"/dev/serial/by-id/usb","device":"/dev/ttyUSB0","name":"FT232R USB UART","used_by":"cabinet","problem":""}],"next":null}`},
 		"accounts":     {"/accounts", `{"items":[{"username":"sensor","enabled":true,"password_set":true}],"next":null}`},
+		"access rules": {"/access-rules", `{"items":[{"id":"own","filter":"site/%u/#","allow":["read","write"]}],"next":null}`},
 		"alarms":       {"/alarms", `{"items":[],"next":null}`},
 		"revisions":    {"/config/revisions", `{"items":[{"revision":7,"time":"2026-11-22T10:00:00Z","author":"anna","summary":"change bridge cabinet"}],"next":null}`},
 		"live":         {"/health/live", `{"status":"ok"}`},

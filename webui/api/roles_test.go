@@ -65,6 +65,13 @@ admin    GET    /accounts/:id
 admin    PUT    /accounts/:id
 admin    PATCH  /accounts/:id
 admin    DELETE /accounts/:id
+admin    GET    /access-rules
+admin    POST   /access-rules
+admin    GET    /access-rules/:id
+admin    PUT    /access-rules/:id
+admin    PATCH  /access-rules/:id
+admin    DELETE /access-rules/:id
+admin    POST   /access-rules/check
 admin    GET    /config
 admin    POST   /config/apply
 admin    GET    /config/revisions

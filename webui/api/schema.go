@@ -97,6 +97,19 @@ func accountSchema(a *API) *huma.Schema {
 	}))
 }
 
+func ruleSchema(a *API) *huma.Schema {
+	actions := func(words string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeArray, Description: words, Items: &huma.Schema{Type: huma.TypeString, Enum: []any{"read", "write"}}}
+	}
+	return shared(a, "AccessRule", settings("Topics that MQTT clients may or may not read and write. Deny wins.", []string{"id", "filter"}, map[string]*huma.Schema{
+		"id":      text("Unique among the access rules"),
+		"account": text("A user name; everybody, anonymous clients too, when missing"),
+		"filter":  text("A topic filter; %u is the user name, %c the client identifier, %% a %"),
+		"allow":   actions("What is allowed"),
+		"deny":    actions("What is denied, whatever other rules allow"),
+	}))
+}
+
 func listSchema(item *huma.Schema) *huma.Schema {
 	return &huma.Schema{
 		Type: huma.TypeObject, Required: []string{"items", "next"},

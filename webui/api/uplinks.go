@@ -71,7 +71,3 @@ func (a *API) addUplinks() {
 		return nil, a.Uplinks.DropQueue(ctx, in.ID)
 	})
 }
-
-func (a *API) addAccounts() {
-	a.addSection(section{name: accountsSection, singular: "account", key: "username", read: Admin, write: Admin, schema: accountSchema(a)})
-}

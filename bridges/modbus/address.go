@@ -1,0 +1,148 @@
+package modbus
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"fieldgate/bridges"
+)
+
+// Address is a point's address as it stands in the settings: a number as on the wire, from 0;
+// hexadecimal as a text ("0x9C41"); or in the notation of manuals, whose first digit
+// names the table and whose count begins with 1: 400001 or "4x1" for the first holding register. Numbers
+// that can be read both ways (40001) are refused.
+type Address struct {
+	set      bool
+	number   int
+	wire     bool  // it is hexadecimal, so certainly as on the wire
+	notation Table // from "4x1"; number is then 0-based
+}
+
+// UnmarshalJSON reads a number or a text.
+func (a *Address) UnmarshalJSON(data []byte) error {
+	v, err := bridges.ParseValue(data)
+	if err != nil {
+		return err
+	}
+	if n, ok := v.Int64(); ok {
+		if n < 0 || n > manualLimit {
+			return bridges.Fault(bridges.OutOfRange, "must be 0 to 65535")
+		}
+		*a = Address{set: true, number: int(n)}
+		return nil
+	}
+	if f, ok := v.Number(); ok && f == float64(int(f)) {
+		*a = Address{set: true, number: int(f)}
+		return nil
+	}
+	text, ok := v.AsText()
+	if !ok {
+		return bridges.Fault(bridges.Invalid, `must be a whole number, or a text such as "0x9C41" or "4x1"`)
+	}
+	return a.parse(strings.ToLower(strings.TrimSpace(text)))
+}
+
+const manualLimit = 465536 // the last holding register in the notation of manuals
+
+func (a *Address) parse(text string) error {
+	wrong := bridges.Fault(bridges.Invalid, `must be a whole number, or a text such as "0x9C41" or "4x1"`)
+	if digits, isHex := strings.CutPrefix(text, "0x"); isHex {
+		n, err := strconv.ParseUint(digits, 16, 16)
+		if err != nil {
+			return wrong
+		}
+		*a = Address{set: true, number: int(n), wire: true}
+		return nil
+	}
+	if len(text) > 2 && text[1] == 'x' {
+		table := tableOf(text[0])
+		n, err := strconv.ParseUint(text[2:], 10, 32)
+		if err != nil || table == "" || n < 1 || n > 1<<16 {
+			return wrong
+		}
+		*a = Address{set: true, number: int(n) - 1, notation: table}
+		return nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n > manualLimit {
+		return wrong
+	}
+	*a = Address{set: true, number: int(n)}
+	if len(text) >= 5 && text[0] == '0' { // 00001, 000001: only manuals write leading zeros
+		if n < 1 {
+			return wrong
+		}
+		*a = Address{set: true, number: int(n) - 1, notation: Coil}
+	}
+	return nil
+}
+
+// tableOf gives the table that the first digit of the notation of manuals names.
+func tableOf(digit byte) Table {
+	switch digit {
+	case '0':
+		return Coil
+	case '1':
+		return DiscreteInput
+	case '3':
+		return Input
+	case '4':
+		return Holding
+	}
+	return ""
+}
+
+// Notations of Device.Addresses.
+const (
+	asOnWire  = "wire"
+	asManuals = "manual"
+)
+
+// resolve gives the address as on the wire. table is the point's, or what the notation
+// names when the point has none; notation is the device's.
+func (a Address) resolve(table Table, notation string) (int, Table, error) {
+	named, offset := a.notation, a.number
+	if named == "" && !a.wire {
+		named, offset = inManuals(a.number)
+	}
+	ambiguous := named != "" && a.notation == "" && a.number < 1<<16 && notation != asManuals
+	switch {
+	case a.wire || notation == asOnWire && a.notation == "" && a.number < 1<<16:
+		return a.number, table, nil
+	case named == "" && notation == asManuals && a.number >= 1: // "register 105" of a manual that counts from 1
+		return a.number - 1, table, nil
+	case named == "":
+		if a.number >= 1<<16 {
+			return 0, table, fmt.Errorf("must be 0 to 65535")
+		}
+		return a.number, table, nil
+	case ambiguous && (table == "" || table == named):
+		return 0, table, fmt.Errorf(`%d is either the address %d on the wire: write "0x%X" in quotes; or %s of a manual, which is the address %d of the table %s: write %d`,
+			a.number, a.number, a.number, registerWords(named, offset+1), offset, named, offset)
+	case ambiguous: // of another table: only the wire is left
+		return a.number, table, nil
+	case table != "" && table != named:
+		return 0, table, fmt.Errorf("names the table %s, but the point's table is %s", named, table)
+	}
+	return offset, named, nil
+}
+
+func registerWords(t Table, n int) string {
+	words := map[Table]string{Coil: "coil", DiscreteInput: "discrete input", Holding: "holding register", Input: "input register"}[t]
+	return fmt.Sprintf("%s %d", words, n)
+}
+
+// inManuals reads 40001 to 49999 and 400001 to 465536, and the same for the other tables.
+func inManuals(n int) (table Table, address int) {
+	for digit, size := range map[byte]int{'1': 1, '3': 3, '4': 4} {
+		five, six := size*10_000, size*100_000
+		switch {
+		case n > five && n < five+10_000:
+			return tableOf(digit), n - five - 1
+		case n > six && n <= six+1<<16:
+			return tableOf(digit), n - six - 1
+		}
+	}
+	return "", n
+}
