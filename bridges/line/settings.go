@@ -114,9 +114,8 @@ type Point struct {
 	Request   Bytes              `json:"request"`  // in place of the device's
 	Interval  time.Duration      `json:"interval"` // in place of the device's
 	Write     *Write             `json:"write"`
+	Name      bridges.Names      `json:"name"` // for a person
 	bridges.PublishRule
-
-	Name bridges.Names `json:"name"` // for a person
 
 	index     int // of its cell; -1 for one that is only written
 	unitIndex int // -1 for none
