@@ -58,8 +58,8 @@ func (r *run) good(ctx context.Context, x *block, answer []byte, at time.Time) {
 		}
 	}
 	x.refused, x.bad, x.known, x.doubted, x.refusals = nil, "", true, false, 0
+	r.alive(x.device) // first: it makes all blocks due, this one too
 	r.schedule.done(x, time.Now())
-	r.alive(x.device)
 	r.report(ctx, readings...)
 }
 

@@ -13,7 +13,9 @@ import (
 //
 // The answer to a request that timed out may still come. Nothing in a serial frame
 // tells it from the answer to the next request of the same shape, so such a
-// request waits until the old answer can't come any more: it is owed.
+// request waits until the old answer can't come any more: it is owed. A slave, or a
+// gateway before it, that hung for longer may then answer all that it was asked at once. So the first answer
+// of that shape is not believed: it is dropped with all that follows it, and asked for again.
 type rtu struct {
 	wire    wire
 	framing framing
@@ -24,6 +26,8 @@ type rtu struct {
 	server  bool          // the wire is a connection to a serial server
 	ledger  *ledger
 	debts   debts
+	doubts  map[shape]bool // a request timed out, and no answer was believed since
+	hush    time.Duration  // how quiet a dirty line has to be, when longer than usual
 
 	last    time.Time // when something was sent or heard last
 	dirty   bool      // the line may still be talking
@@ -39,7 +43,8 @@ type rtu struct {
 type debts map[shape]time.Time
 
 const (
-	lateAtLeast = 500 * time.Millisecond // how long after the timeout an answer may come
+	lateAtLeast = 450 * time.Millisecond // how long after the timeout an answer may come
+	doubtGap    = 30 * time.Millisecond  // silence after which nothing follows an answer that is not believed
 	quietLimit  = time.Second            // how long a line may go on talking before we give up
 	graceGap    = 30 * time.Millisecond  // silence that ends a damaged answer
 	maxHeard    = 4 * maxASCII           // bytes of noise that are kept while an answer is awaited
@@ -48,7 +53,7 @@ const (
 )
 
 func newRTU(w wire, s *Settings, l *ledger, d debts) *rtu {
-	t := &rtu{wire: w, framing: binaryFraming{}, timeout: s.Timeout, pause: s.Pause, ledger: l, debts: d, server: true}
+	t := &rtu{wire: w, framing: binaryFraming{}, timeout: s.Timeout, pause: s.Pause, ledger: l, debts: d, doubts: map[shape]bool{}, server: true}
 	if serial := s.Link.Serial; serial != nil {
 		t.char, t.timed, t.server = serial.char(), w.Timed(), false
 		if serial.ASCII {
@@ -104,6 +109,13 @@ func (t *rtu) foreign(b []byte) {
 func (t *rtu) exchange(request []byte) ([]byte, time.Time, error) {
 	begin := time.Now()
 	answer, at, err := t.converse(request)
+	if ours := shapeOf(request); err == nil && t.doubts[ours] {
+		delete(t.doubts, ours)
+		if counted(request[1]) {
+			t.dirty, t.hush = true, doubtGap
+			answer, at, err = t.converse(request)
+		}
+	}
 	if err == nil {
 		t.useless = 0
 	} else {
@@ -131,8 +143,9 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 	answer, at, err := t.await(request, out, sent)
 	if f, ok := errors.AsType[*failure](err); ok {
 		t.dirty = true
-		if f.code == bridges.ErrTimeout || f.code == codeFrame {
+		if f.code == bridges.ErrTimeout || f.code == codeFrame || f.code == bridges.ErrLink && t.server {
 			t.debts[expected] = time.Now().Add(t.late())
+			t.doubts[expected] = true
 		}
 	}
 	return answer, at, err
@@ -158,7 +171,7 @@ func (t *rtu) settle(expected shape) error {
 	}
 	quiet := t.silence()
 	if t.dirty {
-		quiet = max(quiet, 5*time.Millisecond)
+		quiet = max(quiet, 5*time.Millisecond, t.hush)
 		until = later(until, time.Now().Add(quiet))
 	}
 	giveUp := later(until, time.Now()).Add(quietLimit)
@@ -178,7 +191,7 @@ func (t *rtu) settle(expected shape) error {
 			return newFailure(codeFrame, "the line does not become quiet: something else sends on it")
 		}
 	}
-	t.dirty = false
+	t.dirty, t.hush = false, 0
 	return nil
 }
 

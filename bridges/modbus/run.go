@@ -34,7 +34,7 @@ type run struct {
 var errStale = errors.New("nothing is heard on this connection")
 
 const (
-	retrySerial  = 250 * time.Millisecond
+	retrySerial  = 100 * time.Millisecond
 	presentEvery = 250 * time.Millisecond
 	countsEvery  = time.Second
 )
