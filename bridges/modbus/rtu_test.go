@@ -65,7 +65,7 @@ func newLine(t *testing.T, w *script, change func(*Settings)) (*rtu, *ledger) {
 	s.Link.Serial.check(&f, "")
 	require.NoError(t, f.Err())
 	l := &ledger{}
-	return newRTU(w, s, l, debts{}), l
+	return newRTU(w, s, l, newDebts()), l
 }
 
 const msec = time.Millisecond
