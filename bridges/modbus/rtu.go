@@ -26,7 +26,8 @@ type rtu struct {
 	server  bool          // the wire is a connection to a serial server
 	ledger  *ledger
 	debts   *debts
-	hush    time.Duration // how quiet a dirty line has to be, when longer than usual
+	nap     func(time.Duration) // sleeps more precisely than a Read with a deadline
+	hush    time.Duration       // how quiet a dirty line has to be, when longer than usual
 
 	last    time.Time // when something was sent or heard last
 	dirty   bool      // the line may still be talking
@@ -47,17 +48,18 @@ type debts struct {
 func newDebts() *debts { return &debts{until: map[shape]time.Time{}, doubts: map[shape]bool{}} }
 
 const (
-	lateAtLeast = 450 * time.Millisecond // how long after the timeout an answer may come
-	doubtGap    = 30 * time.Millisecond  // silence after which nothing follows an answer that is not believed
-	quietLimit  = time.Second            // how long a line may go on talking before we give up
-	graceGap    = 30 * time.Millisecond  // silence that ends a damaged answer
-	maxHeard    = 4 * maxASCII           // bytes of noise that are kept while an answer is awaited
-	turnaround  = 100 * time.Millisecond // what the units may take to obey a broadcast [Modbus over serial line V1.02 2.4.1]
-	maxUseless  = 6                      // failures in a row after which a serial server is connected anew
+	lateAtLeast = 450 * time.Millisecond  // how long after the timeout an answer may come
+	doubtGap    = 30 * time.Millisecond   // silence after which nothing follows an answer that is not believed
+	quietLimit  = time.Second             // how long a line may go on talking before we give up
+	graceGap    = 30 * time.Millisecond   // silence that ends a damaged answer
+	maxHeard    = 4 * maxASCII            // bytes of noise that are kept while an answer is awaited
+	lastNap     = 1200 * time.Microsecond // of a silence, during which nobody listens
+	turnaround  = 100 * time.Millisecond  // what the units may take to obey a broadcast [Modbus over serial line V1.02 2.4.1]
+	maxUseless  = 6                       // failures in a row after which a serial server is connected anew
 )
 
 func newRTU(w wire, s *Settings, l *ledger, d *debts) *rtu {
-	t := &rtu{wire: w, framing: binaryFraming{}, timeout: s.Timeout, pause: s.Pause, ledger: l, debts: d, server: true}
+	t := &rtu{wire: w, framing: binaryFraming{}, timeout: s.Timeout, pause: s.Pause, ledger: l, debts: d, nap: port.Nap, server: true}
 	if serial := s.Link.Serial; serial != nil {
 		t.char, t.timed, t.server = serial.char(), w.Timed(), false
 		if serial.ASCII {
@@ -179,10 +181,10 @@ func (t *rtu) settle(expected shape) error {
 		until = later(until, time.Now().Add(quiet))
 	}
 	giveUp := later(until, time.Now()).Add(quietLimit)
-	for time.Now().Before(until) {
-		n, err := t.wire.Read(t.chunk[:], until)
+	for time.Until(until) > lastNap {
+		n, err := t.wire.Read(t.chunk[:], until.Add(-lastNap))
 		if errors.Is(err, port.ErrTimeout) {
-			break
+			continue
 		}
 		if err != nil {
 			return gone(err)
@@ -195,6 +197,7 @@ func (t *rtu) settle(expected shape) error {
 			return newFailure(codeFrame, "the line does not become quiet: something else sends on it")
 		}
 	}
+	t.nap(time.Until(until))
 	t.dirty, t.hush = false, 0
 	return nil
 }
