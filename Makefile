@@ -99,6 +99,10 @@ bench: ## benchmarks of all packages
 faults: ## 10,000 faults on Modbus lines, 1,000 unplug cycles
 	MODBUS_FAULTS=10000 MODBUS_UNPLUGS=1000 go test -count=1 -timeout 40m -v -run 'FaultsOnTheLine|UnplugCycles' ./bridges/modbus
 
+.PHONY: abuse
+abuse: ## round trips of 1,000 clients with and without abusers beside them, by hand
+	go test -run '^$$' -bench Abuse -benchtime 1x ./broker
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	packaging/fuzz.sh $(FUZZTIME)

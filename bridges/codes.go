@@ -7,6 +7,7 @@ import "fieldgate/internal/fault"
 const (
 	Invalid     = fault.Invalid
 	Required    = fault.Required
+	NotFound    = fault.NotFound
 	OutOfRange  = fault.OutOfRange
 	Unreachable = fault.Unreachable
 )

@@ -43,6 +43,7 @@ type Accounts struct {
 
 	policy   atomic.Pointer[access.Policy]
 	failures throttle
+	hashed   atomic.Int64 // passwords
 }
 
 // NewAccounts gives an empty list: nobody may connect with a user name.
@@ -131,7 +132,7 @@ func (a *Accounts) Authenticate(l Login) error {
 	a.mu.Unlock()
 	switch {
 	case !known:
-		account.PasswordHash = nobody
+		account.PasswordHash = nobody // of no account: it will not be remembered
 	case account.Disabled:
 		return ErrNotAuthorized
 	case a.isRight(l.Username, sum):
@@ -141,12 +142,9 @@ func (a *Accounts) Authenticate(l Login) error {
 		a.failures.failed(l.From, l.Username, false, time.Now()) // it must not be a way to guess without end
 		return ErrTooMany
 	}
-	err := a.verify(l, account.PasswordHash, sum)
-	switch {
-	case !known && err == nil:
+	err := a.verify(l, account, sum)
+	if !known && err == nil {
 		err = ErrCredentials
-	case err == nil:
-		a.remember(account, sum)
 	}
 	if errors.Is(err, ErrCredentials) {
 		a.failures.failed(l.From, l.Username, true, time.Now())
@@ -155,7 +153,7 @@ func (a *Accounts) Authenticate(l Login) error {
 }
 
 // verify hashes the password, once for all who wait for the same.
-func (a *Accounts) verify(l Login, hash string, sum [sha256.Size]byte) error {
+func (a *Accounts) verify(l Login, account Account, sum [sha256.Size]byte) error {
 	_, err, _ := a.flight.Do(string(sum[:])+l.From.String(), func() (any, error) {
 		a.slots <- struct{}{}
 		defer func() { <-a.slots }()
@@ -165,7 +163,12 @@ func (a *Accounts) verify(l Login, hash string, sum [sha256.Size]byte) error {
 		if _, mayHash := a.failures.look(l.From, l.Username, time.Now()); !mayHash { // others failed while it waited
 			return nil, ErrTooMany
 		}
-		return nil, VerifyPassword(hash, string(l.Password))
+		a.hashed.Add(1)
+		err := VerifyPassword(account.PasswordHash, string(l.Password))
+		if err == nil {
+			a.remember(account, sum) // before the next one takes the place
+		}
+		return nil, err
 	})
 	return err
 }

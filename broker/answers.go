@@ -100,6 +100,7 @@ func (c *conn) write(w *batch, x answer) {
 	default:
 		c.out.buf = packet.AppendAck(c.out.buf, x.kind, x.pid)
 	}
+	c.out.packets++
 	if w != nil {
 		w.count.messagesSent++
 	} else {

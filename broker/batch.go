@@ -115,6 +115,7 @@ type publication struct {
 type frame struct {
 	bytes []byte
 	room  []byte // kept from one publication to the next
+	load  int    // bytes of the payload
 	pidAt int    // where the packet identifier stands, 0 for QoS 0
 }
 
@@ -150,7 +151,7 @@ func (p *publication) frame(v mqtt.Version, qos mqtt.QoS) *frame {
 			f.room = nil
 		}
 	}
-	f.pidAt = 0
+	f.pidAt, f.load = 0, len(p.Payload)
 	if qos > mqtt.AtMostOnce {
 		f.pidAt = packet.PacketIDOffset(f.bytes)
 	}

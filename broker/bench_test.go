@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"testing"
 
+	"fieldgate/broker"
+	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 )
@@ -19,20 +21,28 @@ func BenchmarkLoopback(b *testing.B) {
 		qos       mqtt.QoS
 		receivers int
 		durable   bool
+		rules     int
 	}{
-		{"QoS 0 to 1", 0, 1, false},
-		{"QoS 0 to 10", 0, 10, false},
-		{"QoS 1 to 1", 1, 1, false},
-		{"QoS 1 to 10", 1, 10, false},
-		{"QoS 1 to 1 durable", 1, 1, true},
-		{"QoS 2 to 1", 2, 1, false},
+		{"QoS 0 to 1", 0, 1, false, 0},
+		{"QoS 0 to 10", 0, 10, false, 0},
+		{"QoS 1 to 1", 1, 1, false, 0},
+		{"QoS 1 to 10", 1, 10, false, 0},
+		{"QoS 1 to 1 durable", 1, 1, true, 0},
+		{"QoS 2 to 1", 2, 1, false, 0},
+		{"QoS 0 to 1 with 100 rules", 0, 1, false, 100},
+		{"QoS 0 to 10 with 100 rules", 0, 10, false, 100},
+		{"QoS 1 to 1 with 100 rules", 1, 1, false, 100},
 	} {
-		b.Run(c.name, func(b *testing.B) { loopback(b, c.qos, c.receivers, c.durable) })
+		b.Run(c.name, func(b *testing.B) { loopback(b, c.qos, c.receivers, c.durable, c.rules) })
 	}
 }
 
-func loopback(b *testing.B, qos mqtt.QoS, receivers int, durable bool) {
-	br := start(b, memory(b), onTCP)
+func loopback(b *testing.B, qos mqtt.QoS, receivers int, durable bool, rules int) {
+	accounts := broker.NewAccounts()
+	if rules > 0 {
+		accounts.SetPolicy(manyRules(rules))
+	}
+	br := startWith(b, memory(b), accounts, onTCP)
 	const window = 100
 	payload := make([]byte, 64)
 	done := make(chan struct{}, receivers)
@@ -71,6 +81,15 @@ func loopback(b *testing.B, qos mqtt.QoS, receivers int, durable bool) {
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N), "mallocs/op")
 	pub.close()
+}
+
+// manyRules lets everybody use bench/topic by the last one.
+func manyRules(n int) *access.Policy {
+	var rules []access.Rule
+	for i := range n - 1 {
+		rules = append(rules, access.Rule{ID: fmt.Sprint("r", i), Filter: fmt.Sprintf("plant/%d/+/value", i), Allow: both})
+	}
+	return access.New(append(rules, access.Rule{ID: "bench", Filter: "bench/#", Allow: both}), access.DenyWithRules)
 }
 
 // receiveAll takes n messages and acknowledges them in batches.

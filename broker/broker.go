@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/route"
 	"fieldgate/broker/session"
@@ -65,6 +66,9 @@ type Broker struct {
 	stopping bool
 	addrs    []net.Addr
 
+	traces  map[string][]*Trace // by client identifier; under mu
+	tracing atomic.Int32        // how many there are
+
 	serving sync.WaitGroup // connections
 }
 
@@ -89,6 +93,7 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 		clients:  map[string]*client{},
 		wills:    map[string]*bequest{},
 		conns:    map[*conn]struct{}{},
+		traces:   map[string][]*Trace{},
 	}
 	if err := b.load(); err != nil {
 		return nil, err
@@ -111,7 +116,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { b.late.run(workers, b) })
 	wg.Go(func() { b.sweep(workers) })
-	wg.Go(func() { b.publishSystem(workers) })
+	wg.Go(func() { b.newSystem().run(workers) })
 	var listeners sync.WaitGroup
 	for _, l := range b.cfg.Listeners {
 		listeners.Go(func() { b.listen(ctx, l) })
@@ -142,8 +147,10 @@ func (b *Broker) stop() {
 }
 
 // serveConn serves one connection in a goroutine of its own.
-func (b *Broker) serveConn(nc net.Conn, listener string) {
+// ln is nil when no listener accepted it.
+func (b *Broker) serveConn(nc net.Conn, listener string, ln *listen.Listener) {
 	c := b.newConn(nc, listener)
+	c.door = ln
 	b.mu.Lock()
 	full := len(b.conns) >= b.cfg.MaxConnections
 	if b.stopping || full {
@@ -156,6 +163,7 @@ func (b *Broker) serveConn(nc net.Conn, listener string) {
 		return
 	}
 	b.conns[c] = struct{}{}
+	b.stats.sockets.Add(1)
 	b.stats.maximum = max(b.stats.maximum, len(b.conns))
 	b.serving.Go(c.serve)
 	b.mu.Unlock()

@@ -55,6 +55,9 @@ type client struct {
 	reads   access.Cache // of rights
 	meta    session.Meta
 	offline time.Time // since when, while there is no connection
+
+	dropped atomic.Int64              // deliveries that were given up
+	parted  atomic.Pointer[Departure] // how the last connection ended
 }
 
 func (cl *client) isDurable() bool { return cl.sid != 0 }
@@ -97,7 +100,10 @@ func (cl *client) give(w *batch, p *publication, qos mqtt.QoS, retain bool, ids 
 
 // enqueue puts a delivery into the queue in RAM; mu is held.
 func (cl *client) enqueue(w *batch, d mqtt.Delivery) {
-	w.count.dropped += int64(cl.queue.Push(d))
+	if lost := int64(cl.queue.Push(d)); lost > 0 {
+		w.count.dropped += lost
+		cl.dropped.Add(lost)
+	}
 	if cl.local != nil {
 		cl.local.notify()
 	}

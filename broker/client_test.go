@@ -24,13 +24,20 @@ type testClient struct {
 
 func dial(t testing.TB, b *testBroker, connect packet.Connect) *testClient {
 	t.Helper()
+	connect.Version = mqtt.V311
+	c := connectTo(t, b, connect)
+	require.Equal(t, packet.CONNACK, packet.TypeOf(c.recv()[0]))
+	return c
+}
+
+// connectTo sends CONNECT and waits for nothing.
+func connectTo(t testing.TB, b *testBroker, connect packet.Connect) *testClient {
+	t.Helper()
 	nc, err := net.Dial("tcp", b.address(t).String())
 	require.NoError(t, err)
 	c := &testClient{TB: t, nc: nc, in: bufio.NewReaderSize(nc, 64<<10)}
 	require.NoError(t, nc.SetDeadline(time.Now().Add(time.Minute)))
-	connect.Version = mqtt.V311
 	c.send(connect.Append(nil))
-	require.Equal(t, packet.CONNACK, packet.TypeOf(c.recv()[0]))
 	return c
 }
 

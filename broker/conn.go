@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fieldgate/broker/access"
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session"
@@ -27,7 +28,9 @@ type conn struct {
 	b        *Broker
 	nc       net.Conn
 	listener string
-	identity string // the name in the client's certificate, known with CONNECT; empty without one
+	door     *listen.Listener // that accepted it; nil for none
+	vouch    listen.Vouch     // of door; of the sweep
+	identity string           // the name in the client's certificate, known with CONNECT; empty without one
 	in       input
 	out      outbox
 	answers  answers // under out.mu
@@ -44,8 +47,10 @@ type conn struct {
 	writes    access.Cache           // of the session's rights; of the connection's own goroutine
 	denied    bool                   // the log knows that a PUBLISH was denied
 	since     time.Time
+	clean     bool         // CONNECT asked for a clean start
 	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
 
+	carried   traffic
 	heard     atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
 	held      atomic.Bool            // the broker does not read, because commits are slow
 	ended     atomic.Pointer[ending] // why it ends; the first reason counts
@@ -204,6 +209,7 @@ func (c *conn) handleBatch(data []byte) (used int, err error) {
 
 // handleAll handles all whole packets at the front of data and tells how many bytes they were.
 func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
+	packets, publishes, tap := 0, 0, c.out.tap.Load()
 	for used < len(data) {
 		n, err := packet.Length(data[used:], c.b.cfg.MaxPacketSize)
 		if err != nil {
@@ -214,14 +220,22 @@ func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
 		}
 		raw := data[used : used+n : used+n]
 		w.count.messagesReceived++
+		packets++
+		if packet.TypeOf(raw[0]) == packet.PUBLISH {
+			publishes++
+		}
 		used += n
+		if tap != nil {
+			tap.received(raw)
+		}
 		if err := c.handle(w, raw); err != nil {
 			return used, err
 		}
 	}
 	c.b.stats.bytesReceived.Add(int64(used))
 	if used > 0 {
-		c.heard.Store(int64(w.now.Sub(c.b.started)))
+		c.hear(w.now.Sub(c.b.started))
+		c.carried.in(packets, publishes, used)
 	}
 	return used, nil
 }
@@ -253,8 +267,21 @@ func (c *conn) handle(w *batch, raw []byte) error {
 		return c.handleDisconnect(raw)
 	case packet.CONNECT:
 		return &packet.Error{Reason: mqtt.ProtocolError, Clause: c.clause("MQTT-3.1.0-2", "MQTT-3.1.0-2"), Detail: "CONNECT came a second time"}
+	case packet.AUTH:
+		if c.modern != nil {
+			return c.handleAuth(raw)
+		}
 	}
 	return &packet.Error{Reason: mqtt.ProtocolError, Clause: c.clause("MQTT-4.8.0-1", "MQTT-4.13.1-1"), Detail: fmt.Sprintf("%s is no packet that a client sends", kind)}
+}
+
+// handleAuth refuses AUTH: no connection with a method of authentication was ever accepted.
+func (c *conn) handleAuth(raw []byte) error {
+	var p packet.Auth
+	if err := p.Decode(raw); err != nil {
+		return err
+	}
+	return &packet.Error{Reason: mqtt.ProtocolError, Clause: "v5 MQTT-4.12.0-7", Detail: "AUTH: CONNECT had no authentication method"}
 }
 
 // clause names a rule by its number in 3.1.1 or in 5.0, as the client speaks.
@@ -266,7 +293,7 @@ func (c *conn) clause(v3, v5 string) string {
 }
 
 func (c *conn) handlePing(w *batch, raw []byte) error {
-	if err := packet.DecodeEmpty(raw); err != nil {
+	if err := packet.DecodeEmpty(raw, c.version); err != nil {
 		return err
 	}
 	c.out.mu.Lock()
@@ -274,6 +301,7 @@ func (c *conn) handlePing(w *batch, raw []byte) error {
 	if c.out.accepts() {
 		c.out.grow()
 		c.out.buf = packet.AppendPingresp(c.out.buf)
+		c.out.packets++
 		w.count.messagesSent++
 		w.mark(c)
 	}
@@ -371,7 +399,7 @@ func (c *conn) handlePubrel(w *batch, pid uint16) {
 func (c *conn) waitForRoom() error {
 	return c.wait(func() bool {
 		uncommitted := c.answers.cost > uncommittedLimit
-		c.held.Store(uncommitted)
+		c.hold(uncommitted)
 		return !uncommitted && c.out.size() < 2*outLimit
 	})
 }

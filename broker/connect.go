@@ -36,9 +36,9 @@ func (c *conn) handleFirst(w *batch, kind packet.Type, raw []byte) error {
 		c.modern = c.b.newModern(&p)
 	}
 	assigned := p.ClientID == ""
-	c.held.Store(true) // what follows may wait for us
-	defer c.held.Store(false)
-	if reason := c.admit(&p); reason.Failed() {
+	c.hold(true) // what follows may wait for us
+	defer c.hold(false)
+	if reason := c.admit(&p, raw); reason.Failed() {
 		c.refuse(p.Version, reason)
 		c.end(ending{text: "connection refused", reason: reason, err: errors.New(reason.String()), quiet: c.b.isOldNews(reason)})
 		return errEnded
@@ -63,11 +63,15 @@ func (b *Broker) isOldNews(reason mqtt.ReasonCode) bool {
 func (c *conn) refuse(v mqtt.Version, reason mqtt.ReasonCode) {
 	p := packet.Connack{Reason: reason}
 	_ = c.nc.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = c.nc.Write(p.Append(nil, v)) // the connection ends anyway
+	raw := p.Append(nil, v)
+	if tap := c.out.tap.Load(); tap != nil {
+		tap.sent(raw)
+	}
+	_, _ = c.nc.Write(raw) // the connection ends anyway
 }
 
 // admit decides whether the client may connect, and completes its CONNECT.
-func (c *conn) admit(p *packet.Connect) mqtt.ReasonCode {
+func (c *conn) admit(p *packet.Connect, raw []byte) mqtt.ReasonCode {
 	cfg := &c.b.cfg
 	if c.modern != nil {
 		if reason := c.admitModern(p); reason.Failed() {
@@ -84,6 +88,7 @@ func (c *conn) admit(p *packet.Connect) mqtt.ReasonCode {
 		p.ClientID = assignedID() // [v3.1.1 MQTT-3.1.3-6] [v5 MQTT-3.1.3-6]
 	}
 	c.clientID.Store(&p.ClientID)
+	c.watch(raw)
 	if reason := c.authenticate(p); reason.Failed() {
 		return reason
 	}
@@ -172,9 +177,12 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	c.out.mu.Lock()
 	c.out.grow()
 	c.out.buf = append(c.out.buf, raw...)
+	c.out.packets++
 	w.count.messagesSent++
 	w.mark(c)
 	c.out.mu.Unlock()
+	c.clean = p.CleanStart
+	c.b.stats.connects.Add(1)
 	c.client.attach(w, c, window)
 	c.attached.Store(c.client)
 	c.logger().Info("connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,

@@ -1,13 +1,16 @@
 package broker
 
 import (
+	"encoding/base64"
 	"net"
+
+	"golang.org/x/crypto/argon2"
 
 	"fieldgate/broker/session"
 )
 
 // ServeConn serves a connection that no listener accepted, such as one end of net.Pipe.
-func (b *Broker) ServeConn(nc net.Conn) { b.serveConn(nc, "test") }
+func (b *Broker) ServeConn(nc net.Conn) { b.serveConn(nc, "test", nil) }
 
 // ReencodeWill reads a stored will and writes it again; nil when it is none.
 func ReencodeWill(meta []byte) []byte {
@@ -30,3 +33,18 @@ func (b *Broker) LookAgain(clientID string) {
 	cl.refill(w)
 	w.done()
 }
+
+// WeakKey is the key in a hash of the password that costs next to nothing.
+func WeakKey(password string) string {
+	return base64.RawStdEncoding.EncodeToString(argon2.IDKey([]byte(password), make([]byte, 16), 1, 8, 1, 32))
+}
+
+// Throttled tells how many addresses are remembered for wrong passwords.
+func (a *Accounts) Throttled() int {
+	a.failures.mu.Lock()
+	defer a.failures.mu.Unlock()
+	return len(a.failures.found)
+}
+
+// Hashed tells how many passwords were hashed.
+func (a *Accounts) Hashed() int64 { return a.hashed.Load() }

@@ -18,11 +18,14 @@ const (
 // noteInterval is how often the time that sessions are offline is written down.
 const noteInterval = 6 * time.Hour
 
+// vouchInterval is how often the certificates of connected clients are looked at.
+const vouchInterval = 2 * time.Second
+
 // sweep ends connections that have been silent for too long, until ctx is done.
 func (b *Broker) sweep(ctx context.Context) {
 	timer := time.NewTimer(sweepMost)
 	defer timer.Stop()
-	nextExpiry, nextNote := b.started, b.started.Add(noteInterval)
+	nextExpiry, nextNote, nextVouch := b.started, b.started.Add(noteInterval), b.started.Add(vouchInterval)
 	for {
 		select {
 		case <-ctx.Done():
@@ -32,6 +35,10 @@ func (b *Broker) sweep(ctx context.Context) {
 				b.expire(now)
 				b.purgeRetained(now)
 				nextExpiry = now.Add(time.Minute)
+			}
+			if now.After(nextVouch) {
+				b.checkCertificates(now)
+				nextVouch = now.Add(vouchInterval)
 			}
 			if now.After(nextNote) {
 				b.noteOffline(now)
@@ -65,6 +72,22 @@ func (b *Broker) sweepOnce() time.Duration {
 	return max(sleep, sweepLeast)
 }
 
+// hear notes when packets came. The connection's own goroutine calls it.
+func (c *conn) hear(at time.Duration) {
+	if int64(at) > c.heard.Load() {
+		c.heard.Store(int64(at))
+	}
+}
+
+// hold says whether the broker keeps from reading. What the client sent meanwhile waits in its socket, so
+// its silence counts from the end of that. The connection's own goroutine calls it.
+func (c *conn) hold(on bool) {
+	if !on && c.held.Load() {
+		c.hear(time.Since(c.b.started))
+	}
+	c.held.Store(on)
+}
+
 // timeLeft tells how long the client may still be silent.
 func (c *conn) timeLeft(now time.Duration) (left time.Duration, watched bool) {
 	allowed := time.Duration(c.keepAlive.Load())
@@ -83,6 +106,25 @@ func (c *conn) endSilent() {
 		return
 	}
 	c.end(ending{text: "keep alive exceeded", reason: mqtt.KeepAliveTimeout})
+}
+
+// checkCertificates ends the connections of clients whose certificate their
+// listener would not take any more.
+func (b *Broker) checkCertificates(now time.Time) {
+	b.mu.Lock()
+	var conns []*conn
+	for c := range b.conns {
+		if c.door != nil && c.attached.Load() != nil { // its handshake is over
+			conns = append(conns, c)
+		}
+	}
+	b.mu.Unlock()
+	for _, c := range conns {
+		var err error
+		if c.vouch, err = c.door.Vouches(c.nc, c.vouch, now); err != nil {
+			c.end(ending{text: "its certificate is not valid any more", reason: mqtt.NotAuthorized, err: err})
+		}
+	}
 }
 
 // expire ends durable sessions that nobody has come back to in time.

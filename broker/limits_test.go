@@ -257,7 +257,7 @@ func TestSystemTopics_HaveMosquittosNames(t *testing.T) {
 		time.Sleep(25 * time.Second)
 		l := attach(t, b.Broker, mqtt.Attachment{ClientID: "$test", Subscriptions: []mqtt.Subscription{{Filter: "$SYS/#"}}})
 		got := map[string]string{}
-		for len(got) < 20 {
+		for len(got) < 53 {
 			for _, d := range next(t, l, 1) {
 				require.True(t, d.Retain)
 				got[d.Message.Topic] = string(d.Message.Payload)

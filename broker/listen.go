@@ -46,7 +46,7 @@ func (b *Broker) listen(ctx context.Context, cfg listen.Config) {
 }
 
 // accept serves who connects until ctx is done.
-func (b *Broker) accept(ctx context.Context, ln net.Listener, name string) {
+func (b *Broker) accept(ctx context.Context, ln *listen.Listener, name string) {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	b.mu.Lock()
@@ -58,7 +58,7 @@ func (b *Broker) accept(ctx context.Context, ln net.Listener, name string) {
 		switch {
 		case err == nil:
 			broken = false
-			b.serveConn(nc, name)
+			b.serveConn(nc, name, ln)
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
 		default:

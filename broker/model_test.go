@@ -28,6 +28,7 @@ func TestConversations_FollowTheModel(t *testing.T) {
 			defer func() { failed = recover() }() // rapid wants its panics in its own goroutine
 			w := newWorld(t, r)
 			defer w.close()
+			w.connect(r)
 			r.Repeat(map[string]func(*rapid.T){
 				"connect":     w.connect,
 				"disconnect":  w.disconnect,
@@ -293,10 +294,10 @@ func (w *world) route(m modelMessage, retain, will bool) {
 		}
 		best, matched := mqtt.QoS(0), false
 		for _, s := range c.subs {
-			if !wants(s.Filter, m.topic) || s.NoLocal && m.origin == c.id {
-				continue
+			if wants(s.Filter, m.topic) {
+				// The highest QoS of all that match [v5 MQTT-3.3.4-2], one with no local too, when another wants it.
+				best, matched = max(best, s.QoS), matched || !s.NoLocal || m.origin != c.id
 			}
-			best, matched = max(best, s.QoS), true
 		}
 		if !matched {
 			continue
@@ -338,8 +339,7 @@ func (w *world) subscribe(r *rapid.T) {
 		}
 		m.qos = min(m.qos, s.QoS)
 		switch {
-		case s.NoLocal && m.origin == c.id: // the text leaves open whether a retained message is local
-			c.zero = append(c.zero, expectedZero{m, true, true})
+		case s.NoLocal && m.origin == c.id:
 		case m.qos > 0:
 			c.owed = append(c.owed, &owed{modelMessage: m, retain: true})
 		default:
@@ -391,7 +391,7 @@ func (w *world) publish(r *rapid.T) {
 		delete(w.retained, m.topic)
 	}
 	p := packet.Publish{Topic: []byte(m.topic), Payload: []byte(m.payload), QoS: m.qos, Retain: retain}
-	var want []fields
+	want := []fields{}
 	if m.qos > 0 {
 		p.PacketID = c.nextPID()
 		want = []fields{{"": map[mqtt.QoS]string{1: "PUBACK", 2: "PUBREC"}[m.qos], "pid": fmt.Sprint(p.PacketID)}}

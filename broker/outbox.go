@@ -38,20 +38,23 @@ type outbox struct {
 	nc      net.Conn
 	raw     syscall.RawConn // nil when nc can't be written to without blocking
 	buffers *outBuffers
-	sent    *atomic.Int64      // bytes, of all connections
+	sent    *atomic.Int64 // bytes, of all connections
+	own     atomic.Int64  // bytes, of this one
+	tap     atomic.Pointer[tap]
 	failed  func(error)        // the connection can't be written to; called without the lock, perhaps twice
 	roomy   func()             // a full socket took bytes again; called without the lock
 	helper  sync.WaitGroup     // the goroutine that waits for a full socket
 	tryFunc func(uintptr) bool // try, made once
 
-	mu      sync.Mutex
-	buf     []byte // waits to be written
-	writing int    // bytes that are being written, beside buf
-	busy    bool   // one goroutine writes; it takes what is appended meanwhile
-	dirty   bool   // someone has promised to flush
-	closed  bool
-	starved bool          // somebody waits for room
-	drained chan struct{} // set by farewell: nothing may be appended any more; told when nothing waits
+	mu                 sync.Mutex
+	buf                []byte // waits to be written
+	writing            int    // bytes that are being written, beside buf
+	busy               bool   // one goroutine writes; it takes what is appended meanwhile
+	dirty              bool   // someone has promised to flush
+	closed             bool
+	starved            bool          // somebody waits for room
+	packets, publishes int64         // that were appended
+	drained            chan struct{} // set by farewell: nothing may be appended any more; told when nothing waits
 
 	// what try works on; it belongs to the goroutine that made busy true
 	chunk   []byte
@@ -129,6 +132,7 @@ func (o *outbox) flush() {
 		b := o.buf
 		o.buf, o.busy, o.writing = nil, true, len(b)
 		o.mu.Unlock()
+		o.tapped(b)
 		n, err := o.tryWrite(b)
 		o.mu.Lock()
 		o.busy, o.writing = false, 0
@@ -167,6 +171,7 @@ func (o *outbox) writeAll(b []byte, from int) {
 	for {
 		n, err := o.nc.Write(b[from:])
 		o.sent.Add(int64(n))
+		o.own.Add(int64(n))
 		o.mu.Lock()
 		o.writing = 0
 		if o.closed || err != nil {
@@ -193,6 +198,14 @@ func (o *outbox) writeAll(b []byte, from int) {
 		b, from = o.buf, 0
 		o.buf, o.writing = nil, len(b)
 		o.mu.Unlock()
+		o.tapped(b)
+	}
+}
+
+// tapped shows whole packets that are about to be written to those who trace.
+func (o *outbox) tapped(b []byte) {
+	if t := o.tap.Load(); t != nil {
+		t.sent(b)
 	}
 }
 
@@ -207,6 +220,7 @@ func (o *outbox) tryWrite(b []byte) (int, error) {
 	}
 	o.chunk = nil
 	o.sent.Add(int64(o.written))
+	o.own.Add(int64(o.written))
 	return o.written, o.err
 }
 

@@ -224,16 +224,22 @@ func (b *Broker) isFromBefore(id mqtt.MsgID) bool {
 // prevents it; it must not block. It fails with a fault when the message can't be
 // published, and with ctx.
 func (b *Broker) Publish(ctx context.Context, m *mqtt.Message, safe func(error)) error {
+	_, err := b.PublishCounted(ctx, m, safe)
+	return err
+}
+
+// PublishCounted is Publish that tells how many sessions get the message.
+func (b *Broker) PublishCounted(ctx context.Context, m *mqtt.Message, safe func(error)) (receivers int, err error) {
 	if err := mqtt.CheckName(m.Topic); err != nil {
-		return fault.New(fault.Invalid, "topic name %.60q %v", m.Topic, err)
+		return 0, fault.New(fault.Invalid, "topic name %.60q %v", m.Topic, err)
 	}
 	cost := int64(session.Cost(m))
 	if m.QoS > mqtt.ExactlyOnce || cost > packet.MaxSize {
-		return fault.New(fault.Invalid, "a message must have QoS 0, 1 or 2 and fit into a packet")
+		return 0, fault.New(fault.Invalid, "a message must have QoS 0, 1 or 2 and fit into a packet")
 	}
 	weight := min(cost, insideLimit)
 	if err := b.inside.Acquire(ctx, weight); err != nil {
-		return err
+		return 0, err
 	}
 	release := func(err error) {
 		b.inside.Release(weight)
@@ -244,7 +250,7 @@ func (b *Broker) Publish(ctx context.Context, m *mqtt.Message, safe func(error))
 	w := b.batch()
 	defer w.done()
 	b.publish(w, m, release)
-	return nil
+	return w.taken, nil
 }
 
 // publish distributes a message from inside; safe must not be nil.

@@ -55,8 +55,8 @@ func renderConnack(f fields, p *packet.Connack) {
 	if p.RetainAvailable != nil {
 		f["retain_available"] = strconv.FormatBool(*p.RetainAvailable)
 	}
-	if p.ServerKeepAlive != nil {
-		f["server_keep_alive"] = strconv.Itoa(int(*p.ServerKeepAlive))
+	if p.ServerKeepAlive != nil { // 65535 is mosquitto's way to say that it has no limit
+		f["server_keep_alive"] = unless(65535, int(*p.ServerKeepAlive))
 	}
 	if !p.Reason.Failed() {
 		f["receive_maximum"] = unless(usual.MaxInflight, int(p.ReceiveMaximum))

@@ -38,7 +38,7 @@ func (c *conn) sendQoS0(w *batch, p *publication, retain bool, ids []uint32) {
 		c.out.mu.Lock()
 		defer c.out.mu.Unlock()
 		if c.out.size() >= outLimit {
-			w.count.dropped++
+			c.drop(w)
 			return
 		}
 		c.appendOwn(w, &own)
@@ -48,7 +48,7 @@ func (c *conn) sendQoS0(w *batch, p *publication, retain bool, ids []uint32) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	if c.out.size() >= outLimit {
-		w.count.dropped++
+		c.drop(w)
 		return
 	}
 	c.copyFrame(w, f, &d)
@@ -84,8 +84,14 @@ func (c *conn) takes(w *batch, p *publication, d *delivery) bool {
 	if c.fits(&own) {
 		return true
 	}
-	w.count.dropped++
+	c.drop(w)
 	return false
+}
+
+// drop counts a message that the client does not get.
+func (c *conn) drop(w *batch) {
+	w.count.dropped++
+	c.client.dropped.Add(1)
 }
 
 // own gives the publication as a packet for one client of 5.0.
@@ -110,9 +116,11 @@ func (c *conn) copyFrame(w *batch, f *frame, d *delivery) {
 	if f.pidAt > 0 {
 		sent[f.pidAt], sent[f.pidAt+1] = byte(d.pid>>8), byte(d.pid)
 	}
+	c.out.packets++
+	c.out.publishes++
 	w.count.messagesSent++
 	w.count.publishSent++
-	w.count.publishBytes += int64(len(f.bytes))
+	w.count.publishBytes += int64(f.load)
 	w.mark(c)
 }
 
@@ -146,7 +154,7 @@ func (c *conn) mayGet(w *batch, m *mqtt.Message, d *delivery) bool {
 		return true
 	}
 	if p := w.packetOf(m, d); !c.fits(&p) {
-		w.count.dropped++
+		c.drop(w)
 		return false
 	}
 	return true
@@ -170,6 +178,8 @@ func (c *conn) appendOwn(w *batch, p *packet.Publish) {
 	}
 	c.out.grow()
 	c.out.buf = p.Append(c.out.buf, c.version)
+	c.out.packets++
+	c.out.publishes++
 	w.count.messagesSent++
 	w.count.publishSent++
 	w.count.publishBytes += int64(len(p.Payload))

@@ -183,6 +183,7 @@ func (b *Broker) forget(cl *client) {
 func (c *conn) finish(why ending) {
 	b := c.b
 	if cl := c.client; cl != nil {
+		cl.parted.Store(departureOf(&why))
 		c.leaveWill(&why)
 		b.mu.Lock()
 		cl.owner = nil
@@ -198,6 +199,9 @@ func (c *conn) finish(why ending) {
 	b.mu.Lock()
 	delete(b.conns, c)
 	b.mu.Unlock()
+	if tap := c.out.tap.Load(); tap != nil {
+		tap.closed(departureOf(&why))
+	}
 	c.logEnd(why)
 }
 

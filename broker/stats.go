@@ -14,7 +14,18 @@ type totals struct {
 	bytesReceived, bytesSent       atomic.Int64
 	messagesExpired                atomic.Int64
 	expired, refused               atomic.Int64
+	sockets, connects              atomic.Int64
 	maximum                        int // connections at once; under Broker.mu
+}
+
+// traffic counts what one connection received, once a batch.
+type traffic struct{ packets, publishes, bytes atomic.Int64 }
+
+// in adds what one read brought.
+func (t *traffic) in(packets, publishes, bytes int) {
+	t.packets.Add(int64(packets))
+	t.publishes.Add(int64(publishes))
+	t.bytes.Add(int64(bytes))
 }
 
 func (t *totals) add(c *counts) {
@@ -55,7 +66,13 @@ type Stats struct {
 	ClientsMaximum     int
 	ClientsExpired     int64
 	ConnectionsRefused int64 // by max_connections
+	Sockets            int64 // connections that were accepted, before CONNECT too
+	Connects           int64 // CONNECT that was answered with success
+	Inflight           int   // deliveries of QoS 1 and 2 that wait for an acknowledgement
+	Sessions           int   // of network clients and in process
 	Subscriptions      int
+	SharedSubs         int // shared subscriptions among them
+	Traces             int // traces of clients that are open
 	RetainedMessages   int
 	RetainedBytes      int64
 	QueuedMessages     int64 // owed to sessions, one count for each
@@ -79,6 +96,9 @@ func (b *Broker) Stats() Stats {
 		BytesSent:          t.bytesSent.Load(),
 		ClientsExpired:     t.expired.Load(),
 		ConnectionsRefused: t.refused.Load(),
+		Sockets:            t.sockets.Load(),
+		Connects:           t.connects.Load(),
+		Traces:             int(b.tracing.Load()),
 		Subscriptions:      b.tree.Len(),
 		RetainedMessages:   b.retained.Len(),
 		RetainedBytes:      b.retained.Bytes(),
@@ -90,6 +110,11 @@ func (b *Broker) Stats() Stats {
 				s.ClientsConnected++
 			}
 		}
+		s.Sessions++
+		cl.mu.Lock()
+		s.Inflight += cl.window.Len()
+		s.SharedSubs += cl.shares
+		cl.mu.Unlock()
 		u := cl.usage()
 		s.QueuedMessages += u.Messages
 		s.QueuedBytes += u.Bytes

@@ -136,6 +136,9 @@ func (c *conn) sendRetained(w *batch, sub mqtt.Subscription, isNew bool) error {
 		return nil
 	}
 	for m := range c.b.retained.Match(sub.Filter) {
+		if sub.NoLocal && m.Origin == c.client.id { // [v5 MQTT-3.8.3-3]
+			continue
+		}
 		if !c.out.hasRoom() {
 			w.flush()
 			if err := c.waitForSocket(); err != nil {

@@ -34,6 +34,7 @@ type throttle struct {
 type failures struct {
 	all   debt
 	names [nameSlots]debt
+	last  time.Time
 }
 
 // debt is a number of failures that shrinks with time.
@@ -80,6 +81,7 @@ func (t *throttle) failed(from netip.Addr, name string, hashed bool, at time.Tim
 	if f == nil {
 		f = t.remember(key, at)
 	}
+	f.last = at
 	f.names[t.slot(name)].add(at, nameRefill)
 	if hashed {
 		f.all.add(at, addressRefill)
@@ -103,27 +105,15 @@ func (t *throttle) remember(key netip.Addr, at time.Time) *failures {
 func (t *throttle) forget(at time.Time) {
 	var quiet netip.Addr
 	for key, f := range t.found {
-		last := f.last()
-		if at.Sub(last) > nameFailures*nameRefill+addressFailures*addressRefill {
+		if at.Sub(f.last) > nameFailures*nameRefill+addressFailures*addressRefill {
 			delete(t.found, key)
-		} else if q := t.found[quiet]; q == nil || last.Before(q.last()) {
+		} else if q := t.found[quiet]; q == nil || f.last.Before(q.last) {
 			quiet = key
 		}
 	}
 	if len(t.found) >= throttledAddresses {
 		delete(t.found, quiet)
 	}
-}
-
-// last tells when the address failed last.
-func (f *failures) last() time.Time {
-	last := f.all.at
-	for i := range f.names {
-		if at := f.names[i].at; at.After(last) {
-			last = at
-		}
-	}
-	return last
 }
 
 func (t *throttle) slot(name string) int {

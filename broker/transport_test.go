@@ -294,3 +294,27 @@ func (f *frames) Write(b []byte) (int, error) {
 	_, err := f.Conn.Write(append([]byte{0x82, 0x80 | byte(len(b)), 0, 0, 0, 0}, b...)) // masked with zeros
 	return len(b), err
 }
+
+func TestEveryTransport_DisconnectsWhoseCertificateIsNotTrustedAnyMore(t *testing.T) {
+	for _, scheme := range []string{"ssl", "wss"} {
+		t.Run(scheme, func(t *testing.T) {
+			k := newKeys(t)
+			k.cfg.RequireClientCert = true
+			b := startWith(t, memory(t), broker.NewAccounts(), func(c *broker.Config) {
+				c.Listeners = []listen.Config{transports(t, k)[scheme]}
+				c.AllowAnonymous = false
+			})
+			gone := make(chan error, 1)
+			o := paho.NewClientOptions().AddBroker(b.url(t, scheme)).SetClientID("c").SetTLSConfig(k.client).SetAutoReconnect(false)
+			o.SetConnectionLostHandler(func(_ paho.Client, err error) { gone <- err })
+			c := paho.NewClient(o)
+			done(t, c.Connect())
+			other := newKeys(t) // another authority
+			ca, err := os.ReadFile(other.file("ca.pem"))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(k.file("ca.pem"), append(ca, '\n'), 0o600))
+			require.Error(t, receive(t, gone))
+			require.Error(t, func() error { token := c.Connect(); token.Wait(); return token.Error() }(), "and it does not come back")
+		})
+	}
+}

@@ -13,11 +13,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/all"
+	"fieldgate/bridges/template"
 	"fieldgate/broker"
 	"fieldgate/broker/access"
 	"fieldgate/gateway/config"
@@ -35,19 +37,20 @@ const brokerRetry = 10 * time.Second
 
 // Gateway is the product. Make it with New, run it once with Run, then Close it.
 type Gateway struct {
-	file     config.File
-	version  string
-	started  time.Time
-	log      *slog.Logger
-	alarms   *fault.Alarms
-	db       *storage.DB
-	accounts *broker.Accounts
-	bus      *bus
-	uplinks  *bridges.Supervisor
-	bridges  *bridges.Supervisor
-	settings *config.Manager
-	page     *webui.Server
-	ready    chan struct{} // closed once all parts have been started
+	file      config.File
+	version   string
+	started   time.Time
+	log       *slog.Logger
+	alarms    *fault.Alarms
+	db        *storage.DB
+	accounts  *broker.Accounts
+	bus       *bus
+	uplinks   *bridges.Supervisor
+	bridges   *bridges.Supervisor
+	settings  *config.Manager
+	templates *template.Set
+	page      *webui.Server
+	ready     chan struct{} // closed once all parts have been started
 }
 
 // New opens the storage and builds the parts; nothing runs yet. It fails when
@@ -61,7 +64,11 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
 		return nil, err
 	}
-	kinds, clouds := all.Kinds(), all.Uplinks()
+	g.templates = template.New(ReadTemplate, filepath.Join(file.DataDir, "templates"))
+	kinds, clouds := all.Kinds(g.templates), all.Uplinks()
+	for _, err := range g.templates.Load() {
+		log.Error("template left out", "part", "templates", "err", err)
+	}
 	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
 	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)
 	g.settings = config.NewManager(config.ManagerConfig{
@@ -100,10 +107,17 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
 		YAML:        api.YAML{FromYAML: fromYAML, ToYAML: config.ToYAML},
 		Alarms:      g.alarms,
+		Templates:   g.templates,
 		Kinds:       kinds,
 		SerialPorts: g.serialPorts,
 		System:      g.system,
 	}
+}
+
+// ReadTemplate reads the YAML of a template; see template.Read.
+func ReadTemplate(name string, text []byte) (json.RawMessage, func(error) error, error) {
+	doc, lines, err := config.FromYAML(name, text)
+	return doc, func(faults error) error { return lines.InFile(name, faults) }, err
 }
 
 func fromYAML(text []byte) (json.RawMessage, error) {

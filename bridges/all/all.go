@@ -7,16 +7,17 @@ import (
 	"fieldgate/bridges/internal/port"
 	"fieldgate/bridges/line"
 	"fieldgate/bridges/modbus"
+	"fieldgate/bridges/template"
 	"fieldgate/bridges/uplink"
 )
 
 // Kinds gives the kinds of bridges to the field. Those of one call share their
-// serial ports: a port has one owner among all of them.
-func Kinds() []bridges.Kind {
+// serial ports: a port has one owner among all of them. Their devices may name templates.
+func Kinds(templates *template.Set) []bridges.Kind {
 	ports := &port.Ports{}
 	return []bridges.Kind{
-		line.Kind(ports),
-		modbus.Kind(ports),
+		templates.Kind(line.Kind(ports)),
+		templates.Kind(modbus.Kind(ports)),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fieldgate/bridges"
 	"fieldgate/bridges/all"
 	"fieldgate/bridges/bridgestest"
+	"fieldgate/bridges/template"
 	"fieldgate/internal/fault"
 )
 
@@ -16,7 +17,7 @@ func TestKinds_AreFitForASupervisor(t *testing.T) {
 	for _, c := range []struct {
 		role  bridges.Role
 		kinds []bridges.Kind
-	}{{bridges.FieldRole, all.Kinds()}, {bridges.UplinkRole, all.Uplinks()}} {
+	}{{bridges.FieldRole, all.Kinds(template.New(nil, ""))}, {bridges.UplinkRole, all.Uplinks()}} {
 		require.NotEmpty(t, c.kinds)
 		bridges.NewSupervisor(c.role, c.kinds, &bridgestest.Bus{}, &fault.Alarms{}, slog.New(slog.DiscardHandler))
 		for _, k := range c.kinds {

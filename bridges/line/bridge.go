@@ -1,12 +1,14 @@
-// Package line is the kind of bridge for devices that send lines of text by
-// themselves: scales, weather stations, barcode readers. A regular expression per
-// device finds the values. It must not know what is done with them.
+// Package line is the kind of bridge for devices that speak in lines, telegrams or
+// records of their own over a serial port or TCP: scales, GPS receivers, barcode
+// readers, weather stations, multimeters. They send by themselves or are asked. It
+// must not know what is done with the values.
 package line
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
-	"strings"
+	"slices"
 	"time"
 
 	"fieldgate/bridges"
@@ -23,7 +25,9 @@ func Kind(ports *port.Ports) bridges.Kind {
 			if err != nil {
 				return nil, err
 			}
-			return &bridge{settings: s, ports: ports, log: log}, nil
+			b := &bridge{settings: s, ports: ports, log: log}
+			b.queue.arrived = make(chan struct{}, 1)
+			return b, nil
 		},
 		Devices: devices,
 	}
@@ -33,143 +37,53 @@ type bridge struct {
 	settings *Settings
 	ports    *port.Ports
 	log      *slog.Logger
+	queue    queue
 }
 
 var (
 	_ bridges.Bridge = (*bridge)(nil)
 	_ bridges.Tester = (*bridge)(nil)
+	_ bridges.Writer = (*bridge)(nil)
 )
 
-// Run reads lines until ctx is done and opens the link again whenever it is lost.
+// Run works until ctx is done and opens the link again whenever it is lost.
 func (b *bridge) Run(ctx context.Context, host bridges.Host) error {
-	r := newRun(b, host)
-	r.begin(ctx)
-	for ctx.Err() == nil {
-		err := r.connection(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		r.lost(ctx, err)
-		if !sleep(ctx, b.settings.Link.retry()) {
-			break
-		}
-	}
-	return nil
+	return newRun(b, host).work(ctx)
 }
 
-// The rules that keep a torn line from being taken for a value.
-const (
-	// A line's bytes follow each other; what comes after a pause belongs to the next line.
-	lineGap = time.Second
-	// After the link is opened the first bytes are the beginning of a line only
-	// when nothing came for this long; else they are the end of one.
-	quietStart = 100 * time.Millisecond
-)
-
-// flood is how many bytes are read in one pollEvery; a far side that sends more has
-// to wait, and costs no more of the processor. The fastest serial port sends 80,000.
-const flood = 200_000
-
-// listener is what reads one open link.
-type listener struct {
-	wire     wire
-	framer   *Framer
-	counters *counters
-	line     func(text string, at time.Time) // gets every whole line and the time at which it was complete
-	idle     func(now time.Time)             // runs at least every pollEvery
-
-	opened, last time.Time // last: when bytes came last
-	window       time.Time // since when taken is counted
-	taken        int       // bytes
-}
-
-// listen works until ctx is done or the link fails.
-func (l *listener) listen(ctx context.Context) error {
-	buf := make([]byte, 4096)
-	l.opened = time.Now()
-	for ctx.Err() == nil {
-		n, err := l.wire.Read(buf)
-		now := time.Now()
-		if n > 0 {
-			l.take(buf[:n], now)
-		}
-		if err != nil {
-			return err
-		}
-		l.idle(now)
-		l.slowDown(ctx, n, now)
+// Write writes a point and waits for the device's answer.
+func (b *bridge) Write(ctx context.Context, device, point string, value json.RawMessage) (bridges.WriteResult, error) {
+	i := slices.IndexFunc(b.settings.Devices, func(d Device) bool { return d.ID == device })
+	if i < 0 {
+		return bridges.WriteResult{}, bridges.Fault(bridges.NotFound, "there is no device %s", device)
 	}
-	return nil
-}
-
-// take cuts bytes into lines, and sees to it that no torn line is among them.
-func (l *listener) take(data []byte, now time.Time) {
-	switch {
-	case l.last.IsZero() && now.Sub(l.opened) < quietStart:
-		l.framer.Skip()
-	case now.Sub(l.last) > lineGap && l.framer.Reset():
-		l.counters.torn++
+	result := make(chan bridges.WriteResult, 1)
+	c := command{device: &b.settings.Devices[i], point: point, value: value, since: time.Now(), done: func(w bridges.WriteResult) { result <- w }}
+	if deadline, ok := ctx.Deadline(); ok {
+		c.expires = deadline
 	}
-	l.last = now
-	l.counters.bytes += int64(len(data))
-	l.framer.Push(data, func(bytes []byte) {
-		l.counters.lines++
-		l.line(strings.Trim(decodeText(bytes), "\r\n"), now)
-	})
-	l.counters.overlong += l.framer.Overlong
-	l.framer.Overlong = 0
-}
-
-// slowDown waits out a flood.
-func (l *listener) slowDown(ctx context.Context, n int, now time.Time) {
-	passed := now.Sub(l.window)
-	if passed >= pollEvery {
-		l.window, l.taken = now, n
-		return
-	}
-	if l.taken += n; l.taken > flood {
-		sleep(ctx, pollEvery-passed)
+	b.queue.push(c)
+	select {
+	case w := <-result:
+		return w, nil
+	case <-ctx.Done():
+		return bridges.WriteResult{}, ctx.Err()
 	}
 }
 
 // counters count since the bridge started.
 type counters struct {
 	opened, bytes, lines, matched, unmatched, overlong, torn, parseErrors, skipped int64
+	badChecksums, garbage, foreign, requests, answers, timeouts, late, echoes      int64
+	unasked, writes, refused                                                       int64
 }
 
 func (c counters) snapshot() map[string]int64 {
 	return map[string]int64{
 		"opened": c.opened, "bytes": c.bytes, "lines": c.lines, "matched": c.matched, "unmatched": c.unmatched,
 		"overlong": c.overlong, "torn": c.torn, "parse_errors": c.parseErrors, "skipped": c.skipped,
+		"bad_checksums": c.badChecksums, "garbage_bytes": c.garbage, "foreign": c.foreign, "requests": c.requests,
+		"answers": c.answers, "timeouts": c.timeouts, "late": c.late, "echoes": c.echoes, "unasked": c.unasked,
+		"writes": c.writes, "refused": c.refused,
 	}
-}
-
-// sleep waits; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
-// connection opens the link and works until it is lost or ctx is done.
-func (r *run) connection(ctx context.Context) error {
-	w, err := r.bridge.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	r.counters.opened++
-	r.up(time.Now())
-	r.bridge.log.Debug("link open", "link", r.bridge.settings.Link)
-	l := listener{
-		wire: w, framer: r.bridge.settings.Framing.framer(), counters: &r.counters,
-		line: func(text string, at time.Time) { r.line(ctx, text, at) },
-		idle: func(now time.Time) { r.idle(ctx, now) },
-	}
-	return l.listen(ctx)
 }

@@ -10,10 +10,10 @@ import (
 	"fieldgate/bridges/line"
 )
 
-func cut(f *line.Framer, chunks ...string) []string {
+func cut(f line.Framer, chunks ...string) []string {
 	var got []string
 	for _, c := range chunks {
-		f.Push([]byte(c), func(b []byte) { got = append(got, string(b)) })
+		f.Push([]byte(c), func(x line.Frame) bool { got = append(got, string(x.Bytes)); return true })
 	}
 	return got
 }
@@ -35,15 +35,16 @@ func TestFramer_CutsLines(t *testing.T) {
 		{"delimiter over skipped bytes", "ab", []string{"0123456789a", "b", "okab"}, []string{"ok"}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := line.NewFramer(c.delimiter, 8)
+			f := line.NewLineFramer(8, c.delimiter)
 			require.Equal(t, c.want, cut(f, c.chunks...))
-			require.Equal(t, c.overlong, f.Overlong)
+			overlong, _ := f.Dropped()
+			require.Equal(t, c.overlong, overlong)
 		})
 	}
 }
 
 func TestFramer_SkipAndReset(t *testing.T) {
-	f := line.NewFramer("\n", 8)
+	f := line.NewLineFramer(8, "\n")
 	f.Skip()
 	require.Equal(t, []string{"whole"}, cut(f, "half\nwhole\ntorn"))
 	require.Equal(t, "torn", string(f.Partial()))
@@ -60,9 +61,9 @@ func FuzzFramer(f *testing.F) {
 		if delimiter == "" || len(delimiter) > 16 || most < 1 || most > 1000 {
 			return
 		}
-		whole := line.NewFramer(delimiter, most)
+		whole := line.NewLineFramer(most, delimiter)
 		want := cut(whole, string(data))
-		pieces := line.NewFramer(delimiter, most)
+		pieces := line.NewLineFramer(most, delimiter)
 		var got []string
 		rest := data
 		for i := 0; len(rest) > 0; i++ {
@@ -72,7 +73,9 @@ func FuzzFramer(f *testing.F) {
 			require.LessOrEqual(t, len(pieces.Partial()), most+len(delimiter), "memory is bounded")
 		}
 		require.Equal(t, want, got, "the cuts of the stream do not matter")
-		require.Equal(t, whole.Overlong, pieces.Overlong)
+		overlong, _ := whole.Dropped()
+		overlongToo, _ := pieces.Dropped()
+		require.Equal(t, overlong, overlongToo)
 		dropped := int64(0)
 		for _, l := range bytes.Split(data, []byte(delimiter)) {
 			if len(l) > most {
@@ -83,17 +86,17 @@ func FuzzFramer(f *testing.F) {
 			require.LessOrEqual(t, len(l), most)
 			require.NotContains(t, l, delimiter)
 		}
-		require.LessOrEqual(t, whole.Overlong, dropped)
+		require.LessOrEqual(t, overlong, dropped)
 	})
 }
 
 func BenchmarkFramer(b *testing.B) {
 	data := []byte(strings.Repeat("ST,GS,+  12.34kg\r\n", 200))
-	f := line.NewFramer("\r\n", 4096)
+	f := line.NewLineFramer(4096, "\r\n")
 	lines := 0
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		f.Push(data, func([]byte) { lines++ })
+		f.Push(data, func(line.Frame) bool { lines++; return true })
 	}
 }

@@ -45,7 +45,7 @@ func TestNumber_ReadsWhatDevicesPrint(t *testing.T) {
 		{"overload sign of a meter", "O.L", ".", "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			digits, ok := line.Number(c.text, c.decimal)
+			digits, ok := line.Numerals{Decimal: c.decimal}.Digits(c.text)
 			require.Equal(t, c.ok, ok)
 			if ok {
 				require.Equal(t, c.want, digits)
@@ -63,7 +63,7 @@ func FuzzNumber(f *testing.F) {
 		if comma {
 			decimal = ","
 		}
-		digits, ok := line.Number(text, decimal)
+		digits, ok := line.Numerals{Decimal: decimal}.Digits(text)
 		if !ok {
 			return
 		}

@@ -2,11 +2,14 @@ package line
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 
 	"fieldgate/bridges"
+	"fieldgate/broker/mqtt"
 )
 
 // run is the state of one Run; only its goroutine touches it.
@@ -14,30 +17,143 @@ type run struct {
 	bridge   *bridge
 	host     bridges.Host
 	devices  []*deviceRun // the enabled ones
+	polls    []*poll
 	counters counters
 	told     counters // as they were given to the host
 	toldAt   time.Time
+
+	polledOnly bool      // every device is asked; what comes unasked belongs to nobody
+	exchange   *exchange // that is under way, nil for none
+	owed       *exchange // whose answer may still come
+	owedUntil  time.Time
 }
 
 // deviceRun is what happens with one device.
 type deviceRun struct {
 	*Device
+	isPolled  bool
 	heard     time.Time // when its last line came, or the link opened
 	unmatched int64     // lines since then that matched no device
 	bad       string    // why its points are bad, empty when they are not
 	sent      time.Time // when readings went out last
 	waiting   []bridges.Reading
-	budget    float64 // readings that may go out at once, see spend
+	budget    float64   // readings that may go out at once, see due
+	holdOff   time.Time // not asked before
 }
 
 func newRun(b *bridge, host bridges.Host) *run {
 	r := &run{bridge: b, host: host}
 	for i := range b.settings.Devices {
 		if d := &b.settings.Devices[i]; d.enabled() {
-			r.devices = append(r.devices, &deviceRun{Device: d, budget: burst})
+			x := &deviceRun{Device: d, isPolled: d.polled(), budget: burst}
+			r.devices = append(r.devices, x)
+			r.polls = append(r.polls, newPolls(x)...)
 		}
 	}
+	r.polledOnly = len(r.polls) > 0 && !slices.ContainsFunc(r.devices, func(d *deviceRun) bool { return !d.isPolled && d.bound > 0 })
 	return r
+}
+
+// work keeps the link open until ctx is done, which is no error, and takes commands meanwhile.
+func (r *run) work(ctx context.Context) error {
+	defer r.bridge.queue.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if list := r.subscriptions(); len(list) > 0 {
+		source, err := r.host.Attach(ctx, mqtt.Attachment{Subscriptions: list})
+		if err != nil {
+			return err
+		}
+		var listener sync.WaitGroup
+		listener.Go(func() { cancel(r.listen(ctx, source)) })
+		defer func() {
+			cancel(nil)
+			listener.Wait()
+			_ = source.Close() // volatile: nothing is kept
+		}()
+	}
+	r.begin(ctx)
+	for ctx.Err() == nil {
+		err := r.connection(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		r.lost(ctx, err)
+		r.rest(ctx, err)
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// rest waits before the link is opened again; commands are answered meanwhile.
+func (r *run) rest(ctx context.Context, err error) {
+	end := time.NewTimer(r.bridge.settings.Link.retry())
+	defer end.Stop()
+	for {
+		for c, ok := r.bridge.queue.pop(); ok; c, ok = r.bridge.queue.pop() {
+			c.refuse(bridges.ErrLink, err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-end.C:
+			return
+		case <-r.bridge.queue.arrived:
+		}
+	}
+}
+
+// connection opens the link and works until it is lost or ctx is done.
+func (r *run) connection(ctx context.Context) error {
+	w, err := r.bridge.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	r.bridge.queue.setInterrupt(w.Interrupt)
+	defer r.bridge.queue.setInterrupt(nil)
+	stop := context.AfterFunc(ctx, w.Interrupt)
+	defer stop()
+	r.counters.opened++
+	r.up(time.Now())
+	r.bridge.log.Debug("link open", "link", r.bridge.settings.Link)
+	l := newListener(w, r.bridge.settings, &r.counters)
+	l.frame = func(f Frame, body []byte, at time.Time) { r.frame(ctx, f, body, at) }
+	l.wrong = r.damaged
+	return r.serve(ctx, l)
+}
+
+// serve works on an open link until it is lost or ctx is done.
+func (r *run) serve(ctx context.Context, l *listener) error {
+	for ctx.Err() == nil {
+		now := time.Now()
+		r.idle(ctx, now)
+		until := now.Add(pollEvery)
+		for _, d := range r.devices {
+			if d.waiting != nil {
+				until = earlier(until, d.free())
+			}
+		}
+		var err error
+		if !r.settled(now) {
+			err = l.once(ctx, earlier(until, r.owedUntil))
+		} else if c, ok := r.bridge.queue.pop(); ok {
+			err = r.execute(ctx, l, c)
+		} else if x, due := r.next(); x != nil && !due.After(now) {
+			err = r.poll(ctx, l, x)
+		} else {
+			if x != nil {
+				until = earlier(until, due)
+			}
+			err = l.once(ctx, until)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin tells of what is switched off.
@@ -61,11 +177,15 @@ func (r *run) begin(ctx context.Context) {
 func (r *run) up(now time.Time) {
 	r.host.SetState(bridges.Online, "")
 	for _, d := range r.devices {
-		d.heard, d.unmatched = now, 0
-		if d.patience == 0 {
+		d.heard, d.unmatched, d.holdOff = now, 0, time.Time{}
+		if d.patience == 0 && !d.isPolled || d.bound == 0 {
 			r.host.SetDevice(d.ID, bridges.Online, "")
 		}
 	}
+	for _, x := range r.polls {
+		x.due, x.tries = now, 0
+	}
+	r.owed = nil
 }
 
 // lost says that the link is gone, and takes the values back.
@@ -74,6 +194,9 @@ func (r *run) lost(ctx context.Context, err error) {
 	now := time.Now()
 	for _, d := range r.devices {
 		r.silence(ctx, d, now, bridges.ErrLink, err.Error())
+	}
+	for _, x := range r.polls {
+		x.failing, x.reason = bridges.ErrLink, err.Error()
 	}
 	r.tellCounters(now)
 }
@@ -84,7 +207,7 @@ func (r *run) silence(ctx context.Context, d *deviceRun, now time.Time, code, re
 	if d.bad != code {
 		d.bad = code
 		for i := range d.Points {
-			if p := &d.Points[i]; p.enabled() {
+			if p := &d.Points[i]; p.enabled() && (p.index >= 0 || code == bridges.ErrLink) {
 				r.report(ctx, bridges.Reading{Device: d.ID, Point: p.ID, Quality: bridges.Bad, Error: code, Time: now})
 			}
 		}
@@ -92,63 +215,72 @@ func (r *run) silence(ctx context.Context, d *deviceRun, now time.Time, code, re
 	r.host.SetDevice(d.ID, bridges.Offline, reason)
 }
 
-// line gives a line to every device whose regex it matches.
-func (r *run) line(ctx context.Context, text string, at time.Time) {
-	if strings.TrimSpace(text) == "" {
-		return
-	}
-	matched := false
+// line gives a frame to every device that sends by itself and whose it is.
+func (r *run) line(ctx context.Context, body []byte, at time.Time) {
+	matched, asked, other := false, false, false
 	for _, d := range r.devices {
-		readings, ok := d.Device.read(text, at, &r.counters)
-		if !ok {
+		if d.bound == 0 {
 			continue
 		}
-		matched = true
-		d.heard, d.unmatched, d.bad = at, 0, ""
-		r.host.SetDevice(d.ID, bridges.Online, "")
-		r.pace(ctx, d, readings, at)
+		cells, v := d.Parse.read(body, d.bound, d.Address)
+		switch {
+		case v == otherForm:
+		case v == foreign:
+			other = true
+		case d.isPolled:
+			asked = true
+		default:
+			matched = true
+			d.heard, d.unmatched, d.bad = at, 0, ""
+			r.host.SetDevice(d.ID, bridges.Online, "")
+			r.pace(ctx, d, d.readings(cells, nil, at, &r.counters), at)
+		}
 	}
-	if matched {
+	switch {
+	case matched:
 		r.counters.matched++
 		return
+	case asked:
+		r.counters.unasked++
+	case other:
+		r.counters.foreign++
+	default:
+		r.counters.unmatched++
 	}
-	r.counters.unmatched++
 	for _, d := range r.devices {
 		d.unmatched++
 	}
 }
 
-// read finds the device's values in a line; false when the line is not its own. A
-// group that took no part in the match says nothing of its point.
-func (d *Device) read(text string, at time.Time, c *counters) ([]bridges.Reading, bool) {
-	groups := d.regex.FindStringSubmatchIndex(text)
-	if groups == nil {
-		return nil, false
-	}
+// readings gives the values of a frame for the points, all that nobody asks for when
+// these are nil. A field that took no part says nothing of its point.
+func (d *Device) readings(cells []cell, points []*Point, at time.Time, c *counters) []bridges.Reading {
 	readings := make([]bridges.Reading, 0, len(d.Points))
 	for i := range d.Points {
 		p := &d.Points[i]
-		from, to := groups[2*p.index], groups[2*p.index+1]
-		if !p.enabled() || from < 0 {
+		if !p.enabled() || p.index < 0 || !cells[p.index].here || points != nil && !slices.Contains(points, p) {
 			continue
 		}
 		reading := bridges.Reading{Device: d.ID, Point: p.ID, Unit: p.Unit, Quality: bridges.Good, Time: at}
-		v, ok := p.value(text[from:to], d.Parse.Decimal)
-		if ok && !v.IsNone() {
+		v, code := p.read(cells, &d.Parse)
+		if code == "" && v.IsNone() {
+			code = bridges.ErrParse
+		}
+		if code == "" {
 			reading.Value = v
 		} else {
-			reading.Quality, reading.Error = bridges.Bad, bridges.ErrParse
+			reading.Quality, reading.Error = bridges.Bad, code
 			c.parseErrors++
 		}
 		readings = append(readings, reading)
 	}
-	return readings, true
+	return readings
 }
 
-// What a device without an interval may publish: lines at once, and lines per second.
+// What a device without a throttle may publish: frames at once, and frames per second.
 const (
-	burst = 100
-	rate  = 50
+	burst = 500
+	rate  = 500
 )
 
 // pace publishes now, or keeps the newest readings until the device may publish again.
@@ -186,15 +318,14 @@ func (r *run) flush(ctx context.Context, d *deviceRun, now time.Time) {
 
 // due tells whether the device may publish now, and counts that it does.
 func (d *deviceRun) due(now time.Time) bool {
-	elapsed := now.Sub(d.sent)
-	if d.Interval > 0 {
-		if elapsed < d.Interval && !d.sent.IsZero() {
+	if d.throttle > 0 {
+		if now.Before(d.free()) {
 			return false
 		}
 		d.sent = now
 		return true
 	}
-	d.budget = min(burst, d.budget+elapsed.Seconds()*rate)
+	d.budget = min(burst, d.budget+now.Sub(d.sent).Seconds()*rate)
 	d.sent = now
 	if d.budget < 1 {
 		return false
@@ -203,11 +334,19 @@ func (d *deviceRun) due(now time.Time) bool {
 	return true
 }
 
+// free is when the device may publish again.
+func (d *deviceRun) free() time.Time {
+	if d.throttle > 0 {
+		return d.sent.Add(d.throttle)
+	}
+	return d.sent.Add(time.Second / rate)
+}
+
 // idle publishes what has become due and looks for devices that fell silent.
 func (r *run) idle(ctx context.Context, now time.Time) {
 	for _, d := range r.devices {
 		r.flush(ctx, d, now)
-		if silence := now.Sub(d.heard); d.patience > 0 && silence >= d.patience {
+		if silence := now.Sub(d.heard); !d.isPolled && d.bound > 0 && d.patience > 0 && silence >= d.patience {
 			r.silence(ctx, d, now, bridges.ErrTimeout, d.silenceWords())
 		}
 	}
@@ -219,7 +358,7 @@ func (r *run) idle(ctx context.Context, now time.Time) {
 // silenceWords must stay the same while the silence lasts, or each change would be told.
 func (d *deviceRun) silenceWords() string {
 	if d.unmatched > 0 {
-		return fmt.Sprintf("lines come, but for %v none matches parse.regex; check baud rate, format and the regex", d.patience)
+		return fmt.Sprintf("lines come, but for %v none matches parse; check baud rate, format and parse", d.patience)
 	}
 	return fmt.Sprintf("no line for %v; check that the device is on and sends by itself, the cable, baud rate and format", d.patience)
 }

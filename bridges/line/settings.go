@@ -1,9 +1,10 @@
 package line
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,10 +17,13 @@ import (
 // Settings is the settings object of one bridge of this kind.
 type Settings struct {
 	bridges.Header
-	Link    Link          `json:"link"`
-	Timeout time.Duration `json:"timeout"` // silence after which a device is offline; 0 for never
-	Framing Framing       `json:"framing"`
-	Devices []Device      `json:"devices"`
+	Link     Link          `json:"link"`
+	Timeout  time.Duration `json:"timeout"` // silence after which a device is offline; 0 for never
+	Framing  Framing       `json:"framing"`
+	Checksum Checksum      `json:"checksum"`
+	Throttle time.Duration `json:"throttle"` // publish a device's lines at most once in this time, the newest
+	Sample   Bytes         `json:"sample"`   // what a test takes in place of what the link brings; nothing else looks at it
+	Devices  []Device      `json:"devices"`
 }
 
 // Link is exactly one of its fields.
@@ -44,95 +48,146 @@ type TCP struct {
 	Address string `json:"address"` // host:port
 }
 
-// Framing says where a line ends.
-type Framing struct {
-	Delimiter string `json:"delimiter"`
-	MaxLength int    `json:"max_length"` // bytes, delimiter not counted
-}
-
-func (f Framing) framer() *Framer { return NewFramer(f.Delimiter, f.MaxLength) }
-
-// Device is what one regular expression makes of the lines.
+// Device is what one way of parsing makes of the frames.
 type Device struct {
 	ID       string         `json:"id"`
 	Enabled  *bool          `json:"enabled"`
 	Topic    string         `json:"topic"`
 	Payload  string         `json:"payload"`
-	Interval time.Duration  `json:"interval"` // publish at most once in this time, the newest; 0 for every line
+	Address  string         `json:"address"`  // where several devices are on the link
+	Interval time.Duration  `json:"interval"` // of the requests; without any: as throttle
+	Throttle *time.Duration `json:"throttle"` // in place of the bridge's
 	Timeout  *time.Duration `json:"timeout"`  // in place of the bridge's
+	Request  Bytes          `json:"request"`  // asks the device for its points
+	Wait     time.Duration  `json:"wait"`     // for an answer
+	Retries  int            `json:"retries"`  // of a request without a usable answer
 	Parse    Parse          `json:"parse"`
 	Points   []Point        `json:"points"`
 
-	regex    *regexp.Regexp
 	patience time.Duration // silence that is no fault: Timeout or the bridge's
+	throttle time.Duration
+	bound    int // cells
 }
 
-// SetDefaults fills in the payload.
-func (d *Device) SetDefaults() { d.Payload = "json" }
+// SetDefaults fills in the payload, and how answers are awaited.
+func (d *Device) SetDefaults() { d.Payload, d.Wait, d.Retries = "json", time.Second, 1 }
 
 func (d *Device) enabled() bool { return d.Enabled == nil || *d.Enabled }
 
-// Parse finds the values in a line.
-type Parse struct {
-	Regex   string `json:"regex"`
-	Decimal string `json:"decimal"` // "." or ","
+// polled tells whether anything of the device is asked for.
+func (d *Device) polled() bool {
+	return slices.ContainsFunc(d.Points, func(p Point) bool { return p.enabled() && p.request != "" })
+}
+
+// Field names a value in a frame: a group, a column, a path, a key, GGA.lat. A number stands for its digits.
+type Field string
+
+// UnmarshalJSON reads a text or a number.
+func (n *Field) UnmarshalJSON(data []byte) error {
+	v, err := bridges.ParseValue(data)
+	if _, isBool := v.AsBool(); err != nil || isBool {
+		return bridges.Fault(bridges.Invalid, "must be a text, or the number of a column")
+	}
+	*n = Field(v.String())
+	return nil
 }
 
 // Point is one value of a device.
 type Point struct {
-	ID        string  `json:"id"`
-	Enabled   *bool   `json:"enabled"`
-	Group     string  `json:"group"` // of the regex; default: the id, with _ for - and .
-	Type      string  `json:"type"`
-	Scale     float64 `json:"scale"`
-	Offset    float64 `json:"offset"`
-	Precision *int    `json:"precision"` // decimals
-	Unit      string  `json:"unit"`
+	ID        string             `json:"id"`
+	Enabled   *bool              `json:"enabled"`
+	Field     Field              `json:"field"` // default: the id, with _ for - and .
+	Group     string             `json:"group"` // the same, of a regex
+	Type      string             `json:"type"`
+	At        *int               `json:"at"` // binary: position of the first byte in the body
+	Length    int                `json:"length"`
+	Order     string             `json:"order"`
+	Bit       *int               `json:"bit"`
+	Scale     float64            `json:"scale"`
+	Offset    float64            `json:"offset"`
+	Precision *int               `json:"precision"` // decimals
+	Unit      string             `json:"unit"`
+	Units     map[string]float64 `json:"units"`      // units that the device may write, and their factors
+	UnitField Field              `json:"unit_field"` // where the unit stands; default: behind the number
+	Enum      map[string]string  `json:"enum"`
+	Invalid   []bridges.Value    `json:"invalid"`
+	Request   Bytes              `json:"request"`  // in place of the device's
+	Interval  time.Duration      `json:"interval"` // in place of the device's
+	Write     *Write             `json:"write"`
+	Name      bridges.Names      `json:"name"` // for a person
+	bridges.PublishRule
 
-	index int // of the group
+	index     int // of its cell; -1 for one that is only written
+	unitIndex int // -1 for none
+	request   string
+	interval  time.Duration
 }
 
-// SetDefaults fills in the type and the scale.
-func (p *Point) SetDefaults() { p.Type, p.Scale = "float64", 1 }
+// SetDefaults fills in the order and the scale.
+func (p *Point) SetDefaults() { p.Order, p.Scale = "ABCD", 1 }
 
 func (p *Point) enabled() bool { return p.Enabled == nil || *p.Enabled }
 
 // Limits of the settings.
 const (
-	maxLineLength = 64 << 10
-	maxDelimiter  = 16
-	maxDevices    = 64
-	maxPoints     = 256
-	maxRegex      = 2000
-	maxUnit       = 32
-	maxDuration   = 24 * time.Hour
+	maxDevices  = 64
+	maxPoints   = 256
+	maxRegex    = 2000
+	maxUnit     = 32
+	maxUnits    = 32
+	maxEnum     = 256
+	maxInvalid  = 32
+	maxOverload = 32
+	maxColumns  = 1000
+	maxRequest  = 512
+	maxSample   = 64 << 10
+	maxAddress  = 64
+	maxDuration = 24 * time.Hour
+	minInterval = 20 * time.Millisecond
+	maxWait     = time.Minute
+	maxRetries  = 10
+
+	defaultThrottle = 200 * time.Millisecond
+	defaultInterval = time.Second
 )
 
 // decode reads and checks the settings. The settings are given even with faults, as far as they go.
 func decode(c bridges.Config) (*Settings, error) {
-	s := &Settings{
-		Timeout: 10 * time.Second,
-		Framing: Framing{Delimiter: "\r\n", MaxLength: 4096},
-	}
+	s := &Settings{Timeout: 10 * time.Second, Throttle: defaultThrottle}
+	s.Checksum.SetDefaults()
 	var f bridges.Faults
 	f.Decode(c.Settings, s)
 	s.Link.check(&f)
 	checkDuration(&f, "/timeout", s.Timeout)
-	checkLength(&f, "/framing/delimiter", s.Framing.Delimiter, 1, maxDelimiter)
-	if strings.Contains(s.Framing.Delimiter, `\`) { // as single quotes in YAML leave it
-		f.Add("/framing/delimiter", bridges.Invalid, `must be the bytes themselves, not a backslash and a letter; in YAML write it in double quotes: "\r\n"`)
+	checkDuration(&f, "/throttle", s.Throttle)
+	checkLength(&f, "/sample", string(s.Sample), 0, maxSample)
+	if s.Checksum.Type == "" {
+		s.Checksum.Type = s.usualChecksum()
 	}
-	bridges.CheckRange(&f, "/framing/max_length", s.Framing.MaxLength, 1, maxLineLength)
+	s.Checksum.check(&f, "/checksum")
+	s.Framing.check(&f, &s.Checksum)
+	s.Framing.fresh = freshTCP
+	if s.Link.Serial != nil {
+		s.Framing.fresh = freshSerial
+	}
 	checkCount(&f, "/devices", "device", len(s.Devices), maxDevices)
 	for i := range s.Devices {
 		d := &s.Devices[i]
 		at := "/devices/" + strconv.Itoa(i)
-		d.check(&f, at, s.Timeout)
+		d.check(&f, at, s)
 		if slices.ContainsFunc(s.Devices[:i], func(x Device) bool { return x.ID == d.ID }) {
 			f.Add(at+"/id", bridges.Invalid, "is used twice")
 		}
 	}
 	return s, f.Err()
+}
+
+// usualChecksum is that of NMEA where only NMEA is parsed, else none.
+func (s *Settings) usualChecksum() string {
+	if len(s.Devices) == 0 || slices.ContainsFunc(s.Devices, func(d Device) bool { return !d.Parse.NMEA }) {
+		return "none"
+	}
+	return "nmea"
 }
 
 func (l Link) check(f *bridges.Faults) {
@@ -163,7 +218,7 @@ func (s *Serial) check(f *bridges.Faults) {
 	f.OneOf("/link/serial/rs485", s.RS485, string(port.RS485Auto), string(port.RS485On), string(port.RS485Off))
 }
 
-func (d *Device) check(f *bridges.Faults, at string, timeout time.Duration) {
+func (d *Device) check(f *bridges.Faults, at string, s *Settings) {
 	f.CheckID(at+"/id", d.ID)
 	if d.Topic == "" {
 		d.Topic = "fieldgate/" + d.ID
@@ -171,75 +226,207 @@ func (d *Device) check(f *bridges.Faults, at string, timeout time.Duration) {
 	f.CheckTopic(at+"/topic", d.Topic)
 	f.OneOf(at+"/payload", d.Payload, "json", "value")
 	checkDuration(f, at+"/interval", d.Interval)
-	d.patience = timeout
+	d.patience, d.throttle = s.Timeout, s.Throttle
 	if d.Timeout != nil {
 		checkDuration(f, at+"/timeout", *d.Timeout)
 		d.patience = *d.Timeout
 	}
-	if d.Parse.Decimal == "" {
-		d.Parse.Decimal = "."
+	if d.Interval > 0 {
+		d.throttle = d.Interval
 	}
-	f.OneOf(at+"/parse/decimal", d.Parse.Decimal, ".", ",")
-	d.checkRegex(f, at+"/parse/regex")
+	if d.Throttle != nil {
+		checkDuration(f, at+"/throttle", *d.Throttle)
+		d.throttle = *d.Throttle
+	}
+	if d.Wait < time.Millisecond || d.Wait > maxWait {
+		f.Add(at+"/wait", bridges.OutOfRange, `must be "1ms" to "1m"`)
+	}
+	bridges.CheckRange(f, at+"/retries", d.Retries, 0, maxRetries)
+	checkLength(f, at+"/address", d.Address, 0, maxAddress)
+	checkRequest(f, at+"/request", d.Request, s)
+	d.Parse.check(f, at+"/parse", d.Address)
+	if d.Parse.address >= 0 {
+		d.bound = d.Parse.address + 1
+	}
 	checkCount(f, at+"/points", "point", len(d.Points), maxPoints)
 	for i := range d.Points {
 		p := &d.Points[i]
 		below := at + "/points/" + strconv.Itoa(i)
-		p.check(f, below, d.regex)
+		p.check(f, below, d, s)
 		if slices.ContainsFunc(d.Points[:i], func(x Point) bool { return x.ID == p.ID }) {
 			f.Add(below+"/id", bridges.Invalid, "is used twice")
 		}
+		d.bound = max(d.bound, p.index+1, p.unitIndex+1)
 	}
 }
 
-func (d *Device) checkRegex(f *bridges.Faults, at string) {
-	checkLength(f, at, d.Parse.Regex, 1, maxRegex)
-	if f.Has(at) {
-		return
+func checkRequest(f *bridges.Faults, at string, request Bytes, s *Settings) {
+	checkLength(f, at, string(request), 0, maxRequest)
+	t, err := parseTemplate(string(request))
+	switch {
+	case err != nil:
+		f.Add(at, bridges.Invalid, "%s", err)
+	case t.has("value"):
+		f.Add(at, bridges.Invalid, "has {value}, which only write.command knows")
+	case t.has("checksum") && s.Checksum.Type == "none":
+		f.Add(at, bridges.Invalid, "has {checksum}, but the bridge has no checksum")
 	}
-	re, err := regexp.Compile(d.Parse.Regex)
-	if err != nil {
-		f.Add(at, bridges.Invalid, "is no regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-		return
-	}
-	d.regex = re
 }
 
-// check needs the device's regex; nil when that is wrong itself.
-func (p *Point) check(f *bridges.Faults, at string, regex *regexp.Regexp) {
+// check needs the device's parser; nil when that is wrong itself.
+func (p *Point) check(f *bridges.Faults, at string, d *Device, s *Settings) {
 	f.CheckID(at+"/id", p.ID)
-	f.OneOf(at+"/type", p.Type, "float64", "int64", "int", "string", "bool")
-	if p.Type == "int" {
-		p.Type = "int64"
-	}
+	p.index, p.unitIndex = -1, -1
+	p.checkType(f, at, d)
 	if p.Scale == 0 {
 		f.Add(at+"/scale", bridges.Invalid, "must not be 0")
 	}
-	if !p.isPlain() && (p.Type == "string" || p.Type == "bool") {
+	if !p.isPlain() && (p.Type == "string" || p.Type == "raw" || p.Type == "bool") {
 		f.Add(at+"/scale", bridges.Invalid, "only numbers have a scale and an offset, not a %s", p.Type)
 	}
 	if p.Precision != nil {
 		bridges.CheckRange(f, at+"/precision", *p.Precision, 0, 15)
 	}
 	checkLength(f, at+"/unit", p.Unit, 0, maxUnit)
-	group, field := p.Group, "/group"
-	if group == "" {
-		group, field = strings.NewReplacer("-", "_", ".", "_").Replace(p.ID), "/id"
+	p.PublishRule.Check(f, at)
+	p.checkUnits(f, at, d)
+	p.checkLists(f, at)
+	p.checkField(f, at, d)
+	checkRequest(f, at+"/request", p.Request, s)
+	p.request = string(p.Request)
+	if p.request == "" && p.index >= 0 {
+		p.request = string(d.Request)
 	}
-	if regex == nil || f.Has(at+field) {
-		return
+	checkDuration(f, at+"/interval", p.Interval)
+	if p.interval = p.Interval; p.interval == 0 {
+		p.interval = d.Interval
 	}
-	if p.index = regex.SubexpIndex(group); p.index < 0 {
-		f.Add(at+field, bridges.Invalid, "the regex has no group (?P<%s>...); it has %s", group, groupNames(regex))
+	if p.interval == 0 {
+		p.interval = defaultInterval
+	}
+	if p.request != "" && p.interval < minInterval {
+		f.Add(at+"/interval", bridges.OutOfRange, "requests need 20ms at least")
+	}
+	if p.Write != nil {
+		p.Write.check(f, at+"/write", p, s)
+		p.Write.wait = cmp.Or(p.Write.Wait, d.Wait)
 	}
 }
 
-func groupNames(regex *regexp.Regexp) string {
-	names := slices.DeleteFunc(slices.Clone(regex.SubexpNames()), func(s string) bool { return s == "" })
-	if len(names) == 0 {
-		return "none"
+func (p *Point) checkType(f *bridges.Faults, at string, d *Device) {
+	switch {
+	case d.Parse.Binary:
+		p.checkBinary(f, at)
+		return
+	case p.Type == "int":
+		p.Type = "int64"
+	case p.Type == "" && (d.Parse.Text || d.Parse.NMEA && isNMEAText(p.field())):
+		p.Type = "string"
+	case p.Type == "":
+		p.Type = "float64"
 	}
-	return strings.Join(names, ", ")
+	f.OneOf(at+"/type", p.Type, "float64", "int64", "int", "string", "bool")
+	for _, x := range []struct {
+		field string
+		set   bool
+	}{{"/at", p.At != nil}, {"/length", p.Length != 0}, {"/bit", p.Bit != nil}} {
+		if x.set {
+			f.Add(at+x.field, bridges.Invalid, "has a meaning only with parse.binary")
+		}
+	}
+}
+
+func (p *Point) checkBinary(f *bridges.Faults, at string) {
+	if p.Type == "int" {
+		p.Type = "int64"
+	}
+	if p.Type == "" && p.At == nil && p.Write != nil {
+		p.Type = "float64" // only written
+		return
+	}
+	f.OneOf(at+"/type", p.Type, slices.Sorted(maps.Keys(widths))...)
+	f.OneOf(at+"/order", p.Order, "ABCD", "CDAB", "BADC", "DCBA")
+	if p.At == nil {
+		f.Add(at+"/at", bridges.Required, "is needed: the position of the first byte, from 0")
+	} else {
+		bridges.CheckRange(f, at+"/at", *p.At, 0, maxFrame-1)
+	}
+	if size, known := widths[p.Type]; known && size == 0 {
+		bridges.CheckRange(f, at+"/length", p.Length, 1, maxFrame)
+	} else if p.Length != 0 {
+		f.Add(at+"/length", bridges.Invalid, "has a meaning only for string and raw")
+	}
+	if p.Bit != nil {
+		bridges.CheckRange(f, at+"/bit", *p.Bit, 0, max(0, 8*widths[p.Type]-1))
+	}
+}
+
+func (p *Point) checkUnits(f *bridges.Faults, at string, d *Device) {
+	if len(p.Units) > maxUnits {
+		f.Add(at+"/units", bridges.OutOfRange, "%d are too many, at most %d are allowed", len(p.Units), maxUnits)
+	}
+	for unit, factor := range p.Units {
+		if factor == 0 || len(unit) > maxUnit {
+			f.Add(at+"/units", bridges.Invalid, "must have factors that are not 0, and units of at most %d bytes", maxUnit)
+		}
+	}
+	if len(p.Units) > 0 && (d.Parse.Binary || p.Type != "float64" && p.Type != "int64") {
+		f.Add(at+"/units", bridges.Invalid, "only numbers in text have units")
+	}
+	if p.UnitField == "" {
+		return
+	}
+	if len(p.Units) == 0 {
+		f.Add(at+"/unit_field", bridges.Invalid, `needs units beside it, such as {"kg": 1, "g": 0.001}`)
+	}
+	if d.Parse.parser == nil || f.Has(at+"/unit_field") {
+		return
+	}
+	i, err := d.Parse.parser.bind(string(p.UnitField), &Point{Type: "string", At: new(int), Length: 1})
+	if err != nil {
+		f.Add(at+"/unit_field", bridges.Invalid, "%s", err)
+		return
+	}
+	p.unitIndex = i
+}
+
+func (p *Point) checkLists(f *bridges.Faults, at string) {
+	if len(p.Enum) > maxEnum {
+		f.Add(at+"/enum", bridges.OutOfRange, "%d are too many, at most %d are allowed", len(p.Enum), maxEnum)
+	}
+	if len(p.Invalid) > maxInvalid {
+		f.Add(at+"/invalid", bridges.OutOfRange, "%d are too many, at most %d are allowed", len(p.Invalid), maxInvalid)
+	}
+}
+
+// field is the name under which the point is looked for.
+func (p *Point) field() string {
+	return cmp.Or(string(p.Field), p.Group, strings.NewReplacer("-", "_", ".", "_").Replace(p.ID))
+}
+
+// checkField finds the point's cell. One that can be written needs none.
+func (p *Point) checkField(f *bridges.Faults, at string, d *Device) {
+	name := "/field"
+	switch {
+	case p.Field != "" && p.Group != "":
+		f.Add(at+"/group", bridges.Invalid, "must be left out beside field")
+	case p.Field != "":
+	case p.Group != "":
+		name = "/group"
+	default:
+		name = "/id"
+	}
+	if d.Parse.parser == nil || f.Has(at+name) || d.Parse.Binary && (f.Has(at) || p.At == nil) {
+		return
+	}
+	i, err := d.Parse.parser.bind(p.field(), p)
+	if err != nil {
+		if name != "/id" || p.Write == nil {
+			f.Add(at+name, bridges.Invalid, "%s", err)
+		}
+		return
+	}
+	p.index = i
 }
 
 func checkDuration(f *bridges.Faults, at string, d time.Duration) {
@@ -273,7 +460,7 @@ func devices(c bridges.Config) []bridges.Device {
 	for _, d := range s.Devices {
 		device := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value"}
 		for _, p := range d.Points {
-			device.Points = append(device.Points, bridges.Point{ID: p.ID, Unit: p.Unit})
+			device.Points = append(device.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Publish: p.PublishRule})
 		}
 		list = append(list, device)
 	}

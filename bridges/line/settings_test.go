@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
@@ -41,7 +42,7 @@ func TestKind_KeepsThePromises(t *testing.T) {
 		Good: sample(t),
 		Bad: []bridgestest.Wrong{
 			{Settings: json.RawMessage(`{}`), Pointers: []string{"/link", "/devices"}},
-			{Settings: json.RawMessage(`{"link":{"serial":{"port":"","baud":1,"format":"9X9"}},"timeout":"-1s","framing":{"delimiter":"","max_length":0},
+			{Settings: json.RawMessage(`{"link":{"serial":{"port":"","baud":1,"format":"9X9"}},"timeout":"-1s","framing":{"delimiter":"\\q","max_length":-1},
 				"devices":[{"id":"A","topic":"a/#","payload":"xml","interval":"48h","parse":{"regex":"(","decimal":";"},"points":[]}]}`),
 				Pointers: []string{"/link/serial/port", "/link/serial/baud", "/link/serial/format", "/timeout", "/framing/delimiter", "/framing/max_length",
 					"/devices/0/id", "/devices/0/topic", "/devices/0/payload", "/devices/0/interval", "/devices/0/parse/regex", "/devices/0/parse/decimal", "/devices/0/points"}},
@@ -50,7 +51,7 @@ func TestKind_KeepsThePromises(t *testing.T) {
 				{"id":"g","group":"b","type":"bool","scale":2},{"id":"h","group":"b","precision":16}]},{"id":"a","parse":{"regex":"(?P<b>.)"},"points":[{"id":"b","wieght":1}]}]}`),
 				Pointers: []string{"/link/tcp/address", "/devices/0/points/1/id", "/devices/0/points/2/id", "/devices/0/points/3/group", "/devices/0/points/4/type",
 					"/devices/0/points/5/scale", "/devices/0/points/6/scale", "/devices/0/points/7/precision", "/devices/1/id", "/devices/1/points/0/wieght"}},
-			{Settings: json.RawMessage(`{"link":{"tcp":{"address":"h:1"},"serial":{"port":"p"}},"framing":{"delimiter":"\\r\\n"},"devices":[{"id":"a","timeout":5,"parse":{"regex":"(?P<b>.)"},"points":[{"id":"b"}]}]}`),
+			{Settings: json.RawMessage(`{"link":{"tcp":{"address":"h:1"},"serial":{"port":"p"}},"framing":{"delimiter":"\\x1"},"devices":[{"id":"a","timeout":5,"parse":{"regex":"(?P<b>.)"},"points":[{"id":"b"}]}]}`),
 				Pointers: []string{"/link", "/framing/delimiter", "/devices/0/timeout"}},
 		},
 	})
@@ -70,4 +71,28 @@ func TestKind_ListsItsDevices(t *testing.T) {
 		{ID: "weather", Topic: "fieldgate/weather", Points: []bridges.Point{{ID: "temperature", Unit: "°C"}, {ID: "wind", Unit: "km/h"}, {ID: "rain"}}},
 		{ID: "station-name", Topic: "fieldgate/station-name", Plain: true, Points: []bridges.Point{{ID: "name"}}},
 	}, line.Kind(&port.Ports{}).Devices(c))
+}
+
+func TestDocs_ExamplesAreRight(t *testing.T) {
+	text, err := os.ReadFile("../../docs/line-devices.md")
+	require.NoError(t, err)
+	n := 0
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		example, _, _ := strings.Cut(block, "```")
+		var file struct {
+			Bridges []map[string]any `yaml:"bridges"`
+		}
+		if !strings.HasPrefix(example, "bridges:") {
+			continue
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(example), &file), example)
+		for _, b := range file.Bridges {
+			raw, err := json.Marshal(b)
+			require.NoError(t, err)
+			_, err = line.Kind(&port.Ports{}).New(bridges.Config{Settings: raw}, slog.New(slog.DiscardHandler))
+			require.NoError(t, err, example)
+			n++
+		}
+	}
+	require.Equal(t, 7, n)
 }

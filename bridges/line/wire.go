@@ -7,13 +7,18 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 )
 
-// wire is an open link. Only one goroutine may use it.
+// wire is an open link. One goroutine may use it; Interrupt and Close may be called by others.
 type wire interface {
-	// Read waits at most pollEvery for bytes; 0 and no error when none came.
-	Read(p []byte) (int, error)
+	// Read waits until the deadline for bytes; 0 and no error when none came, or Interrupt ended the wait.
+	Read(p []byte, deadline time.Time) (int, error)
+	// Write sends all of p before the deadline.
+	Write(p []byte, deadline time.Time) error
+	// Interrupt ends the Read that waits, or the next one.
+	Interrupt()
 	io.Closer
 }
 
@@ -42,7 +47,7 @@ func (t *TCP) open(ctx context.Context) (wire, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", t.Address, plainNetError(err))
 	}
-	return tcpWire{conn}, nil
+	return &tcpWire{conn: conn}, nil
 }
 
 // plainNetError leaves out what the words around it say already.
@@ -64,15 +69,33 @@ func (l Link) retry() time.Duration {
 	return retryTCP
 }
 
-type tcpWire struct{ conn net.Conn }
+type tcpWire struct {
+	conn net.Conn
 
-func (w tcpWire) Read(p []byte) (int, error) {
-	if err := w.conn.SetReadDeadline(time.Now().Add(pollEvery)); err != nil {
-		return 0, err
+	mu          sync.Mutex // protects what follows, and the deadline of Read
+	waiting     bool
+	interrupted bool
+}
+
+func (w *tcpWire) Read(p []byte, deadline time.Time) (int, error) {
+	w.mu.Lock()
+	if w.interrupted {
+		w.interrupted = false
+		w.mu.Unlock()
+		return 0, nil
+	}
+	err := w.conn.SetReadDeadline(deadline)
+	w.waiting = err == nil
+	w.mu.Unlock()
+	if err != nil {
+		return 0, fmt.Errorf("read from %s: %w", w.conn.RemoteAddr(), plainNetError(err))
 	}
 	n, err := w.conn.Read(p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = false
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = nil
+		w.interrupted, err = false, nil
 	}
 	if err != nil {
 		err = fmt.Errorf("read from %s: %w", w.conn.RemoteAddr(), plainNetError(err))
@@ -80,4 +103,24 @@ func (w tcpWire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (w tcpWire) Close() error { return w.conn.Close() }
+func (w *tcpWire) Write(p []byte, deadline time.Time) error {
+	err := w.conn.SetWriteDeadline(deadline)
+	if err == nil {
+		_, err = w.conn.Write(p)
+	}
+	if err != nil {
+		return fmt.Errorf("write to %s: %w", w.conn.RemoteAddr(), plainNetError(err))
+	}
+	return nil
+}
+
+func (w *tcpWire) Interrupt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.interrupted = true
+	if w.waiting {
+		_ = w.conn.SetReadDeadline(time.Unix(1, 0)) // fails only when the connection is closed, which ends Read too
+	}
+}
+
+func (w *tcpWire) Close() error { return w.conn.Close() }

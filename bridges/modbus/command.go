@@ -1,9 +1,9 @@
 package modbus
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +21,7 @@ const (
 	codeVerify       = "verify" // the device holds another value than was written
 	codeTooMany      = "too_many"
 	codeUnavailable  = "unavailable"
+	codeSuperseded   = "superseded" // a later command to the same point came before this one was written
 )
 
 // command asks for a write.
@@ -54,9 +55,28 @@ func (q *queue) push(c command) {
 	if c.since.IsZero() {
 		c.since = time.Now()
 	}
-	if code, detail := q.add(c); code != "" {
+	old := q.supersede(c)
+	code, detail := q.add(c)
+	for _, o := range old {
+		o.done(o.refused(codeSuperseded, "a later command to the same point came first"))
+	}
+	if code != "" {
 		c.done(c.refused(code, detail))
 	}
+}
+
+// supersede takes the commands out that c makes pointless: the last one wins.
+func (q *queue) supersede(c command) (old []command) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.list = slices.DeleteFunc(q.list, func(o command) bool {
+		if o.device != c.device || o.point != c.point {
+			return false
+		}
+		old = append(old, o)
+		return true
+	})
+	return old
 }
 
 func (q *queue) add(c command) (code, detail string) {
@@ -170,6 +190,7 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 	read, err := bridges.ParseCommand(m.Payload)
 	c := command{device: d, point: point, value: read.Value, since: time.Now(), done: func(w bridges.WriteResult) {
 		result := &mqtt.Message{Topic: d.Topic + "/" + point + "/result", Payload: w.AppendJSON(nil, read.ID), QoS: mqtt.AtLeastOnce}
+		answerTo(result, m)
 		if err := r.host.Publish(ctx, result, nil); err != nil && ctx.Err() == nil {
 			r.bridge.log.Warn("result not published", "topic", result.Topic, "err", err)
 		}
@@ -186,6 +207,17 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 		c.expires = accepted.Add(read.Expires)
 	}
 	r.queue.push(c)
+}
+
+// answerTo sends a result where an MQTT 5.0 request wants it, with its correlation data [v5 4.10];
+// not to where it would be a command itself, or the broker's own.
+func answerTo(result, request *mqtt.Message) {
+	if topic := request.Props.ResponseTopic(); topic != "" && mqtt.CheckName(topic) == nil && !strings.HasPrefix(topic, "$") && !strings.HasSuffix(topic, "/set") {
+		result.Topic = topic
+	}
+	if data := request.Props.CorrelationData(); data != nil {
+		result.Props = result.Props.AppendCorrelationData(data)
+	}
 }
 
 // target finds whose command topic it is.
@@ -245,6 +277,8 @@ func (c command) inadmissible(p *Point) (code, detail string) {
 		return bridges.ErrDisabled, "the device is switched off"
 	case p == nil:
 		return codeUnknownPoint, "the device " + c.device.ID + " has no such point"
+	case p.SunSpec != nil && !p.located:
+		return codeUnavailable, "the point was not found in the device yet"
 	case p.Write == nil:
 		return codeReadOnly, "the point can't be written; its settings have no write"
 	case !c.expires.IsZero() && time.Now().After(c.expires):
@@ -273,24 +307,6 @@ func (r *run) write(b *bus, d *deviceRun, p *Point, v bridges.Value) (bridges.Va
 	}
 	f := r.again(func() *failure { return b.writeRegisters(d.Unit, p, registers) })
 	return r.verified(b, d, p, p.decode(registers), f)
-}
-
-// writeBit changes one bit of a register and leaves the others as they are.
-func (r *run) writeBit(b *bus, d *deviceRun, p *Point, on bool) *failure {
-	var register []byte
-	f := r.again(func() (f *failure) { register, _, f = b.read(d.Unit, ownSpan(p)); return f })
-	if f != nil {
-		return f
-	}
-	n := p.number(register) &^ (1 << *p.Bit)
-	if on {
-		n |= 1 << *p.Bit
-	}
-	changed := p.registerBytes(n)
-	if bytes.Equal(changed, register) {
-		return nil
-	}
-	return r.again(func() *failure { return b.writeRegisters(d.Unit, p, changed) })
 }
 
 func ownSpan(p *Point) *span {

@@ -11,34 +11,36 @@ import (
 // run's goroutine touches it, but for what Device holds, which never changes.
 type deviceRun struct {
 	*Device
-	limits    limits
-	blocks    []*block
-	failing   string    // why all its points are bad, empty while it answers
-	fails     int       // polls in a row without an answer
-	holdOff   time.Time // nothing is asked before
-	restUntil time.Time // its pause lasts until then
-	flying    int       // polls that are under way
-	state     bridges.State
-	reason    string
-	told      counts // as they were given to the host
+	limits      limits
+	blocks      []*block
+	failing     string    // why all its points are bad, empty while it answers
+	fails       int       // polls in a row without an answer
+	holdOff     time.Time // nothing is asked before
+	restUntil   time.Time // its pause lasts until then
+	flying      int       // polls that are under way
+	state       bridges.State
+	reason      string
+	noMaskWrite bool   // the device does not know function code 22
+	told        counts // as they were given to the host
 }
 
 // block is one read that is made again and again.
 type block struct {
 	span
-	device   *deviceRun
-	interval time.Duration
-	due      time.Time
-	phase    time.Duration // by which the next interval is shorter (longer when below 0), so that blocks don't come in bursts
-	cost     time.Duration // bus time of a poll, 0 before the first
-	flying   bool          // a poll is under way
-	tries    int
-	known    bool            // it was read once
-	doubted  bool            // it was read once, and refused the last time
-	refusals int             // in a row
-	refused  *failure        // the exception that stands, nil when it was read
-	bad      string          // what its points were reported as, empty for good
-	no       map[*Point]bool // points whose registers hold no number
+	device    *deviceRun
+	interval  time.Duration
+	due       time.Time
+	phase     time.Duration // by which the next interval is shorter (longer when below 0), so that blocks don't come in bursts
+	cost      time.Duration // bus time of a poll, 0 before the first
+	flying    bool          // a poll is under way
+	discovery bool          // the addresses of its points are still to be found
+	tries     int
+	known     bool            // it was read once
+	doubted   bool            // it was read once, and refused the last time
+	refusals  int             // in a row
+	refused   *failure        // the exception that stands, nil when it was read
+	bad       string          // what its points were reported as, empty for good
+	no        map[*Point]bool // points whose registers hold no number
 }
 
 func newDeviceRun(d *Device, l Link) *deviceRun {
@@ -50,13 +52,10 @@ func newDeviceRun(d *Device, l Link) *deviceRun {
 	order := []time.Duration{}
 	for i := range d.Points {
 		p := &d.Points[i]
-		if !p.enabled() {
+		if !p.enabled() || p.SunSpec != nil {
 			continue
 		}
-		interval := d.Interval
-		if p.Interval != nil {
-			interval = time.Duration(*p.Interval)
-		}
+		interval := run.intervalOf(p)
 		if classes[interval] == nil {
 			order = append(order, interval)
 		}
@@ -67,7 +66,18 @@ func newDeviceRun(d *Device, l Link) *deviceRun {
 			run.blocks = append(run.blocks, run.newBlock(s, interval))
 		}
 	}
+	if b := run.sunSpecBlock(); b != nil {
+		run.blocks = append(run.blocks, b)
+	}
 	return run
+}
+
+// intervalOf is the point's own interval, else the device's.
+func (d *deviceRun) intervalOf(p *Point) time.Duration {
+	if p.Interval != nil {
+		return time.Duration(*p.Interval)
+	}
+	return d.Interval
 }
 
 func (d *deviceRun) newBlock(s span, interval time.Duration) *block {

@@ -22,6 +22,7 @@ type Point struct {
 	Bit       *int             `json:"bit"`    // of the register, 0 is the lowest; makes the point a bool
 	Scale     float64          `json:"scale"`  // value = register * scale * 10^scale_from + offset
 	Offset    float64          `json:"offset"`
+	SunSpec   *SunSpec         `json:"sunspec"`    // in the place of an address
 	ScaleFrom string           `json:"scale_from"` // id of the point of the device that holds a power of ten
 	Precision *int             `json:"precision"`  // decimals, 0 to 15
 	Unit      string           `json:"unit"`
@@ -31,8 +32,9 @@ type Point struct {
 	Write     *Write           `json:"write"`    // its presence makes the point writable
 	bridges.PublishRule
 
-	Address  int `json:"-"` // 0-based, as on the wire
-	decimals int // to round to; -1 for none
+	Address  int  `json:"-"` // 0-based, as on the wire
+	located  bool // Address was found in the device's SunSpec map
+	decimals int  // to round to; -1 for none
 	from     *Point
 	state    state
 }
@@ -52,7 +54,7 @@ func (p *Point) exact() bool { return p.Scale == 1 && p.Offset == 0 }
 // a read when the link was opened and when the device has come back.
 type Interval time.Duration
 
-const once = Interval(100 * 365 * 24 * time.Hour)
+const once = Interval(10 * 365 * 24 * time.Hour)
 
 // UnmarshalJSON reads "once" or a duration.
 func (i *Interval) UnmarshalJSON(data []byte) error {
@@ -112,6 +114,9 @@ func (p *Point) checkAddress(f *bridges.Faults, at, notation string) {
 			f.Add(at+"/address", bridges.Invalid, "%s", err)
 		}
 		p.Address, p.Table = address, table
+	}
+	if p.SunSpec != nil {
+		p.SunSpec.check(f, at+"/sunspec", p)
 	}
 	p.Table = cmp.Or(p.Table, Holding)
 }

@@ -9,6 +9,9 @@ import (
 
 // poll reads one block, or asks for it. The error is that of a lost link.
 func (r *run) poll(ctx context.Context, b *bus, x *block, start time.Time) (lost error) {
+	if x.discovery {
+		return r.find(ctx, b, x, start)
+	}
 	x.flying = true
 	x.device.flying++
 	b.poll(x.device.Unit, &x.span, func(data []byte, at time.Time, f *failure) {

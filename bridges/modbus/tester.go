@@ -28,8 +28,14 @@ func (b *bridge) Test(ctx context.Context, device string) ([]bridges.Reading, er
 		if device != d.ID && (device != "" || !d.enabled()) {
 			continue
 		}
+		before := t.answers
 		if err := t.try(d); err != nil {
 			return nil, bridges.Fault(bridges.Unreachable, "%s", err)
+		}
+		if tell, wanted := bridges.TellIdentity(ctx); wanted && t.answers > before {
+			if id := t.bus.identity(d.Unit); id != (bridges.Identity{}) {
+				tell(d.ID, id)
+			}
 		}
 	}
 	if t.answers == 0 && t.silence != "" {
@@ -73,8 +79,19 @@ func (t *trial) try(d *Device) error {
 		x := dev.blocks[i]
 		var answer []byte
 		var at time.Time
-		f := t.run.again(func() (f *failure) { answer, at, f = t.bus.read(d.Unit, &x.span); return f })
+		f := t.run.again(func() (f *failure) {
+			if x.discovery {
+				missing, f := dev.discover(t.bus, x)
+				t.missing(dev, missing)
+				return f
+			}
+			answer, at, f = t.bus.read(d.Unit, &x.span)
+			return f
+		})
 		switch {
+		case f == nil && x.discovery:
+			t.answers++
+			i-- // its place is another's now
 		case f == nil:
 			t.answers++
 			for _, p := range x.points {
@@ -83,7 +100,7 @@ func (t *trial) try(d *Device) error {
 			}
 		case f.code == bridges.ErrLink:
 			return f
-		case f.answered() && len(x.points) > 1 && (f.exception == 2 || f.exception == 3):
+		case f.answered() && len(x.points) > 1 && !x.discovery && (f.exception == 2 || f.exception == 3):
 			t.answers++
 			dev.split(x)
 			i--
@@ -101,6 +118,13 @@ func (t *trial) try(d *Device) error {
 		}
 	}
 	return nil
+}
+
+// missing tells of points that the device does not have.
+func (t *trial) missing(d *deviceRun, points []*Point) {
+	for _, p := range points {
+		t.readings = append(t.readings, t.run.badReading(d, p, codeNoModel, time.Now()))
+	}
 }
 
 func (t *trial) bad(d *deviceRun, x *block, code string) {

@@ -54,8 +54,19 @@ func answer(d Device, request []byte) []byte {
 }
 
 func serve(d Device, function byte, data []byte) ([]byte, Exception) {
+	id, identified := d.(Identified)
 	switch function {
-	case 1, 2, 3, 4, 5, 6, 15, 16:
+	case 1, 2, 3, 4, 5, 6, 15, 16, 22:
+	case 17:
+		if identified && len(data) == 0 {
+			return serverID(id), OK
+		}
+		return nil, IllegalFunction
+	case 43:
+		if identified {
+			return deviceID(id, data)
+		}
+		return nil, IllegalFunction
 	default:
 		return nil, IllegalFunction
 	}
@@ -75,6 +86,11 @@ func serve(d Device, function byte, data []byte) ([]byte, Exception) {
 		return data[:4], d.WriteBits(address, []bool{second != 0})
 	case 6:
 		return data[:4], d.WriteRegisters(address, []uint16{uint16(second)})
+	case 22:
+		if len(data) != 6 {
+			return nil, IllegalValue
+		}
+		return data, maskWrite(d, address, uint16(second), binary.BigEndian.Uint16(data[4:]))
 	case 15:
 		return data[:4], writeBits(d, address, second, data[4:])
 	default:

@@ -102,6 +102,10 @@ func requestLength(b []byte) (n int, known bool) {
 		return 9 + int(b[6]), true
 	case 7, 11, 12, 17:
 		return 4, true
+	case 22:
+		return 10, true
+	case 43:
+		return 7, true
 	}
 	return 8, true
 }

@@ -63,7 +63,7 @@ func TestServeRTU_AnswersAsTheSpecificationSays(t *testing.T) {
 		{"write coil", "02 05 0000 ff00 8c09", "02050000ff008c09"},
 		{"address beyond", "01 03 0005 0001 940b", "018302c0f1"},
 		{"quantity 0", "01 03 0000 0000 45ca", "0183030131"},
-		{"function unknown", "01 2b 0000 0000 25cc", "01ab019ef0"},
+		{"function unknown", "01 41 0000 0000 3dc5", "01c101b050"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Equal(t, strings.ReplaceAll(c.want, " ", ""), talk(t, c.request)[0])

@@ -242,7 +242,7 @@ func (l *link) handle(ctx context.Context, raw []byte) error {
 	case packet.SUBACK:
 		return l.subscribed(raw)
 	case packet.PINGRESP:
-		return packet.DecodeEmpty(raw)
+		return packet.DecodeEmpty(raw, l.u.cfg.Version)
 	case packet.DISCONNECT:
 		var p packet.Disconnect
 		if err := p.Decode(raw, l.u.cfg.Version); err != nil {

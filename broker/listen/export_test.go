@@ -10,7 +10,11 @@ import (
 
 // ServerConfig is what a TLS listener uses.
 func ServerConfig(cfg TLS, part string, alarms *fault.Alarms, log *slog.Logger) (*tls.Config, error) {
-	return serverConfig(cfg, part, alarms, log)
+	certs, err := openCertificates(cfg, part, alarms, log)
+	if err != nil {
+		return nil, err
+	}
+	return certs.serverConfig(), nil
 }
 
 // Limit gives a listener limits.

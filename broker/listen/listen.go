@@ -27,11 +27,11 @@ const socketMode = 0o660
 // handshake either: the first Read does it. The error says what to do about it.
 // While the listener lives, certificates that can't be read any more are the
 // alarm part with the code fault.Invalid.
-func Open(ctx context.Context, c Config, part string, alarms *fault.Alarms, log *slog.Logger) (net.Listener, error) {
-	var tlsConfig *tls.Config
+func Open(ctx context.Context, c Config, part string, alarms *fault.Alarms, log *slog.Logger) (*Listener, error) {
+	l := &Listener{}
 	if c.TLS != nil {
 		var err error
-		if tlsConfig, err = serverConfig(*c.TLS, part, alarms, log); err != nil {
+		if l.certs, err = openCertificates(*c.TLS, part, alarms, log); err != nil {
 			return nil, err
 		}
 	}
@@ -40,13 +40,14 @@ func Open(ctx context.Context, c Config, part string, alarms *fault.Alarms, log 
 		return nil, err
 	}
 	ln = newLimited(ln, cmp.Or(c.MaxConnections, DefaultMost), cmp.Or(c.MaxConnectionsPerAddress, DefaultMostOfAddress), log)
-	if tlsConfig != nil {
-		ln = tls.NewListener(ln, tlsConfig)
+	if l.certs != nil {
+		ln = tls.NewListener(ln, l.certs.serverConfig())
 	}
 	if c.Transport == WebSocket {
-		return newWebSocket(ln, cmp.Or(c.Path, DefaultPath), c.Origins, log), nil
+		ln = newWebSocket(ln, cmp.Or(c.Path, DefaultPath), c.Origins, log)
 	}
-	return ln, nil
+	l.Listener = ln
+	return l, nil
 }
 
 func open(ctx context.Context, c Config) (net.Listener, error) {

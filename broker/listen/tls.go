@@ -15,8 +15,8 @@ import (
 	"fieldgate/internal/fault"
 )
 
-// checkEvery is how often certificate files are looked at, at most; only a handshake does.
-const checkEvery = 10 * time.Second
+// checkEvery is how often certificate files are looked at, at most; a handshake and Vouches do.
+const checkEvery = 2 * time.Second
 
 // certificates are the files of one listener, as they were when they were last good.
 type certificates struct {
@@ -45,8 +45,8 @@ func stateOf(file string) fileState {
 	return fileState{info.Size(), info.ModTime()}
 }
 
-// serverConfig gives a configuration that follows the files.
-func serverConfig(cfg TLS, part string, alarms *fault.Alarms, log *slog.Logger) (*tls.Config, error) {
+// openCertificates reads the files for the first time.
+func openCertificates(cfg TLS, part string, alarms *fault.Alarms, log *slog.Logger) (*certificates, error) {
 	c := &certificates{cfg: cfg, part: part, alarms: alarms, log: log, checked: time.Now()}
 	c.read = c.states() // before the files are read: what changes meanwhile is read again
 	config, err := cfg.load()
@@ -54,10 +54,15 @@ func serverConfig(cfg TLS, part string, alarms *fault.Alarms, log *slog.Logger) 
 		return nil, err
 	}
 	c.config = config
+	return c, nil
+}
+
+// serverConfig gives a configuration that follows the files.
+func (c *certificates) serverConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(), nil },
-	}, nil
+	}
 }
 
 func (c *certificates) states() [3]fileState {

@@ -234,18 +234,18 @@ func TestCertificates_AreReadAgainWhenTheyChange(t *testing.T) {
 
 		p.sign(t, named("second certificate"), p.cfg.CertFile, p.cfg.KeyFile)
 		expect("first", false) // looked at a moment ago
-		time.Sleep(11 * time.Second)
+		time.Sleep(3 * time.Second)
 		expect("second certificate", false)
 
 		require.NoError(t, os.WriteFile(p.cfg.CertFile, []byte("half a file"), 0o600))
-		time.Sleep(11 * time.Second)
+		time.Sleep(3 * time.Second)
 		expect("second certificate", true)
 		require.NoError(t, os.Remove(p.cfg.KeyFile))
-		time.Sleep(11 * time.Second)
+		time.Sleep(3 * time.Second)
 		expect("second certificate", true)
 
 		p.sign(t, named("third"), p.cfg.CertFile, p.cfg.KeyFile)
-		time.Sleep(11 * time.Second)
+		time.Sleep(3 * time.Second)
 		expect("third", false)
 	})
 }
@@ -285,7 +285,7 @@ func TestCertificates_FollowTheClientAuthorityAndKeepConnections(t *testing.T) {
 		require.Equal(t, "anna", listen.Identity(resumed))
 
 		newSigner(t, p.cfg.ClientCAFile)
-		time.Sleep(11 * time.Second)
+		time.Sleep(3 * time.Second)
 		_, _, err = connect()
 		require.Error(t, err, "neither the certificate nor the session counts any more")
 		go func() { _, _ = far.Write([]byte("x")) }()

@@ -48,6 +48,9 @@ func request(t testing.TB, ln net.Listener, lines ...string) (*http.Response, st
 	return r, string(body)
 }
 
+// TestWebSocket_AnswersRequestsInWords
+//
+// shows v3.1.1 MQTT-6.0.0-4, v5 MQTT-6.0.0-4
 func TestWebSocket_AnswersRequestsInWords(t *testing.T) {
 	ln := openWebSocket(t, listen.Config{Path: "/ws", Origins: []string{"panel.example.com", "https://*.example.org"}})
 	ask := func(path string, headers ...string) []string {
@@ -212,6 +215,9 @@ func readFrame(in *bufio.Reader) (first byte, payload []byte, err error) {
 	return head[0], payload, err
 }
 
+// TestWebSocket_ClosesWhatIsNoBinaryMessage
+//
+// shows v3.1.1 MQTT-6.0.0-1, v5 MQTT-6.0.0-1
 func TestWebSocket_ClosesWhatIsNoBinaryMessage(t *testing.T) {
 	ln := openWebSocket(t, listen.Config{})
 	for _, c := range []struct {

@@ -57,7 +57,7 @@ func codecOf(first byte) (codec, bool) {
 		if p.Type == packet.PINGRESP {
 			write = packet.AppendPingresp
 		}
-		return codec{func(b []byte, _ mqtt.Version) error { return packet.DecodeEmpty(b) }, func(b []byte, _ mqtt.Version) []byte { return write(b) }, p}, true
+		return codec{packet.DecodeEmpty, func(b []byte, _ mqtt.Version) []byte { return write(b) }, p}, true
 	case packet.DISCONNECT:
 		p := &packet.Disconnect{}
 		return codec{p.Decode, p.Append, p}, true

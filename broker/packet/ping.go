@@ -3,12 +3,12 @@ package packet
 import "fieldgate/broker/mqtt"
 
 // DecodeEmpty checks PINGREQ and PINGRESP, which have no body.
-func DecodeEmpty(raw []byte) error {
+func DecodeEmpty(raw []byte, v mqtt.Version) error {
 	kind := PINGREQ
 	if len(raw) > 0 && TypeOf(raw[0]) == PINGRESP {
 		kind = PINGRESP
 	}
-	r := open(raw, kind, mqtt.V311)
+	r := open(raw, kind, v)
 	r.wantFlags(0)
 	return r.done()
 }

@@ -106,6 +106,7 @@ func (a *API) routes() {
 	a.addTokens()
 	a.addBridges()
 	a.addDevices()
+	a.addTemplates()
 	a.addValues()
 	a.addUplinks()
 	a.addAccounts()

@@ -25,6 +25,15 @@ type testResult struct {
 	Error    string     `json:"error" doc:"What to do, empty when all is well"`
 	Code     fault.Code `json:"code"`
 	Readings []value    `json:"readings" nullable:"false"`
+	Devices  []identity `json:"devices" nullable:"false" doc:"What the devices say about themselves, as far as they do"`
+}
+
+// identity is what a device says about itself.
+type identity struct {
+	Device   string `json:"device"`
+	Vendor   string `json:"vendor"`
+	Product  string `json:"product"`
+	Revision string `json:"revision"`
 }
 
 type testOutput struct{ Body testResult }
@@ -95,8 +104,11 @@ func (a *API) test(ctx context.Context, s section, o object, device string) (*te
 	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
 	start := time.Now()
-	readings, err := s.links.Test(ctx, c, device)
-	result := testResult{MS: time.Since(start).Milliseconds(), Readings: values(readings, nil)}
+	devices := []identity{}
+	readings, err := s.links.Test(bridges.WithIdentities(ctx, func(device string, id bridges.Identity) {
+		devices = append(devices, identity{Device: device, Vendor: id.Vendor, Product: id.Product, Revision: id.Revision})
+	}), c, device)
+	result := testResult{MS: time.Since(start).Milliseconds(), Readings: values(readings, nil), Devices: devices}
 	f, isFault := errors.AsType[*fault.Error](err)
 	switch {
 	case err == nil:

@@ -22,6 +22,7 @@ type Deps struct {
 	Passwords   Passwords
 	YAML        YAML
 	Alarms      *fault.Alarms
+	Templates   Templates
 	Kinds       []bridges.Kind // kinds of bridges to the field that a person may choose
 	SerialPorts func(ctx context.Context) ([]SerialPort, error)
 	System      func() System

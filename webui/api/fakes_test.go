@@ -18,8 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/bridges"
+	"fieldgate/bridges/all"
+	"fieldgate/bridges/template"
 	"fieldgate/broker"
 	"fieldgate/broker/access"
+	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
 	"fieldgate/storage"
 	"fieldgate/webui/api"
@@ -321,7 +324,7 @@ func newUnclaimed(t *testing.T) *house {
 	h.echo.IPExtractor = echo.ExtractIPDirect()
 	h.deps = api.Deps{
 		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients{{Connected: true}, {Connected: true, InProcess: true}, {Durable: true}}, Access: rules(t), Store: h.store, Passwords: quick(), YAML: lines(),
-		Alarms: &fault.Alarms{}, Kinds: []bridges.Kind{{Name: "modbus", Title: "Modbus RTU and TCP"}},
+		Alarms: &fault.Alarms{}, Templates: templates(t), Kinds: []bridges.Kind{{Name: "modbus", Title: "Modbus RTU and TCP"}},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) {
 			return []api.SerialPort{{Port: "/dev/serial/by-id/usb", Device: "/dev/ttyUSB0", Name: "FT232R USB UART", UsedBy: "cabinet"}}, nil
 		},
@@ -436,4 +439,14 @@ func (a *answer) pointers() []string {
 		all = append(all, e.Pointer+" "+e.Code)
 	}
 	return all
+}
+
+// templates are those of the product; own ones are judged by all kinds.
+func templates(t *testing.T) *template.Set {
+	s := template.New(func(name string, text []byte) (json.RawMessage, func(error) error, error) {
+		doc, lines, err := config.FromYAML(name, text)
+		return doc, func(err error) error { return lines.InFile(name, err) }, err
+	}, t.TempDir())
+	all.Kinds(s)
+	return s
 }

@@ -46,6 +46,10 @@ operator DELETE /devices/:id
 operator POST   /devices/test
 operator POST   /devices/:id/test
 operator POST   /devices/:id/points/:pid/write
+viewer   GET    /templates
+viewer   GET    /templates/:id
+operator PUT    /templates/:id
+operator DELETE /templates/:id
 viewer   GET    /values
 viewer   GET    /events
 viewer   GET    /uplinks

@@ -1,0 +1,128 @@
+package line
+
+import (
+	"context"
+	"time"
+
+	"fieldgate/bridges"
+)
+
+// exchange is a request and the wait for its answer.
+type exchange struct {
+	request []byte
+	wait    time.Duration
+	// match tells whether a proven frame is the answer; it may keep what it finds, and
+	// is asked for late answers too, when what it keeps is not looked at any more.
+	match func(f Frame, body []byte) bool
+
+	answered time.Time // zero: not
+	damaged  bool      // a frame with a wrong checksum came in its place
+	other    []byte    // the last frame that was no answer
+}
+
+// code says why there was no answer.
+func (x *exchange) code() string {
+	switch {
+	case x.damaged:
+		return codeChecksum
+	case x.other != nil:
+		return bridges.ErrParse
+	}
+	return bridges.ErrTimeout
+}
+
+const codeChecksum = "checksum"
+
+// owed is how long after its time an answer may still come and be taken for
+// another's: nothing is asked until then.
+func owed(wait time.Duration) time.Duration { return max(wait, 500*time.Millisecond) }
+
+// send drops what is under way and sends the request.
+func (r *run) send(ctx context.Context, l *listener, request []byte) error {
+	const moment = time.Millisecond
+	if r.polledOnly && l.begun { // nobody sends by itself: what is here belongs to no answer
+		if err := l.once(ctx, time.Now().Add(moment)); err != nil {
+			return err
+		}
+	}
+	if r.polledOnly {
+		l.begun = true
+		l.framer.Reset()
+	}
+	limit := time.Second + time.Duration(len(request))*r.bridge.settings.Link.byteTime()
+	return l.wire.Write(request, time.Now().Add(limit))
+}
+
+// ask sends a request and gives the time of its answer, the zero time when none came. The error is that of a lost link.
+func (r *run) ask(ctx context.Context, l *listener, x *exchange) (time.Time, error) {
+	if err := r.send(ctx, l, x.request); err != nil {
+		return time.Time{}, err
+	}
+	r.counters.requests++
+	r.exchange = x
+	defer func() { r.exchange = nil }()
+	link := r.bridge.settings.Link
+	end := time.Now().Add(x.wait + time.Duration(len(x.request))*link.byteTime())
+	for x.answered.IsZero() && !x.damaged && ctx.Err() == nil {
+		now := time.Now()
+		if !now.Before(end) {
+			r.counters.timeouts++
+			r.owed, r.owedUntil = x, now.Add(owed(x.wait))
+			break
+		}
+		if err := l.once(ctx, end); err != nil {
+			return time.Time{}, err
+		}
+	}
+	if !x.answered.IsZero() {
+		r.counters.answers++
+	}
+	return x.answered, nil
+}
+
+// settled tells whether the next request may be sent: no answer is owed any more.
+func (r *run) settled(now time.Time) bool {
+	if r.owed != nil && !now.Before(r.owedUntil) {
+		r.owed = nil
+	}
+	return r.owed == nil
+}
+
+// frame takes a proven frame: a late answer, the answer that is waited for, or what a device sends by itself.
+func (r *run) frame(ctx context.Context, f Frame, body []byte, at time.Time) {
+	switch x := r.exchange; {
+	case r.owed != nil && r.owed.match(f, body):
+		r.owed = nil
+		r.counters.late++
+		return
+	case x != nil && x.answered.IsZero():
+		if x.match(f, body) {
+			x.answered = at
+			return
+		}
+		if string(trimEnds(f.Bytes)) == string(trimEnds(x.request)) {
+			r.counters.echoes++
+			return
+		}
+		if r.polledOnly {
+			x.other = append(x.other[:0], body...)
+		}
+	}
+	r.line(ctx, body, at)
+}
+
+// damaged takes a frame with a wrong checksum: waiting on is of no use.
+func (r *run) damaged(Frame, time.Time) {
+	if x := r.exchange; x != nil && r.polledOnly {
+		x.damaged = true
+	}
+}
+
+// byteTime is how long a character takes on the line; 0 over TCP.
+func (l Link) byteTime() time.Duration {
+	if l.Serial == nil {
+		return 0
+	}
+	const mostBits = 12
+	return mostBits * time.Second / time.Duration(l.Serial.Baud)
+}

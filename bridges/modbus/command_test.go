@@ -1,0 +1,125 @@
+package modbus
+
+import (
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"fieldgate/bridges"
+)
+
+func TestQueue_TheLastCommandToAPointWins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q queue
+		d, e := &deviceRun{Device: &Device{ID: "d"}}, &deviceRun{Device: &Device{ID: "e"}}
+		var told []string
+		push := func(d *deviceRun, point, value string) {
+			q.push(command{device: d, point: point, value: json.RawMessage(value), done: func(w bridges.WriteResult) {
+				told = append(told, d.ID+"/"+point+" "+value+" "+string(w.Code))
+			}})
+		}
+		push(d, "a", "1")
+		push(d, "b", "2")
+		push(e, "a", "3")
+		push(d, "a", "4")
+		require.Equal(t, []string{"d/a 1 superseded"}, told)
+		var left []string
+		for c, ok := q.pop(); ok; c, ok = q.pop() {
+			left = append(left, string(c.value))
+		}
+		require.Equal(t, []string{"2", "3", "4"}, left)
+		push(d, "a", "5")
+		q.close()
+		push(d, "a", "6")
+		require.Equal(t, []string{"d/a 5 unavailable", "d/a 6 unavailable"}, told[1:])
+	})
+}
+
+func TestIdentity_ReadsWhatDevicesSay(t *testing.T) {
+	for _, c := range []struct {
+		name, pdu string
+		server    bool
+		want      bridges.Identity
+	}{
+		{"three objects", "2B 0E 01 01 00 00 03 00 03 414243 01 02 5831 02 03 312E30", false, bridges.Identity{Vendor: "ABC", Product: "X1", Revision: "1.0"}},
+		{"cut off", "2B 0E 01 01 00 00 03 00 03 414243 01 09 5831", false, bridges.Identity{Vendor: "ABC"}},
+		{"other MEI type", "2B 0D 01 01 00 00 00", false, bridges.Identity{}},
+		{"server identifier", "11 08 01 FF 00 534D3133 30", true, bridges.Identity{Product: "SM130"}},
+		{"empty", "11", true, bridges.Identity{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			pdu := hexBytes(t, c.pdu)
+			if c.server {
+				require.Equal(t, c.want, serverIdentity(pdu))
+				return
+			}
+			got, _ := deviceIdentity(pdu)
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+func FuzzIdentity(f *testing.F) {
+	f.Add([]byte{43, 14, 1, 1, 0, 0, 1, 0, 2, 'A', 'B'})
+	f.Fuzz(func(_ *testing.T, pdu []byte) {
+		_, _ = deviceIdentity(pdu)
+		_ = serverIdentity(pdu)
+	})
+}
+
+// The chain is walked over what the device says, and any nonsense ends it.
+func TestWalk_FindsTheModels(t *testing.T) {
+	registers := func(words map[int]uint16) func(int, int) ([]byte, *failure) {
+		return func(address, quantity int) ([]byte, *failure) {
+			var b []byte
+			for i := range quantity {
+				w, ok := words[address+i]
+				if !ok {
+					f := newFailure("exception_2", "no such address")
+					f.exception = 2
+					return nil, f
+				}
+				b = append(b, byte(w>>8), byte(w))
+			}
+			return b, nil
+		}
+	}
+	mark := func(base int, rest ...uint16) map[int]uint16 {
+		words := map[int]uint16{base: 0x5375, base + 1: 0x6E53}
+		for i, w := range rest {
+			words[base+2+i] = w
+		}
+		return words
+	}
+	for _, c := range []struct {
+		name  string
+		words map[int]uint16
+		want  []model
+		code  string
+	}{
+		{"two models", mark(40000, 1, 2, 0, 0, 103, 1, 0, 0xFFFF, 0), []model{{1, 40002, 2}, {103, 40006, 1}}, ""},
+		{"at 50000", mark(50000, 1, 0, 0xFFFF, 0), []model{{1, 50002, 0}}, ""},
+		{"at 0", mark(0, 0xFFFF, 0), nil, ""},
+		{"without an end", mark(40000, 1, 0, 203, 1), []model{{1, 40002, 0}, {203, 40004, 1}}, ""},
+		{"beyond the last register", mark(40000, 1, 0xFFF0), []model{{1, 40002, 0xFFF0}}, ""},
+		{"no mark", map[int]uint16{40000: 1, 40001: 2}, nil, codeNoModel},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, f := walk(registers(c.words))
+			if c.code != "" {
+				require.Equal(t, c.code, f.code)
+				return
+			}
+			require.Nil(t, f)
+			require.Equal(t, c.want, got)
+		})
+	}
+	_, f := walk(func(int, int) ([]byte, *failure) { return nil, newFailure(bridges.ErrTimeout, "no answer") })
+	require.Equal(t, bridges.ErrTimeout, f.code)
+	p := &Point{Type: TypeInt16, SunSpec: &SunSpec{Models: []int{103}, Offset: 3}}
+	require.False(t, p.locate([]model{{103, 40004, 1}}), "the model is shorter")
+	require.True(t, p.locate([]model{{1, 40002, 0}, {103, 40004, 50}}))
+	require.Equal(t, 40007, p.Address)
+}

@@ -1,0 +1,168 @@
+package modbus
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"fieldgate/bridges"
+)
+
+// SunSpec says where a point lies in a device that tells its own map: in the first of
+// these models that the device has [SunSpec Device Information Model Specification 6].
+type SunSpec struct {
+	Models []int `json:"models"`
+	Offset int   `json:"offset"` // of the register in the model; the model's identifier is at 0, its length at 1
+}
+
+const (
+	codeNoModel      = "no_model" // the device has none of the models
+	maxSunSpecModels = 16
+	maxSunSpecChain  = 100    // models of one device
+	sunSpecEnd       = 0xFFFF // identifier after the last model
+	sunSpecMark      = "SunS" // stands before the first model
+)
+
+// check refuses what does not go with an address that the device tells.
+func (s *SunSpec) check(f *bridges.Faults, at string, p *Point) {
+	switch n := len(s.Models); {
+	case n == 0:
+		f.Add(at+"/models", bridges.Required, "is needed: identifiers of models, such as [101, 102, 103]")
+	case n > maxSunSpecModels:
+		f.Add(at+"/models", bridges.OutOfRange, "must have at most %d models", maxSunSpecModels)
+	}
+	for i, m := range s.Models {
+		bridges.CheckRange(f, fmt.Sprintf("%s/models/%d", at, i), m, 1, sunSpecEnd-1)
+	}
+	bridges.CheckRange(f, at+"/offset", s.Offset, 0, 1<<16-1)
+	if p.Location.set || p.Table != "" && p.Table != Holding {
+		f.Add(at, bridges.Invalid, "takes the place of table and address; leave them out")
+	}
+}
+
+// model is one model of a device's chain.
+type model struct{ id, address, length int }
+
+// walk finds the chain of models. ask reads holding registers. No chain is a failure with the exception code 2.
+func walk(ask func(address, quantity int) ([]byte, *failure)) ([]model, *failure) {
+	for _, base := range []int{40000, 50000, 0} {
+		mark, f := ask(base, 2)
+		switch {
+		case f != nil && !f.answered():
+			return nil, f
+		case f != nil || string(mark) != sunSpecMark:
+			continue
+		}
+		return walkFrom(base+2, ask)
+	}
+	none := newFailure(codeNoModel, "no SunSpec map is found at 40000, 50000 and 0")
+	none.exception = 2
+	return nil, none
+}
+
+func walkFrom(address int, ask func(address, quantity int) ([]byte, *failure)) ([]model, *failure) {
+	var chain []model
+	for address+2 <= 1<<16 && len(chain) < maxSunSpecChain {
+		head, f := ask(address, 2)
+		if f != nil && f.answered() && len(chain) > 0 {
+			break // some devices leave the end mark out
+		}
+		if f != nil {
+			return nil, f
+		}
+		m := model{id: int(binary.BigEndian.Uint16(head)), address: address, length: int(binary.BigEndian.Uint16(head[2:]))}
+		if m.id == sunSpecEnd {
+			break
+		}
+		chain = append(chain, m)
+		address += 2 + m.length
+	}
+	return chain, nil
+}
+
+// locate gives the point its address; false when the device has none of its models, or a shorter one.
+func (p *Point) locate(chain []model) bool {
+	p.located = false
+	for _, m := range chain {
+		if slices.Contains(p.SunSpec.Models, m.id) && p.SunSpec.Offset+p.size() <= 2+m.length {
+			p.Address, p.located = m.address+p.SunSpec.Offset, m.address+2+m.length <= 1<<16
+			return p.located
+		}
+	}
+	return false
+}
+
+// sunSpecBlock stands for the points of a device whose addresses are not known yet.
+func (d *deviceRun) sunSpecBlock() *block {
+	var points []*Point
+	for i := range d.Points {
+		if p := &d.Points[i]; p.SunSpec != nil && p.enabled() {
+			points = append(points, p)
+		}
+	}
+	if points == nil {
+		return nil
+	}
+	b := d.newBlock(span{table: Holding, address: 40000, quantity: 2, points: points}, d.Interval)
+	b.discovery = true
+	return b
+}
+
+// discover walks the device's chain, and puts reads of what was found in the place of
+// the block. missing are the points that the device does not have.
+func (d *deviceRun) discover(b *bus, x *block) (missing []*Point, f *failure) {
+	chain, f := walk(func(address, quantity int) ([]byte, *failure) {
+		data, _, f := b.read(d.Unit, &span{table: Holding, address: address, quantity: quantity})
+		return data, f
+	})
+	if f != nil {
+		return nil, f
+	}
+	d.blocks = slices.DeleteFunc(d.blocks, func(y *block) bool { return y == x })
+	classes := map[time.Duration][]*Point{}
+	for _, p := range x.points {
+		if p.locate(chain) {
+			classes[d.intervalOf(p)] = append(classes[d.intervalOf(p)], p)
+		} else {
+			missing = append(missing, p)
+		}
+	}
+	for interval, points := range classes {
+		for _, s := range plan(points, d.limits) {
+			found := d.newBlock(s, interval)
+			found.due, found.bad = x.due, x.bad
+			d.blocks = append(d.blocks, found)
+		}
+	}
+	return missing, nil
+}
+
+// find is the poll of a block whose addresses are not known. The error is that of a lost link.
+func (r *run) find(ctx context.Context, b *bus, x *block, start time.Time) error {
+	d := x.device
+	missing, f := d.discover(b, x)
+	now := time.Now()
+	switch {
+	case f == nil:
+		r.alive(d)
+		var readings []bridges.Reading
+		for _, p := range missing {
+			readings = append(readings, r.badReading(d, p, codeNoModel, now))
+		}
+		r.report(ctx, readings...)
+	case f.code == bridges.ErrLink:
+		return f
+	case f.answered():
+		r.alive(d)
+		x.refused = f
+		x.refusals++
+		r.bad(ctx, x, f.code, now)
+		r.schedule.done(x, now)
+		r.tell(d)
+	default:
+		r.polled(ctx, b, x, nil, now, f, now.Sub(start))
+	}
+	return nil
+}

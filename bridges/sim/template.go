@@ -1,0 +1,360 @@
+package sim
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"fieldgate/bridges/template"
+)
+
+// Sample is a Modbus device that holds the samples of a template. What the template
+// lets a person write can be written. Reads may go over gaps between its points, not
+// beyond them (exception 2). All methods may be called at the same time.
+type Sample struct {
+	vendor, product string
+
+	mu     sync.Mutex // protects what follows
+	tables map[Table]map[int]uint16
+	writes map[Table]map[int]bool
+}
+
+var (
+	_ Device     = (*Sample)(nil)
+	_ Identified = (*Sample)(nil)
+)
+
+// sampled is what the simulation needs to know of a template's point.
+type sampled struct {
+	ID        string           `json:"id"`
+	Table     string           `json:"table"`
+	Address   json.RawMessage  `json:"address"`
+	Type      string           `json:"type"`
+	Order     string           `json:"order"`
+	Length    int              `json:"length"`
+	Bit       *int             `json:"bit"`
+	Scale     *float64         `json:"scale"`
+	Offset    float64          `json:"offset"`
+	ScaleFrom string           `json:"scale_from"`
+	Enum      map[int64]string `json:"enum"`
+	SunSpec   *struct {
+		Models []int `json:"models"`
+		Offset int   `json:"offset"`
+	} `json:"sunspec"`
+	Write  json.RawMessage `json:"write"`
+	Sample any             `json:"sample"`
+}
+
+// NewSample makes the device of a template of the kind modbus. It fails when a point has no sample or one that does not fit.
+func NewSample(t *template.Template) (*Sample, error) {
+	s := &Sample{vendor: t.Manufacturer, product: t.Model, tables: map[Table]map[int]uint16{}, writes: map[Table]map[int]bool{}}
+	for _, table := range []Table{Coils, DiscreteInputs, HoldingRegisters, InputRegisters} {
+		s.tables[table], s.writes[table] = map[int]uint16{}, map[int]bool{}
+	}
+	order := "ABCD"
+	if raw, ok := t.Device["order"]; ok {
+		if err := json.Unmarshal(raw, &order); err != nil {
+			return nil, fmt.Errorf("order: %w", err)
+		}
+	}
+	points := make([]sampled, len(t.Points))
+	for i, p := range t.Points {
+		raw, err := json.Marshal(p)
+		if err == nil {
+			points[i].Order = order
+			err = json.Unmarshal(raw, &points[i])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("point %s: %w", p.ID(), err)
+		}
+	}
+	chain := s.layChain(points)
+	for i := range points {
+		if err := s.put(&points[i], points, chain); err != nil {
+			return nil, fmt.Errorf("point %s: %w", points[i].ID, err)
+		}
+	}
+	return s, nil
+}
+
+const sunSpecBase = 40000
+
+// layChain lays the SunSpec models that the points ask for, and gives their addresses.
+func (s *Sample) layChain(points []sampled) map[int]int {
+	lengths := map[int]int{1: 66, 101: 50, 102: 50, 103: 50, 201: 105, 202: 105, 203: 105, 204: 105}
+	var models []int
+	for _, p := range points {
+		if p.SunSpec == nil {
+			continue
+		}
+		if id := p.SunSpec.Models[len(p.SunSpec.Models)-1]; !slices.Contains(models, id) {
+			models = append(models, id)
+		}
+	}
+	if models == nil {
+		return nil
+	}
+	slices.Sort(models)
+	registers, chain, at := s.tables[HoldingRegisters], map[int]int{}, sunSpecBase+2
+	registers[sunSpecBase], registers[sunSpecBase+1] = 'S'<<8|'u', 'n'<<8|'S'
+	for _, id := range models {
+		chain[id] = at
+		registers[at], registers[at+1] = uint16(id), uint16(lengths[id])
+		at += 2 + lengths[id]
+	}
+	registers[at], registers[at+1] = 0xFFFF, 0
+	return chain
+}
+
+func (s *Sample) put(p *sampled, points []sampled, chain map[int]int) error {
+	table, address, err := p.place(chain)
+	if err != nil {
+		return err
+	}
+	words, err := p.words(table, points)
+	if err != nil {
+		return err
+	}
+	if p.Bit != nil {
+		words[0] = s.tables[table][address]&^(1<<*p.Bit) | words[0]<<*p.Bit
+	}
+	for i, w := range words {
+		s.tables[table][address+i] = w
+		s.writes[table][address+i] = p.Write != nil || s.writes[table][address+i]
+	}
+	return nil
+}
+
+func (p *sampled) place(chain map[int]int) (Table, int, error) {
+	if p.SunSpec != nil {
+		return HoldingRegisters, chain[p.SunSpec.Models[len(p.SunSpec.Models)-1]] + p.SunSpec.Offset, nil
+	}
+	table, known := map[string]Table{"": HoldingRegisters, "holding": HoldingRegisters, "input": InputRegisters, "coil": Coils, "discrete_input": DiscreteInputs}[p.Table]
+	address, err := strconv.ParseUint(strings.Trim(string(p.Address), `"`), 0, 16)
+	if !known || err != nil {
+		return 0, 0, fmt.Errorf("table %q, address %s: a template says where a point is as on the wire", p.Table, p.Address)
+	}
+	return table, int(address), nil
+}
+
+// words gives the registers of the sample, or one with 0 or 1 for a bit.
+func (p *sampled) words(table Table, points []sampled) ([]uint16, error) {
+	if table == Coils || table == DiscreteInputs || p.Bit != nil || p.Type == "bool" {
+		on, isBool := p.Sample.(bool)
+		if label, isText := p.Sample.(string); isText {
+			on, isBool = p.Enum[1] == label, true
+		}
+		if !isBool {
+			return nil, fmt.Errorf("the sample %v is neither true nor false", p.Sample)
+		}
+		if on {
+			return []uint16{1}, nil
+		}
+		return []uint16{0}, nil
+	}
+	switch p.Type {
+	case "string":
+		text, _ := p.Sample.(string)
+		b := make([]byte, 2*p.Length)
+		copy(b, text)
+		return p.exchange(b), nil
+	case "raw":
+		text, _ := p.Sample.(string)
+		b, err := hex.DecodeString(text)
+		return p.exchange(b), err
+	}
+	value, err := p.number()
+	if err != nil {
+		return nil, err
+	}
+	if p.Scale != nil {
+		value = (value - p.Offset) / *p.Scale
+	} else {
+		value -= p.Offset
+	}
+	if i := slices.IndexFunc(points, func(x sampled) bool { return p.ScaleFrom != "" && x.ID == p.ScaleFrom }); i >= 0 {
+		power, err := points[i].number()
+		if err != nil {
+			return nil, err
+		}
+		value *= math.Pow(10, -power)
+	}
+	return p.registers(value)
+}
+
+// exchange makes registers of bytes, in the order that the point has for texts.
+func (p *sampled) exchange(b []byte) []uint16 {
+	words := make([]uint16, len(b)/2)
+	for i := range words {
+		words[i] = uint16(b[2*i])<<8 | uint16(b[2*i+1])
+		if p.Order == "BADC" || p.Order == "DCBA" {
+			words[i] = words[i]<<8 | words[i]>>8
+		}
+	}
+	return words
+}
+
+func (p *sampled) number() (float64, error) {
+	switch v := p.Sample.(type) {
+	case float64:
+		return v, nil
+	case string:
+		for n, label := range p.Enum {
+			if label == v {
+				return float64(n), nil
+			}
+		}
+		if p.Type == "bits" {
+			return p.bits(v), nil
+		}
+	}
+	return 0, fmt.Errorf("the sample %v is no number and no label", p.Sample)
+}
+
+// bits sets those whose names the sample lists.
+func (p *sampled) bits(names string) (n float64) {
+	for _, name := range strings.Split(names, ", ") {
+		for bit, label := range p.Enum {
+			if label == name {
+				n += math.Pow(2, float64(bit))
+			}
+		}
+	}
+	return n
+}
+
+// registers writes a raw value as the type and the order say.
+func (p *sampled) registers(value float64) ([]uint16, error) {
+	var raw uint64
+	size := 1
+	switch p.Type {
+	case "float32":
+		raw, size = uint64(math.Float32bits(float32(value))), 2
+	case "float64":
+		raw, size = math.Float64bits(value), 4
+	case "", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bits", "bcd16", "bcd32":
+		whole := math.Round(value)
+		if math.Abs(whole-value) > 1e-6*math.Max(1, math.Abs(value)) {
+			return nil, fmt.Errorf("the sample %v is no multiple of the scale", p.Sample)
+		}
+		raw = uint64(int64(whole))
+		switch {
+		case strings.HasSuffix(p.Type, "32"):
+			size = 2
+		case strings.HasSuffix(p.Type, "64"):
+			size = 4
+		case p.Type == "bits":
+			size = max(p.Length, 1)
+		}
+		if strings.HasPrefix(p.Type, "bcd") {
+			digits, err := strconv.ParseUint(strconv.FormatUint(raw, 10), 16, 64)
+			if err != nil {
+				return nil, err
+			}
+			raw = digits
+		}
+	default:
+		return nil, fmt.Errorf("the simulation does not know the type %s", p.Type)
+	}
+	words := make([]uint16, size)
+	for i := range words {
+		words[size-1-i] = uint16(raw >> (16 * i))
+	}
+	if p.Order == "CDAB" || p.Order == "DCBA" {
+		slices.Reverse(words)
+	}
+	if p.Order == "BADC" || p.Order == "DCBA" {
+		for i, w := range words {
+			words[i] = w<<8 | w>>8
+		}
+	}
+	return words, nil
+}
+
+// Identity tells who makes the device and what it is.
+func (s *Sample) Identity() (vendor, product, revision string) { return s.vendor, s.product, "1.0" }
+
+// ReadBits gives coils or inputs.
+func (s *Sample) ReadBits(table Table, address, quantity int) ([]bool, Exception) {
+	words, e := s.ReadRegisters(table, address, quantity)
+	bits := make([]bool, len(words))
+	for i, w := range words {
+		bits[i] = w != 0
+	}
+	return bits, e
+}
+
+// ReadRegisters gives registers.
+func (s *Sample) ReadRegisters(table Table, address, quantity int) ([]uint16, Exception) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.tables[table]
+	first, last := 1<<16, -1
+	for a := range held {
+		first, last = min(first, a), max(last, a)
+	}
+	if address < first || address+quantity-1 > last {
+		return nil, IllegalAddress
+	}
+	words := make([]uint16, quantity)
+	for i := range words {
+		words[i] = held[address+i]
+	}
+	return words, OK
+}
+
+// WriteBits switches coils.
+func (s *Sample) WriteBits(address int, values []bool) Exception {
+	words := make([]uint16, len(values))
+	for i, on := range values {
+		if on {
+			words[i] = 1
+		}
+	}
+	return s.write(Coils, address, words)
+}
+
+// WriteRegisters changes what the template lets a person write.
+func (s *Sample) WriteRegisters(address int, values []uint16) Exception {
+	return s.write(HoldingRegisters, address, values)
+}
+
+func (s *Sample) write(table Table, address int, words []uint16) Exception {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range words {
+		if !s.writes[table][address+i] {
+			return IllegalAddress
+		}
+	}
+	for i, w := range words {
+		s.tables[table][address+i] = w
+	}
+	return OK
+}
+
+// ServeLines sends lines one after the other, and again from the first, one every
+// interval, until ctx is done (nil) or the line fails. It closes w when it ends.
+func ServeLines(ctx context.Context, w io.WriteCloser, lines []string, interval time.Duration) error {
+	defer w.Close()
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if _, err := io.WriteString(w, lines[i%len(lines)]); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("serve lines: %w", err)
+		}
+	}
+}

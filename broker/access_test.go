@@ -1,0 +1,455 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"fieldgate/broker"
+	"fieldgate/broker/access"
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
+)
+
+var (
+	read  = []access.Action{access.Read}
+	write = []access.Action{access.Write}
+	both  = []access.Action{access.Read, access.Write}
+)
+
+// gatedBroker is a broker with accounts whose passwords are their names.
+type gatedBroker struct {
+	*testBroker
+	accounts *broker.Accounts
+}
+
+func gated(t testing.TB, spool session.Spool, rules []access.Rule, users ...string) *gatedBroker {
+	t.Helper()
+	accounts := broker.NewAccounts()
+	var list []broker.Account
+	for _, user := range users {
+		list = append(list, broker.Account{Username: user, PasswordHash: hash(t, user)})
+	}
+	accounts.Set(list)
+	g := &gatedBroker{accounts: accounts}
+	g.rule(t, rules)
+	g.testBroker = startWith(t, spool, accounts, func(c *broker.Config) {
+		onTCP(c)
+		c.AllowAnonymous = false
+	})
+	return g
+}
+
+// rule makes the rules those that hold.
+func (g *gatedBroker) rule(t testing.TB, rules []access.Rule) {
+	t.Helper()
+	for i := range rules {
+		rules[i].ID = fmt.Sprint("r", i)
+		require.Empty(t, rules[i].Validate())
+	}
+	g.accounts.SetPolicy(access.New(rules, broker.Config{}.Access()))
+}
+
+// voice is a client of some version, with what CONNACK said.
+type voice struct {
+	*testClient
+	version mqtt.Version
+	connack packet.Connack
+}
+
+// as connects with the user's name as client identifier, name and password.
+func (g *gatedBroker) as(t testing.TB, version mqtt.Version, user string, change func(*packet.Connect)) *voice {
+	t.Helper()
+	connect := packet.Connect{Version: version, ClientID: user, CleanStart: true, HasUsername: true, Username: user, HasPassword: true, Password: []byte(user)}
+	if change != nil {
+		change(&connect)
+	}
+	c := connectTo(t, g.testBroker, connect)
+	v := &voice{testClient: c, version: version}
+	require.NoError(t, v.connack.Decode(c.recv(), version))
+	return v
+}
+
+// subscribeTo gives what SUBACK says.
+func (v *voice) subscribeTo(filters ...string) []mqtt.ReasonCode {
+	p := packet.Subscribe{PacketID: 9}
+	for _, filter := range filters {
+		p.Subscriptions = append(p.Subscriptions, mqtt.Subscription{Filter: filter, QoS: 1})
+	}
+	v.send(p.Append(nil, v.version))
+	for {
+		raw := v.recv()
+		if packet.TypeOf(raw[0]) != packet.SUBACK {
+			continue
+		}
+		var ack packet.Suback
+		require.NoError(v, ack.Decode(raw, v.version))
+		return ack.Reasons
+	}
+}
+
+// say publishes at QoS 1 or 2 and gives the answer.
+func (v *voice) say(topic string, qos mqtt.QoS) packet.Ack {
+	p := packet.Publish{Topic: []byte(topic), Payload: []byte(topic), QoS: qos, PacketID: 7}
+	v.send(p.Append(nil, v.version))
+	var ack packet.Ack
+	require.NoError(v, ack.Decode(v.recv(), v.version))
+	return ack
+}
+
+// until gives the topics of the messages up to the one named last, acknowledged.
+func (v *voice) until(last string) (topics []string) {
+	for {
+		raw := v.recv()
+		var p packet.Publish
+		require.NoError(v, p.Decode(raw, v.version))
+		if p.QoS == mqtt.AtLeastOnce {
+			v.send(packet.AppendAck(nil, packet.PUBACK, p.PacketID))
+		}
+		if string(p.Topic) == last {
+			return topics
+		}
+		topics = append(topics, string(p.Topic))
+	}
+}
+
+// cells is who may do what: r reads, w writes.
+const cells = `
+topic                  pump  fan   ops   panel a+b
+public                 r     r     rw    r     r
+public/a               r     r     rw    r     r
+site/pump/rpm          rw    -     rw    -     -
+site/fan/rpm           -     rw    rw    -     -
+site/pump/secret       -     -     -     -     -
+site/a+b               -     -     -     -     -
+fieldgate/m/power      -     -     rw    r     -
+fieldgate/m/power/set  -     -     rw    rw    -
+$own                   -     -     -     -     -
+end                    rw    rw    rw    rw    rw
+`
+
+func cellRules() []access.Rule {
+	return []access.Rule{
+		{Filter: "public/#", Allow: read},
+		{Filter: "site/%u/#", Allow: both},
+		{Filter: "site/+/secret", Deny: both},
+		{Filter: "end", Allow: both},
+		{Account: "ops", Filter: "#", Allow: both},
+		{Account: "panel", Filter: "fieldgate/#", Allow: read},
+		{Account: "panel", Filter: "fieldgate/+/+/set", Allow: write},
+	}
+}
+
+func TestAccess_EveryCell(t *testing.T) {
+	lines := strings.Split(strings.TrimSpace(cells), "\n")
+	users := strings.Fields(lines[0])[1:]
+	b := gated(t, memory(t), cellRules(), users...)
+	trusted := attach(t, b.Broker, mqtt.Attachment{ClientID: "$ear", Subscriptions: []mqtt.Subscription{{Filter: "#", QoS: 2}, {Filter: "$own", QoS: 2}}})
+	for _, version := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		for i, user := range users {
+			c := b.as(t, version, user, nil)
+			var readable []string
+			for _, line := range lines[1:] {
+				words := strings.Fields(line)
+				topic, may := words[0], words[i+1]
+				cell := fmt.Sprintf("version %d: %s %s", version, user, topic)
+				reads, writes := strings.Contains(may, "r"), strings.Contains(may, "w")
+				if topic == "site/a+b" {
+					continue // no topic name; its filter is what counts
+				}
+				b.checkWrite(t, c, trusted, topic, writes, cell)
+				b.checkWill(t, version, user, trusted, topic, writes, cell)
+				if topic != "end" {
+					granted := !c.subscribeTo(topic)[0].Failed()
+					require.Equal(t, reads, granted, cell+": SUBSCRIBE")
+					if reads {
+						readable = append(readable, topic)
+					}
+				}
+			}
+			c.close()
+			wide := b.as(t, version, user, func(c *packet.Connect) { c.ClientID = "wide-" + user })
+			require.False(t, wide.subscribeTo("#")[0].Failed(), "wider than what is allowed, but not in vain")
+			require.Equal(t, []mqtt.ReasonCode{1}, wide.subscribeTo("end"))
+			b.checkDelivery(t, wide, lines[1:], readable, fmt.Sprintf("version %d: %s", version, user))
+			wide.close()
+			publish(t, b.Broker, mqtt.Message{Topic: "behind"})
+			for drained := false; !drained; {
+				list, err := trusted.Next(t.Context(), 100)
+				require.NoError(t, err)
+				drained = list[len(list)-1].Message.Topic == "behind"
+			}
+		}
+	}
+}
+
+// checkWrite publishes at each QoS.
+func (g *gatedBroker) checkWrite(t *testing.T, c *voice, ear *broker.Local, topic string, may bool, cell string) {
+	t.Helper()
+	for _, qos := range []mqtt.QoS{1, 2} {
+		ack := c.say(topic, qos)
+		if c.version == mqtt.V5 {
+			require.Equal(t, may, !ack.Reason.Failed(), cell)
+			if !may && topic[0] != '$' {
+				require.Equal(t, mqtt.NotAuthorized, ack.Reason, cell)
+			}
+		}
+		if ack.Type == packet.PUBREC && !ack.Reason.Failed() {
+			c.send(packet.AppendAck(nil, packet.PUBREL, ack.PacketID))
+			require.Equal(t, packet.PUBCOMP, packet.TypeOf(c.recv()[0]), cell)
+		}
+	}
+	p := packet.Publish{Topic: []byte(topic), Payload: []byte(topic)}
+	c.send(p.Append(nil, c.version))
+	c.send([]byte{0xC0, 0}) // what comes before the answer to it has been handled
+	require.Equal(t, packet.PINGRESP, packet.TypeOf(c.recv()[0]))
+	g.expectAtEar(t, ear, topic, may, 3, cell)
+}
+
+// expectAtEar sees whether the messages reached a part of the gateway, by one that comes behind them.
+func (g *gatedBroker) expectAtEar(t *testing.T, ear *broker.Local, topic string, may bool, count int, cell string) {
+	t.Helper()
+	publish(t, g.Broker, mqtt.Message{Topic: "behind", Payload: []byte("x")})
+	var came int
+	for behind := false; !behind; {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		list, err := ear.Next(ctx, 100)
+		cancel()
+		require.NoError(t, err, cell)
+		for _, d := range list {
+			switch d.Message.Topic {
+			case "behind":
+				behind = true
+			case topic:
+				came++
+			default:
+				require.Fail(t, "what nobody has sent", "%s: %s", cell, d.Message.Topic)
+			}
+		}
+	}
+	if !may {
+		count = 0
+	}
+	require.Equal(t, count, came, cell)
+}
+
+// checkWill leaves a will and breaks the connection.
+func (g *gatedBroker) checkWill(t *testing.T, version mqtt.Version, user string, ear *broker.Local, topic string, may bool, cell string) {
+	t.Helper()
+	if topic[0] == '$' {
+		return // of 3.x such a will is ignored, rule or not; see TestAccess_Will
+	}
+	c := g.as(t, version, user, func(c *packet.Connect) {
+		c.ClientID, c.HasWill, c.Will = "will-"+user, true, packet.Will{Topic: topic, Payload: []byte("w")}
+	})
+	defer c.close()
+	if !may {
+		require.Equal(t, mqtt.NotAuthorized, c.connack.Reason, cell+": will")
+		return
+	}
+	require.False(t, c.connack.Reason.Failed(), cell+": will")
+	c.send([]byte{0x00, 0x00}) // no packet: the connection ends without DISCONNECT
+	for {
+		if _, err := c.tryRecv(); err != nil {
+			break
+		}
+	}
+	require.Eventually(t, func() bool {
+		return !slices.ContainsFunc(g.Clients(), func(i broker.ClientInfo) bool { return i.ClientID == "will-"+user })
+	}, 20*time.Second, time.Millisecond, cell)
+	g.expectAtEar(t, ear, topic, true, 1, cell+": will")
+}
+
+// checkDelivery publishes to every topic from inside.
+func (g *gatedBroker) checkDelivery(t *testing.T, wide *voice, lines, readable []string, cell string) {
+	t.Helper()
+	for _, qos := range []mqtt.QoS{0, 1} {
+		for _, line := range lines {
+			topic := strings.Fields(line)[0]
+			if topic != "end" && mqtt.CheckName(topic) == nil {
+				publish(t, g.Broker, mqtt.Message{Topic: topic, Payload: []byte("x"), QoS: qos})
+			}
+		}
+		publish(t, g.Broker, mqtt.Message{Topic: "end", Payload: []byte("x"), QoS: qos})
+		require.Equal(t, readable, wide.until("end"), cell)
+	}
+}
+
+func TestAccess_RulesActOnWhoIsConnected(t *testing.T) {
+	b := gated(t, memory(t), nil, "pump")
+	c := b.as(t, mqtt.V5, "pump", nil)
+	require.Equal(t, []mqtt.ReasonCode{1, 1}, c.subscribeTo("#", "site/#"), "while there is no rule, accounts may do everything")
+	heard := func() []string {
+		publish(t, b.Broker, mqtt.Message{Topic: "site/pump/x", QoS: 1})
+		publish(t, b.Broker, mqtt.Message{Topic: "home/x", QoS: 1})
+		publish(t, b.Broker, mqtt.Message{Topic: "end"})
+		return c.until("end")
+	}
+	end := access.Rule{Filter: "end", Allow: read}
+	for _, step := range []struct {
+		name   string
+		rules  []access.Rule
+		hears  []string
+		writes bool
+	}{
+		{"no rule", nil, []string{"site/pump/x", "home/x"}, true},
+		{"own topics", []access.Rule{end, {Filter: "site/%u/#", Allow: read}}, []string{"site/pump/x"}, false},
+		{"may write too", []access.Rule{end, {Filter: "site/%u/#", Allow: both}}, []string{"site/pump/x"}, true},
+		{"nothing", []access.Rule{end}, nil, false},
+		{"denied", []access.Rule{end, {Account: "pump", Filter: "site/#", Deny: both}, {Filter: "#", Allow: both}}, []string{"home/x"}, false},
+		{"of somebody else", []access.Rule{end, {Account: "fan", Filter: "#", Allow: both}}, nil, false},
+		{"no rule again", nil, []string{"site/pump/x", "home/x"}, true},
+	} {
+		b.rule(t, step.rules)
+		require.Equal(t, step.hears, heard(), step.name)
+		p := packet.Publish{Topic: []byte("site/pump/w"), QoS: 1, PacketID: 7}
+		c.send(p.Append(nil, mqtt.V5))
+		denied := false
+		for acked := false; !acked; {
+			raw := c.recv()
+			var ack packet.Ack
+			if packet.TypeOf(raw[0]) == packet.PUBACK {
+				require.NoError(t, ack.Decode(raw, mqtt.V5))
+				denied, acked = ack.Reason == mqtt.NotAuthorized, true
+			} else if packet.TypeOf(raw[0]) == packet.PUBLISH { // its own message
+				var own packet.Publish
+				require.NoError(t, own.Decode(raw, mqtt.V5))
+				c.send(packet.AppendAck(nil, packet.PUBACK, own.PacketID))
+			}
+		}
+		require.Equal(t, step.writes, !denied, step.name)
+		if step.writes && len(step.hears) > 0 { // it comes back by its own subscription, before or after the PUBACK
+			publish(t, b.Broker, mqtt.Message{Topic: "end"})
+			c.until("end")
+		}
+	}
+	c.close()
+}
+
+func TestAccess_QueuedAndRetainedMessages(t *testing.T) {
+	spool := memory(t)
+	b := gated(t, spool, nil, "pump", "fan")
+	durable := func(user string) func(c *packet.Connect) {
+		return func(c *packet.Connect) {
+			c.ClientID, c.CleanStart, c.SessionExpiry = "device", false, 3600
+			c.Username, c.Password = user, []byte(user)
+		}
+	}
+	c := b.as(t, mqtt.V5, "pump", durable("pump"))
+	c.subscribeTo("#")
+	c.close()
+	require.Eventually(t, func() bool { return b.Stats().ClientsConnected == 0 }, 20*time.Second, time.Millisecond)
+	queue := func() {
+		for _, topic := range []string{"site/pump/x", "site/fan/x", "end"} {
+			publish(t, b.Broker, mqtt.Message{Topic: topic, QoS: 1, Retain: topic != "end"})
+		}
+	}
+	queue()
+	own := []access.Rule{{Filter: "site/%u/#", Allow: both}, {Filter: "end", Allow: read}}
+	b.rule(t, own)
+	c = b.as(t, mqtt.V5, "pump", durable("pump"))
+	require.True(t, c.connack.SessionPresent)
+	require.Equal(t, []string{"site/pump/x"}, c.until("end"), "what was queued before the rule")
+	require.Equal(t, []mqtt.ReasonCode{mqtt.NotAuthorized, 1}, c.subscribeTo("site/fan/#", "site/#"))
+	publish(t, b.Broker, mqtt.Message{Topic: "end", QoS: 1})
+	require.NotContains(t, c.until("end"), "site/fan/x", "a retained message")
+	c.close()
+	require.Eventually(t, func() bool { return b.Stats().ClientsConnected == 0 }, 20*time.Second, time.Millisecond)
+
+	b.rule(t, nil)
+	queue()
+	b.rule(t, own)
+	c = b.as(t, mqtt.V5, "fan", durable("fan"))
+	require.Equal(t, []string{"site/fan/x"}, c.until("end"), "who takes a session over gets what is his")
+	c.close()
+}
+
+func TestAccess_OfflineSessionKeepsItsUserOverARestart(t *testing.T) {
+	spool := memory(t)
+	rules := []access.Rule{{Filter: "site/%u/#", Allow: both}}
+	b := gated(t, spool, rules, "pump")
+	durable := func(c *packet.Connect) { c.CleanStart = false }
+	c := b.as(t, mqtt.V311, "pump", durable)
+	c.subscribeTo("#")
+	c.close()
+	require.Eventually(t, func() bool { return b.Stats().ClientsConnected == 0 }, 20*time.Second, time.Millisecond)
+	b.stop()
+	spool = spool.Reopen()
+	t.Cleanup(spool.Close)
+	b = gated(t, spool, rules, "pump")
+	publish(t, b.Broker, mqtt.Message{Topic: "site/fan/x", QoS: 1})
+	publish(t, b.Broker, mqtt.Message{Topic: "site/pump/x", QoS: 1})
+	require.EqualValues(t, 1, b.Stats().QueuedMessages, "what it may not read is not kept for it")
+	c = b.as(t, mqtt.V311, "pump", durable)
+	require.Empty(t, c.until("site/pump/x"))
+	c.close()
+}
+
+func TestAccess_SharedSubscriptionSkipsWhoMayNotRead(t *testing.T) {
+	b := gated(t, memory(t), []access.Rule{{Account: "pump", Filter: "site/#", Allow: read}, {Filter: "end", Allow: read}, {Account: "fan", Filter: "site/x", Allow: read}}, "pump", "fan")
+	pump, fan := b.as(t, mqtt.V5, "pump", nil), b.as(t, mqtt.V5, "fan", nil)
+	for _, c := range []*voice{pump, fan} {
+		require.Equal(t, []mqtt.ReasonCode{1, 1}, c.subscribeTo("$share/g/site/#", "end"))
+	}
+	require.Equal(t, []mqtt.ReasonCode{mqtt.NotAuthorized}, fan.subscribeTo("$share/g/home/#"))
+	for range 6 {
+		publish(t, b.Broker, mqtt.Message{Topic: "site/y", QoS: 0})
+	}
+	publish(t, b.Broker, mqtt.Message{Topic: "end"})
+	require.Len(t, pump.until("end"), 6)
+	require.Empty(t, fan.until("end"))
+	pump.close()
+	fan.close()
+}
+
+func TestAccess_WillIsAskedAgainWhenItIsPublished(t *testing.T) {
+	b := gated(t, memory(t), nil, "pump")
+	ear := attach(t, b.Broker, mqtt.Attachment{ClientID: "$ear", Subscriptions: []mqtt.Subscription{{Filter: "#", QoS: 1}}})
+	c := b.as(t, mqtt.V311, "pump", func(c *packet.Connect) {
+		c.HasWill, c.Will = true, packet.Will{Topic: "site/will", Payload: []byte("w")}
+	})
+	b.rule(t, []access.Rule{{Filter: "site/#", Allow: read}})
+	c.close()
+	require.Eventually(t, func() bool { return b.Stats().ClientsConnected == 0 }, 20*time.Second, time.Millisecond)
+	b.expectAtEar(t, ear, "site/will", false, 1, "will")
+}
+
+func TestAccess_AccountsActOnWhoIsConnected(t *testing.T) {
+	b := gated(t, memory(t), nil, "pump", "fan")
+	pump, fan := b.as(t, mqtt.V5, "pump", nil), b.as(t, mqtt.V311, "fan", nil)
+	b.accounts.Set([]broker.Account{{Username: "fan", PasswordHash: hash(t, "other")}})
+	var gone packet.Disconnect
+	require.NoError(t, gone.Decode(pump.recv(), mqtt.V5))
+	require.Equal(t, mqtt.NotAuthorized, gone.Reason)
+	_, err := fan.tryRecv()
+	require.Error(t, err, "3.1.1 has no DISCONNECT from the server")
+	require.Equal(t, mqtt.BadUserNameOrPassword, b.as(t, mqtt.V5, "fan", nil).connack.Reason)
+	pump.close()
+	fan.close()
+}
+
+func TestSubscriptions_AreLimited(t *testing.T) {
+	b := start(t, memory(t), func(c *broker.Config) {
+		onTCP(c)
+		c.MaxSubscriptions = 2
+	})
+	c := &voice{testClient: dial(t, b, packet.Connect{ClientID: "c", CleanStart: true}), version: mqtt.V311}
+	require.Equal(t, []mqtt.ReasonCode{1, 1, 0x80}, c.subscribeTo("a", "b", "c"))
+	require.Equal(t, []mqtt.ReasonCode{1}, c.subscribeTo("a"), "one that it has")
+	u := packet.Unsubscribe{PacketID: 3, Filters: []string{"a"}}
+	c.send(u.Append(nil, mqtt.V311))
+	require.Equal(t, packet.UNSUBACK, packet.TypeOf(c.recv()[0]))
+	require.Equal(t, []mqtt.ReasonCode{1, 0x80}, c.subscribeTo("c", "d"))
+	c.close()
+	modern := connectTo(t, b, packet.Connect{Version: mqtt.V5, ClientID: "m", CleanStart: true})
+	v := &voice{testClient: modern, version: mqtt.V5}
+	require.NoError(t, v.connack.Decode(v.recv(), mqtt.V5))
+	require.Equal(t, []mqtt.ReasonCode{1, 1, mqtt.QuotaExceeded}, v.subscribeTo("a", "b", "c"))
+	v.close()
+}
