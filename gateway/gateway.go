@@ -19,6 +19,7 @@ import (
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/all"
+	"fieldgate/bridges/homeassistant"
 	"fieldgate/bridges/template"
 	"fieldgate/broker"
 	"fieldgate/broker/access"
@@ -52,6 +53,7 @@ type Gateway struct {
 	bus       *bus
 	uplinks   *bridges.Supervisor
 	bridges   *bridges.Supervisor
+	announcer *homeassistant.Announcer
 	settings  *config.Manager
 	templates *template.Set
 	page      *webui.Server
@@ -80,6 +82,7 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	}
 	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
 	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)
+	g.announcer = homeassistant.New(g.bus, kinds, version, log.With("part", "homeassistant"))
 	g.settings = config.NewManager(config.ManagerConfig{
 		State: g.db.State(), Kinds: slices.Concat(kinds, clouds), Check: g.checker(kinds, clouds),
 		Hash: broker.HashPassword, Alarms: g.alarms, Log: log.With("part", "settings"),
@@ -215,15 +218,25 @@ func (g *Gateway) Run(ctx context.Context) error {
 	up.start("webui", g.page.Run)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
-		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules})
+		g.settings.Start(config.Parts{
+			Bridges: g.setBridges, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules,
+			HomeAssistant: g.announcer.SetSettings,
+		})
 		up.start("mqtt", b.Run)
 		up.start("uplinks", g.uplinks.Run)
 		up.start("bridges", g.bridges.Run)
+		up.start("homeassistant", g.announcer.Run)
 		up.start("notify", newNotifier(g.probe, g.log).run)
 		close(g.ready)
 		<-ctx.Done()
 	}
 	return up.stop(stopWithin)
+}
+
+// setBridges makes the bridges run as they are set up.
+func (g *Gateway) setBridges(list []bridges.Config) error {
+	g.announcer.SetBridges(list)
+	return g.bridges.Apply(list)
 }
 
 // setRules makes the access rules what clients may do.
