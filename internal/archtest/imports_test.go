@@ -17,7 +17,7 @@ var floors = map[string]string{
 	"gateway":                    "*",
 	"gateway/config":             "bridges bridges/homeassistant broker broker/access storage webui internal/fault",
 	"webui":                      "webui/api internal/fault",
-	"webui/api":                  "bridges bridges/template broker broker/access broker/mqtt internal/fault internal/logring",
+	"webui/api":                  "bridges bridges/homeassistant bridges/template broker broker/access broker/mqtt internal/fault internal/logring",
 	"bridges/all":                "bridges bridges/*",
 	"bridges/sim":                "bridges bridges/internal/* bridges/template",
 	"bridges/template":           "bridges internal/fault",
