@@ -82,6 +82,9 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	}
 	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
 	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)
+	clock := systemClock()
+	g.uplinks.SetClock(clock)
+	g.bridges.SetClock(clock)
 	g.announcer = homeassistant.New(g.bus, kinds, version, log.With("part", "homeassistant"))
 	g.settings = config.NewManager(config.ManagerConfig{
 		State: g.db.State(), Kinds: slices.Concat(kinds, clouds), Check: g.checker(kinds, clouds),
