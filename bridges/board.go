@@ -147,7 +147,9 @@ func (b *board) alarm() {
 		return
 	}
 	code, message := b.status.code, cmp.Or(b.status.reason, string(b.status.state))
-	if s := b.status.state; s != Failed && s != Offline && s != Disconnected {
+	if s := b.status.state; s == Connected {
+		code, message = fault.Unreachable, b.status.reason // a link that works, and does not do all that it should
+	} else if s != Failed && s != Offline && s != Disconnected {
 		code, message = fault.Unreachable, b.lostDevices()
 	}
 	part := b.role.Part(b.config.ID)
