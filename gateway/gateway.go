@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"fieldgate/bridges"
@@ -225,6 +226,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 			Bridges: g.setBridges, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules,
 			HomeAssistant: g.announcer.SetSettings,
 		})
+		g.forgetOrphans(ctx, b)
 		up.start("mqtt", b.Run)
 		up.start("uplinks", g.uplinks.Run)
 		up.start("bridges", g.bridges.Run)
@@ -234,6 +236,38 @@ func (g *Gateway) Run(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	return up.stop(stopWithin)
+}
+
+// forgetOrphans ends the queues of uplinks that were removed while the gateway was off. Nothing is
+// forgotten when the settings may not be what they were: a queue is worth more than its disk space.
+func (g *Gateway) forgetOrphans(ctx context.Context, b *broker.Broker) {
+	if !g.settings.Trusted() {
+		return
+	}
+	known := map[string]bool{}
+	for _, raw := range g.settings.List(config.Uplinks) {
+		var u struct {
+			ID string `json:"id"`
+		}
+		if json.Unmarshal(raw, &u) == nil {
+			known[u.ID] = true
+		}
+	}
+	const limit = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for _, client := range b.Clients() {
+		rest, ours := strings.CutPrefix(client.ClientID, bridges.UplinkRole.SessionID("", ""))
+		id, _, _ := strings.Cut(rest, "/")
+		if !ours || known[id] {
+			continue
+		}
+		if err := b.Forget(ctx, client.ClientID); err != nil {
+			g.log.Warn("queue of a removed uplink not dropped", "uplink", id, "err", err)
+			continue
+		}
+		g.log.Warn("queue of a removed uplink dropped", "uplink", id)
+	}
 }
 
 // setBridges makes the bridges run as they are set up.

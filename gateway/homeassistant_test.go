@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"fieldgate/gateway"
+	"fieldgate/gateway/config"
 )
 
 // watcher is a real MQTT client that keeps what Home Assistant would see.
@@ -119,16 +122,7 @@ func TestHomeAssistant_TakesBackWhatWentWhileTheGatewayWasOff(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	life := func(use func(g *gateway.Gateway, w *watcher)) {
-		g := must(gateway.New(file, "1.2.3", quiet()))
-		ctx, end := context.WithCancel(ctx)
-		ended := make(chan error, 1)
-		go func() { ended <- g.Run(ctx) }()
-		ready(t, g)
-		require.Eventually(t, func() bool { return len(g.MQTTAddrs()) == 1 }, patience, time.Millisecond)
-		use(g, watch(t, g.MQTTAddrs()[0], "homeassistant/#"))
-		end()
-		require.NoError(t, <-ended)
-		require.NoError(t, g.Close())
+		live(t, ctx, file, func(g *gateway.Gateway) { use(g, watch(t, g.MQTTAddrs()[0], "homeassistant/#")) })
 	}
 	life(func(g *gateway.Gateway, w *watcher) {
 		ask(t, g, "POST", "/bridges", cabinet2, 201)
@@ -140,6 +134,45 @@ func TestHomeAssistant_TakesBackWhatWentWhileTheGatewayWasOff(t *testing.T) {
 	require.NoError(t, g.Close())
 	life(func(_ *gateway.Gateway, w *watcher) {
 		w.until("it to be gone", func() bool { return len(w.seen) == 0 })
+	})
+}
+
+// live runs a gateway on the host file's data while use works.
+func live(t *testing.T, ctx context.Context, file config.File, use func(g *gateway.Gateway)) {
+	t.Helper()
+	g := must(gateway.New(file, "1.2.3", quiet()))
+	ctx, end := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	ready(t, g)
+	require.Eventually(t, func() bool { return len(g.MQTTAddrs()) == 1 }, patience, time.Millisecond)
+	use(g)
+	end()
+	require.NoError(t, <-ended)
+	require.NoError(t, g.Close())
+}
+
+func TestRun_ForgetsTheQueueOfAnUplinkThatWentWhileItWasOff(t *testing.T) {
+	file := hostFile(t)
+	queues := func(g *gateway.Gateway) string { return ask(t, g, "GET", "/sessions", "", 200) }
+	live(t, t.Context(), file, func(g *gateway.Gateway) {
+		for _, id := range []string{"gone", "stays"} {
+			ask(t, g, "POST", "/uplinks", `{"id":"`+id+`","url":"mqtt://127.0.0.1:1","out":[{"filter":"#","qos":1}]}`, 201)
+		}
+		require.Eventually(t, func() bool { return strings.Count(queues(g), `"$uplink/`) >= 2 }, patience, time.Millisecond)
+	})
+	g := must(gateway.New(file, "1.2.3", quiet()))
+	ask(t, g, "DELETE", "/uplinks/gone", "", 204)
+	require.NoError(t, g.Close())
+	live(t, t.Context(), file, func(g *gateway.Gateway) {
+		require.NotContains(t, queues(g), "$uplink/gone")
+		require.Contains(t, queues(g), "$uplink/stays")
+	})
+	for _, name := range []string{"state.db", "state.db-wal", "state.db-shm"} { // the settings are lost
+		_ = os.Remove(filepath.Join(file.DataDir, name))
+	}
+	live(t, t.Context(), file, func(g *gateway.Gateway) {
+		require.Contains(t, queues(g), "$uplink/stays", "it may be wanted when a backup is restored")
 	})
 }
 
