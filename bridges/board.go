@@ -60,6 +60,8 @@ type lastReading struct {
 	version uint64
 	rule    PublishRule
 	gate    Gate
+	fresh   time.Duration // how long it stays good, 0 for ever
+	seen    time.Time     // when it was reported, by the monotonic clock
 }
 
 func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
@@ -73,7 +75,7 @@ func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *boar
 		b.states[d.ID] = &stated{state: Offline, since: now, reason: notReadYet}
 		for _, p := range d.Points {
 			b.index[pointKey{d.ID, p.ID}] = len(b.points)
-			b.points = append(b.points, lastReading{version: b.version.Add(1), rule: p.Publish, Reading: Reading{
+			b.points = append(b.points, lastReading{version: b.version.Add(1), rule: p.Publish, fresh: p.Fresh, Reading: Reading{
 				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
 			}})
 		}
@@ -217,7 +219,7 @@ func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
 	}
 	publish = last.gate.Pass(last.rule, in) // by the monotonic clock
 	b.clock.stamp(&in)
-	last.Reading, last.version = in, b.version.Add(1)
+	last.Reading, last.version, last.seen = in, b.version.Add(1), time.Now()
 	return in, publish, nil
 }
 
@@ -246,6 +248,26 @@ func (b *board) makeBad(code string) []Reading {
 		p.version = b.version.Add(1)
 		p.gate.Reset()
 		if !p.rule.silent() {
+			changed = append(changed, p.Reading)
+		}
+	}
+	return changed
+}
+
+// makeStale turns good readings that nothing has renewed for too long into stale ones and gives those to publish.
+func (b *board) makeStale() []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var changed []Reading
+	now := time.Now()
+	for i := range b.points {
+		p := &b.points[i]
+		if p.fresh == 0 || p.Quality != Good || now.Sub(p.seen) <= p.fresh {
+			continue
+		}
+		p.Quality, p.version = Stale, b.version.Add(1)
+		p.gate.Reset()
+		if !p.rule.silent() && !p.Plain { // a bare value can't say that it is stale
 			changed = append(changed, p.Reading)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"time"
 
 	"fieldgate/broker/mqtt"
 )
@@ -118,5 +119,7 @@ type Point struct {
 	Name     Names       // for a person, may be nil
 	Publish  PublishRule // which of its readings the supervisor publishes
 	Disabled bool        // it is not read
-	Values   ValueSet
+	// Fresh is how long a good reading stays good without a newer one; then it is published once as stale, with its own time. 0 for ever.
+	Fresh  time.Duration
+	Values ValueSet
 }

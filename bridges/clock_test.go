@@ -148,6 +148,29 @@ func TestClock_JumpsLeaveStoredTimesAlone(t *testing.T) {
 	})
 }
 
+func TestStale_AnOldValueIsSaidToBeOldOnceWithItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, values := newWall(), make(chan float64)
+		w.set(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+		w.synced.Store(true)
+		st := clocked(t, w, bridges.FieldRole, reporter(values), `{"device":"d1","point":"p","fresh":"10s","on_change":true}`)
+		defer st.stop()
+		good := payload("1", "2026-11-22T12:00:00.000Z", "")
+		values <- 1
+		time.Sleep(9 * time.Second)
+		values <- 1 // held back, and still a sign of life
+		time.Sleep(9 * time.Second)
+		require.Equal(t, good, st.bus.Retained(topic))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		stale := strings.Replace(payload("1", "2026-11-22T12:00:09.000Z", ""), "good", "stale", 1)
+		require.Equal(t, []string{good, stale}, st.bus.Payloads(topic))
+		values <- 1
+		synctest.Wait()
+		require.Equal(t, payload("1", "2026-11-22T12:01:18.000Z", ""), st.bus.Retained(topic), "news again, though it is the same value")
+	})
+}
+
 func TestClock_AReadingTakenBeforeAJumpGetsItsTimeByTheNewClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWall()

@@ -287,3 +287,16 @@ func (r *runner) clockSet(ctx context.Context) int {
 	}
 	return len(corrected)
 }
+
+// markStale publishes what has become stale. It never waits for a bridge that is just publishing: that one is alive.
+func (r *runner) markStale(ctx context.Context) {
+	if !r.board.telling.TryLock() {
+		return
+	}
+	defer r.board.telling.Unlock()
+	for _, reading := range r.board.makeStale() {
+		if !r.s.publish(ctx, reading.Message()) {
+			return
+		}
+	}
+}

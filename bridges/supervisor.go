@@ -23,6 +23,7 @@ const (
 	testWithin    = 30 * time.Second // the longest test
 	maxBridges    = 1000
 	lookAtClock   = time.Second // while it is not right
+	lookForStale  = 5 * time.Second
 )
 
 // Supervisor runs the bridges of one role: starts, watches, restarts and stops
@@ -246,6 +247,8 @@ func (s *Supervisor) publishStates(ctx context.Context) {
 	defer again.Stop()
 	clock := time.NewTicker(lookAtClock)
 	defer clock.Stop()
+	stale := time.NewTicker(lookForStale)
+	defer stale.Stop()
 	wrong := !s.clock.Synced()
 	if !wrong {
 		clock.Stop()
@@ -255,6 +258,11 @@ func (s *Supervisor) publishStates(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-stale.C:
+			for _, r := range s.list() {
+				r.markStale(ctx)
+			}
+			continue
 		case <-clock.C:
 			if wrong && s.clock.Synced() {
 				wrong = false

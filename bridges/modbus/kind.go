@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"sync"
+	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/internal/port"
@@ -93,11 +94,24 @@ func devices(c bridges.Config) []bridges.Device {
 		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", HomeAssistant: d.HomeAssistant}
 		for j := range d.Points {
 			p := &d.Points[j]
-			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values()})
+			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(), Fresh: d.fresh(p)})
 		}
 		list = append(list, out)
 	}
 	return list
+}
+
+// fresh is how long a reading stays good: several intervals, for a busy bus stretches them.
+func (d *Device) fresh(p *Point) time.Duration {
+	const intervals, least = 5, 10 * time.Second
+	interval := d.Interval
+	if p.Interval != nil {
+		interval = time.Duration(*p.Interval)
+	}
+	if interval == time.Duration(once) || !p.enabled() || !d.enabled() {
+		return 0
+	}
+	return max(intervals*interval, least)
 }
 
 // values tells what values the point has.
