@@ -251,3 +251,29 @@ func FuzzClock_Correct(f *testing.F) {
 		}
 	})
 }
+
+func TestUplink_AComplaintOfALinkThatWorksIsAnAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		words := make(chan string)
+		st := clocked(t, newWall(), bridges.UplinkRole, &fake{run: func(ctx context.Context, h bridges.Host) error {
+			for {
+				select {
+				case w := <-words:
+					h.SetState(bridges.Connected, w)
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		}}, `{"point":""}`)
+		defer st.stop()
+		words <- "1 message is set aside"
+		synctest.Wait()
+		list, _ := st.alarms.List()
+		require.Len(t, list, 1)
+		require.Contains(t, list[0].Message, "set aside")
+		words <- ""
+		synctest.Wait()
+		list, _ = st.alarms.List()
+		require.Empty(t, list)
+	})
+}
