@@ -119,10 +119,8 @@ func TestHomeAssistant_AnnouncesAndTakesBack(t *testing.T) {
 
 func TestHomeAssistant_TakesBackWhatWentWhileTheGatewayWasOff(t *testing.T) {
 	file := hostFile(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	life := func(use func(g *gateway.Gateway, w *watcher)) {
-		live(t, ctx, file, func(g *gateway.Gateway) { use(g, watch(t, g.MQTTAddrs()[0], "homeassistant/#")) })
+		live(t, file, func(g *gateway.Gateway) { use(g, watch(t, g.MQTTAddrs()[0], "homeassistant/#")) })
 	}
 	life(func(g *gateway.Gateway, w *watcher) {
 		ask(t, g, "POST", "/bridges", cabinet2, 201)
@@ -138,10 +136,10 @@ func TestHomeAssistant_TakesBackWhatWentWhileTheGatewayWasOff(t *testing.T) {
 }
 
 // live runs a gateway on the host file's data while use works.
-func live(t *testing.T, ctx context.Context, file config.File, use func(g *gateway.Gateway)) {
+func live(t *testing.T, file config.File, use func(g *gateway.Gateway)) {
 	t.Helper()
 	g := must(gateway.New(file, "1.2.3", quiet()))
-	ctx, end := context.WithCancel(ctx)
+	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
 	ready(t, g)
@@ -155,7 +153,7 @@ func live(t *testing.T, ctx context.Context, file config.File, use func(g *gatew
 func TestRun_ForgetsTheQueueOfAnUplinkThatWentWhileItWasOff(t *testing.T) {
 	file := hostFile(t)
 	queues := func(g *gateway.Gateway) string { return ask(t, g, "GET", "/sessions", "", 200) }
-	live(t, t.Context(), file, func(g *gateway.Gateway) {
+	live(t, file, func(g *gateway.Gateway) {
 		for _, id := range []string{"gone", "stays"} {
 			ask(t, g, "POST", "/uplinks", `{"id":"`+id+`","url":"mqtt://127.0.0.1:1","out":[{"filter":"#","qos":1}]}`, 201)
 		}
@@ -164,14 +162,14 @@ func TestRun_ForgetsTheQueueOfAnUplinkThatWentWhileItWasOff(t *testing.T) {
 	g := must(gateway.New(file, "1.2.3", quiet()))
 	ask(t, g, "DELETE", "/uplinks/gone", "", 204)
 	require.NoError(t, g.Close())
-	live(t, t.Context(), file, func(g *gateway.Gateway) {
+	live(t, file, func(g *gateway.Gateway) {
 		require.NotContains(t, queues(g), "$uplink/gone")
 		require.Contains(t, queues(g), "$uplink/stays")
 	})
 	for _, name := range []string{"state.db", "state.db-wal", "state.db-shm"} { // the settings are lost
 		_ = os.Remove(filepath.Join(file.DataDir, name))
 	}
-	live(t, t.Context(), file, func(g *gateway.Gateway) {
+	live(t, file, func(g *gateway.Gateway) {
 		require.Contains(t, queues(g), "$uplink/stays", "it may be wanted when a backup is restored")
 	})
 }
