@@ -76,6 +76,9 @@ admin    PUT    /access-rules/:id
 admin    PATCH  /access-rules/:id
 admin    DELETE /access-rules/:id
 admin    POST   /access-rules/check
+viewer   GET    /home-assistant
+operator PUT    /home-assistant
+operator PATCH  /home-assistant
 admin    GET    /config
 admin    POST   /config/apply
 admin    GET    /config/revisions
