@@ -33,6 +33,8 @@ const (
 	putRetained    = "INSERT INTO retained(topic, body) VALUES(?, ?) ON CONFLICT(topic) DO UPDATE SET body = excluded.body"
 	removeRetained = "DELETE FROM retained WHERE topic = ?"
 	putCeiling     = "INSERT OR REPLACE INTO meta(k, v) VALUES('next_id', ?)"
+	putClean       = "INSERT OR REPLACE INTO meta(k, v) VALUES('clean', 1)"
+	removeClean    = "DELETE FROM meta WHERE k = 'clean'"
 	putClock       = "INSERT OR REPLACE INTO meta(k, v) VALUES('clock', ?)"
 )
 
@@ -129,7 +131,7 @@ func (w *writer) writeEntry(o *step, t table) error {
 		}
 	}
 	if o.row {
-		w.buf = appendBody(w.buf[:0], e.pos, e.m, o.owed)
+		w.buf = appendBody(w.buf[:0], stored{message: e.m, pos: e.pos, owed: o.owed, age: w.lived + e.at})
 		if err := w.c.exec(t.put, int64(e.id), w.buf); err != nil {
 			return err
 		}
@@ -143,7 +145,7 @@ func (w *writer) writeEntry(o *step, t table) error {
 	case e.retain && len(e.m.Payload) == 0:
 		return w.c.exec(removeRetained, e.m.Topic)
 	case e.retain:
-		w.buf = appendRetained(w.buf[:0], e.m)
+		w.buf = appendRetained(w.buf[:0], e.m, w.lived+e.at)
 		return w.c.exec(putRetained, e.m.Topic, w.buf)
 	}
 	return nil
@@ -211,6 +213,9 @@ func (w *writer) writeLazy(b *batch) error {
 	}
 	if b.ceiling == 0 {
 		return nil
+	}
+	if err := w.c.exec(removeClean); err != nil { // the first commit reserves IDs, so the file is in use from here on
+		return err
 	}
 	return w.c.exec(putCeiling, int64(b.ceiling))
 }

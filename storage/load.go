@@ -88,6 +88,7 @@ func (s *Spool) load(c *conn) error {
 		return err
 	}
 	s.decodeClock(clock)
+	s.writer.lived = s.lived
 	s.marks.list = append(s.marks.list, mark{s.next, s.age()}) // of what came after the last one that was stored
 	err = c.query("SELECT id FROM session", 1, func(row []driver.Value) error {
 		s.sessions[sessionOf(row[0])] = &queue{released: map[mqtt.MsgID]struct{}{}}
@@ -376,7 +377,8 @@ func (s *Spool) loadRetained(c *conn, v session.Visitor) error {
 		return nil
 	}
 	return c.query("SELECT topic, body FROM retained", 2, func(row []driver.Value) error {
-		m, err := decodeRetained(asBytes(row[1]))
+		body, err := decodeRetained(asBytes(row[1]))
+		m := body.message
 		if err == nil && m.Topic != asString(row[0]) {
 			err = fmt.Errorf("%w: it is of another topic", errDamaged)
 		}
@@ -385,6 +387,7 @@ func (s *Spool) loadRetained(c *conn, v session.Visitor) error {
 			s.alarms.Raise("spool", LostMessages, "retained messages could not be read and were left out; the disk may be failing")
 			return nil
 		}
+		s.tellTime(body)
 		v.Retained(m)
 		return nil
 	})

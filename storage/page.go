@@ -154,6 +154,7 @@ func (s *Spool) readRun(id session.ID, picks []pick) (bad map[mqtt.MsgID]error, 
 		if err == nil {
 			owed, found := findOwed(body.owed, id)
 			if found {
+				s.tellTime(body)
 				picks[next].queued = queued(body.message, owed)
 				return nil
 			}
