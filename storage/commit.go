@@ -2,6 +2,7 @@ package storage
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,19 +53,39 @@ func tableSQL(slot int) table {
 }
 
 // commit writes the batch in one transaction. After a failure the connection is
-// opened anew: what SQLite has in its cache can't be trusted then.
+// opened anew: what SQLite has in its cache can't be trusted then. A table that is
+// beyond repair and was only to be emptied is left as it is.
 func (s *Spool) commit(b *batch) error {
 	w := &s.writer
-	if err := s.connect(); err != nil {
-		return err
-	}
-	err := w.write(b)
-	if err != nil {
+	for {
+		if err := s.connect(); err != nil {
+			return err
+		}
+		err := w.write(b)
+		if err == nil {
+			return nil
+		}
 		w.c.close()
 		w.c = nil
+		if beyondRepair(err) {
+			s.suspect(err)
+		}
+		broken, is := errors.AsType[*brokenTable](err)
+		if !is {
+			return err
+		}
+		w.broken[broken.slot] = true
 	}
-	return err
 }
+
+// brokenTable says that a table can't be emptied.
+type brokenTable struct {
+	slot int
+	err  error
+}
+
+func (e *brokenTable) Error() string { return fmt.Sprintf("empty table %d: %v", e.slot, e.err) }
+func (e *brokenTable) Unwrap() error { return e.err }
 
 // connect sees to it that the writer has a connection.
 func (s *Spool) connect() error {
@@ -221,8 +242,14 @@ func (w *writer) writeLazy(b *batch) error {
 }
 
 func (w *writer) freeSlot(slot int) error {
-	if err := w.c.exec(tableSQL(slot).empty); err != nil {
-		return err
+	if !w.broken[slot] { // a failed try may have left half of it in this transaction, so there is no second one
+		err := w.c.exec(tableSQL(slot).empty)
+		if err != nil && beyondRepair(err) {
+			err = &brokenTable{slot, err}
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := w.c.exec(freeSegment, int64(slot)); err != nil {
 		return err

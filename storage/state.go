@@ -36,7 +36,7 @@ type Revision struct {
 
 func openState(file string, alarms *fault.Alarms, log *slog.Logger) (*State, error) {
 	s := &State{file: file}
-	err := openOrReplace(file, "state", alarms, log, func() error {
+	err := openOrReplace(file, "state", alarms, log, salvageState, func() error {
 		c, err := dial(file, false)
 		if err != nil {
 			return err

@@ -36,6 +36,7 @@ type writer struct {
 	batch     batch
 	disk      disk
 	lived     time.Duration // as Spool.lived
+	broken    map[int]bool  // slots whose tables can't be emptied: they are not used again
 }
 
 // run commits what comes until the spool is closed.
@@ -234,7 +235,9 @@ func (s *Spool) settleBatch(b *batch) {
 	}
 	s.evict()
 	for _, g := range b.free {
-		s.writer.free = append(s.writer.free, g.slot)
+		if !s.writer.broken[g.slot] {
+			s.writer.free = append(s.writer.free, g.slot)
+		}
 	}
 	if b.ceiling > s.ceiling {
 		s.ceiling = b.ceiling
