@@ -38,6 +38,7 @@ type line struct {
 
 	asked                                map[uint64]time.Time // when a ruler was asked last, by its tag
 	requests, early, collisions, stalled atomic.Int64
+	waste                                atomic.Int64 // ns that the bridge let pass after the silence
 	pumps                                sync.WaitGroup
 }
 
@@ -136,6 +137,7 @@ func (l *line) carryRequests() {
 		gap := now.Sub(l.talking)
 		l.mu.Unlock()
 		l.requests.Add(1)
+		l.waste.Add(int64(max(0, gap-l.silence())))
 		if gap < 0 {
 			l.collisions.Add(1)
 		} else if gap < l.silence() {

@@ -65,7 +65,9 @@ func newLine(t *testing.T, w *script, change func(*Settings)) (*rtu, *ledger) {
 	s.Link.Serial.check(&f, "")
 	require.NoError(t, f.Err())
 	l := &ledger{}
-	return newRTU(w, s, l, debts{}), l
+	line := newRTU(w, s, l, newDebts())
+	line.nap = time.Sleep
+	return line, l
 }
 
 const msec = time.Millisecond

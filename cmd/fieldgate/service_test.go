@@ -153,7 +153,7 @@ func TestCommands_WorkThroughTheServiceAndWithoutIt(t *testing.T) {
 			require.Regexp(t, `^password: [A-Z0-9]{16}\n$`, s.done("", "account", "add", "other"))
 			require.Empty(t, s.done("another\n", "account", "passwd", "sensor"))
 			require.Empty(t, s.done("", "account", "remove", "other"))
-			require.Equal(t, "bridges: []\nuplinks: []\naccounts:\n  - {username: sensor, password: {secret: sensor-password}}\n", s.done("", "config", "export"))
+			require.Equal(t, "bridges: []\nuplinks: []\naccounts:\n  - {username: sensor, password: {secret: sensor-password}}\naccess_rules: []\n", s.done("", "config", "export"))
 
 			file := s.write("site.yaml", "uplinks:\n  - id: cloud\n    url: mqtt://127.0.0.1:1\n    username: gw\n    password: topsecret\n    out: [{filter: 'fieldgate/#', qos: 1}]\n")
 			dry := s.done("", "config", "apply", file, "--dry-run")
