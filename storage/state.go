@@ -59,6 +59,11 @@ func (s *State) check(c *conn) error {
 	if err := migrate(c, "state"); err != nil {
 		return err
 	}
+	return quickCheck(c)
+}
+
+// quickCheck has SQLite look at every page.
+func quickCheck(c *conn) error {
 	return c.query("PRAGMA quick_check(1)", 1, func(row []driver.Value) error {
 		if verdict := asString(row[0]); verdict != "ok" {
 			return fmt.Errorf("%w: %s", errDamaged, verdict)
