@@ -55,7 +55,9 @@ type Gateway struct {
 	settings  *config.Manager
 	templates *template.Set
 	page      *webui.Server
-	ready     chan struct{} // closed once all parts have been started
+	ready     chan struct{}   // closed once all parts have been started
+	anew      context.Context // done when another Gateway is to take this one's place
+	startAnew context.CancelFunc
 }
 
 // New opens the storage and builds the parts; nothing runs yet. It fails when
@@ -68,6 +70,7 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 		file: file, version: version, started: time.Now(), log: log,
 		alarms: &fault.Alarms{}, accounts: broker.NewAccounts(), bus: &bus{}, ready: make(chan struct{}),
 	}
+	g.anew, g.startAnew = context.WithCancel(context.Background())
 	var err error
 	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
 		return nil, err
@@ -123,6 +126,7 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Broker:      g.bus.peers,
 		Disk:        g.disk,
 		Logs:        g.logs,
+		Backups:     g,
 	}
 }
 
@@ -208,9 +212,12 @@ func (g *Gateway) MQTTAddrs() []net.Addr {
 // Ready is closed once all parts have been started.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 
-// Run starts the parts in order and works until ctx is done; then it stops them in
-// reverse. It fails when they did not stop within 10 s. Close comes after it.
+// Run starts the parts in order and works until ctx is done, or a backup was
+// restored; then it stops them in reverse. It fails when they did not stop within 10 s. Close comes after it.
 func (g *Gateway) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.anew, cancel)()
 	up := newStack(ctx, g.log)
 	up.start("webui", g.page.Run)
 	if b := g.loadBroker(ctx); b != nil {
