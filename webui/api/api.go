@@ -114,6 +114,7 @@ func (a *API) routes() {
 	a.addUplinks()
 	a.addAccounts()
 	a.addAccessRules()
+	a.addHomeAssistant()
 	a.addConfig()
 	a.addSystem()
 	a.addHealth()
