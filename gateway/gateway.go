@@ -24,6 +24,7 @@ import (
 	"fieldgate/bridges/template"
 	"fieldgate/broker"
 	"fieldgate/broker/access"
+	"fieldgate/broker/listen"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
 	"fieldgate/internal/logring"
@@ -143,9 +144,9 @@ func ReadTemplate(name string, text []byte) (json.RawMessage, func(error) error,
 	return doc, func(faults error) error { return lines.InFile(name, faults) }, err
 }
 
-func fromYAML(text []byte) (json.RawMessage, error) {
-	doc, _, err := config.FromYAML("body", text)
-	return doc, err
+func fromYAML(text []byte) (json.RawMessage, func(string) int, error) {
+	doc, lines, err := config.FromYAML("body", text)
+	return doc, lines.Of, err
 }
 
 // serialPorts lists the machine's serial ports and whose they are.
@@ -173,7 +174,14 @@ func (g *Gateway) system() api.System {
 	if err != nil {
 		hostname = "localhost"
 	}
-	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine()}
+	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine(), Anonymous: g.file.MQTT.AllowAnonymous}
+	for _, l := range g.file.MQTT.Listeners {
+		e := api.Endpoint{Address: l.Address, Transport: cmp.Or(l.Transport, listen.TCP), TLS: l.TLS != nil, ClientCert: l.TLS != nil && l.TLS.RequireClientCert}
+		if e.Transport == listen.WebSocket {
+			e.Path = cmp.Or(l.Path, listen.DefaultPath)
+		}
+		s.Endpoints = append(s.Endpoints, e)
+	}
 	for _, a := range g.MQTTAddrs() {
 		s.Listeners = append(s.Listeners, a.String())
 	}
