@@ -92,7 +92,12 @@ judge: ## the MQTT conversations against Debian's mosquitto; docs/conformance.md
 	FIELDGATE_JUDGE=/usr/sbin/mosquitto go test -count=1 -run TestJudge ./broker
 
 .PHONY: bench
-bench: ## benchmarks of all packages
+bench: build ## docs/performance.md, beside Debian's mosquitto; PART=broker,durable,spool,elision,memory,hot,bridges,idle picks some
+	FIELDGATE=$(CURDIR)/bin/fieldgate BENCH_PAGE=$(CURDIR)/docs/performance.md BENCH_PART="$(PART)" BENCH_ROUNDS=$(ROUNDS) BENCH_ROW="$(ROW)" \
+		go test -count=1 -timeout 60m -v -run '^TestBench$$' ./internal/loadtest
+
+.PHONY: benchmarks
+benchmarks: ## Go benchmarks of all packages
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: faults
