@@ -213,6 +213,7 @@ func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 func (g *Gateway) Run(ctx context.Context) error {
 	up := newStack(ctx, g.log)
 	up.start("webui", g.page.Run)
+	up.start("memory", trimMemory)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
 		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules})

@@ -127,6 +127,9 @@ func (p *publisher) append(out, payload []byte, seq uint64) []byte {
 	return m.Append(out, mqtt.V311)
 }
 
+// sequence is the number of a message of its publisher.
+func sequence(payload []byte) uint64 { return binary.LittleEndian.Uint64(payload[4:]) }
+
 // subscriber judges what comes; its counts are its reader's until that has ended.
 type subscriber struct {
 	*link
@@ -143,7 +146,7 @@ type subscriber struct {
 func (l *load) receive(c *link, publishers int) *subscriber {
 	s := &subscriber{link: c, load: l, tracks: make([]track, publishers)}
 	c.onPublish = func(_, payload []byte, _ uint16) {
-		from, seq := binary.LittleEndian.Uint32(payload), binary.LittleEndian.Uint64(payload[4:])
+		from, seq := binary.LittleEndian.Uint32(payload), sequence(payload)
 		if from != s.from {
 			s.tell()
 			s.from = from

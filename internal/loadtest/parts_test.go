@@ -130,16 +130,19 @@ func elisionTable() []scenario {
 	}}}
 }
 
+// settle is how long a broker is left alone before its memory counts.
+const settle = 12 * time.Second
+
 // memory is RSS of a fresh process, and what idle connections add.
 func memory(t testing.TB, s *server) []sample {
-	time.Sleep(time.Second)
+	time.Sleep(settle)
 	base := s.look()
 	const n = 10_000
 	held, err := hold(n, func(i int) (net.Conn, error) {
 		nc, err := net.Dial("tcp", s.address)
 		return greeted(nc, err, i)
 	})
-	time.Sleep(2 * time.Second)
+	time.Sleep(settle)
 	full := s.look()
 	time.Sleep(2 * time.Second)
 	later := s.look()
@@ -205,7 +208,7 @@ func encrypted(t testing.TB, _ *server) (out []sample) {
 			cert, key := certificate(t, s.dir)
 			s.listeners = fmt.Sprintf(`, {address: "%s", transport: %s, tls: {cert_file: %s, key_file: %s}}`, address, transport, cert, key)
 		})
-		time.Sleep(time.Second)
+		time.Sleep(settle)
 		base := s.look()
 		held, err := hold(n, func(i int) (net.Conn, error) {
 			if transport == "tcp" {
@@ -218,7 +221,7 @@ func encrypted(t testing.TB, _ *server) (out []sample) {
 			nc, err := dialWebSocket(address, unchecked)
 			return greeted(nc, err, i)
 		})
-		time.Sleep(2 * time.Second)
+		time.Sleep(settle)
 		one := sample{value: float64(s.look().rss-base.rss) / n / 1000}
 		if err != nil {
 			one.fault = err.Error()
