@@ -235,6 +235,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer context.AfterFunc(g.anew, cancel)()
 	up := newStack(ctx, g.log)
 	up.start("webui", g.page.Run)
+	up.start("memory", trimMemory)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
 		g.settings.Start(config.Parts{
