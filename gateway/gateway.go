@@ -24,6 +24,7 @@ import (
 	"fieldgate/bridges/template"
 	"fieldgate/broker"
 	"fieldgate/broker/access"
+	"fieldgate/broker/listen"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
 	"fieldgate/internal/logring"
@@ -58,7 +59,9 @@ type Gateway struct {
 	settings  *config.Manager
 	templates *template.Set
 	page      *webui.Server
-	ready     chan struct{} // closed once all parts have been started
+	ready     chan struct{}   // closed once all parts have been started
+	anew      context.Context // done when another Gateway is to take this one's place
+	startAnew context.CancelFunc
 }
 
 // New opens the storage and builds the parts; nothing runs yet. It fails when
@@ -71,6 +74,7 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 		file: file, version: version, started: time.Now(), log: log,
 		alarms: &fault.Alarms{}, accounts: broker.NewAccounts(), bus: &bus{}, ready: make(chan struct{}),
 	}
+	g.anew, g.startAnew = context.WithCancel(context.Background())
 	var err error
 	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
 		return nil, err
@@ -130,6 +134,7 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Broker:      g.bus.peers,
 		Disk:        g.disk,
 		Logs:        g.logs,
+		Backups:     g,
 	}
 }
 
@@ -139,9 +144,9 @@ func ReadTemplate(name string, text []byte) (json.RawMessage, func(error) error,
 	return doc, func(faults error) error { return lines.InFile(name, faults) }, err
 }
 
-func fromYAML(text []byte) (json.RawMessage, error) {
-	doc, _, err := config.FromYAML("body", text)
-	return doc, err
+func fromYAML(text []byte) (json.RawMessage, func(string) int, error) {
+	doc, lines, err := config.FromYAML("body", text)
+	return doc, lines.Of, err
 }
 
 // serialPorts lists the machine's serial ports and whose they are.
@@ -169,7 +174,14 @@ func (g *Gateway) system() api.System {
 	if err != nil {
 		hostname = "localhost"
 	}
-	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine()}
+	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine(), Anonymous: g.file.MQTT.AllowAnonymous}
+	for _, l := range g.file.MQTT.Listeners {
+		e := api.Endpoint{Address: l.Address, Transport: cmp.Or(l.Transport, listen.TCP), TLS: l.TLS != nil, ClientCert: l.TLS != nil && l.TLS.RequireClientCert}
+		if e.Transport == listen.WebSocket {
+			e.Path = cmp.Or(l.Path, listen.DefaultPath)
+		}
+		s.Endpoints = append(s.Endpoints, e)
+	}
 	for _, a := range g.MQTTAddrs() {
 		s.Listeners = append(s.Listeners, a.String())
 	}
@@ -215,11 +227,15 @@ func (g *Gateway) MQTTAddrs() []net.Addr {
 // Ready is closed once all parts have been started.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 
-// Run starts the parts in order and works until ctx is done; then it stops them in
-// reverse. It fails when they did not stop within 10 s. Close comes after it.
+// Run starts the parts in order and works until ctx is done, or a backup was
+// restored; then it stops them in reverse. It fails when they did not stop within 10 s. Close comes after it.
 func (g *Gateway) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.anew, cancel)()
 	up := newStack(ctx, g.log)
 	up.start("webui", g.page.Run)
+	up.start("memory", trimMemory)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
 		g.settings.Start(config.Parts{

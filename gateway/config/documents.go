@@ -43,9 +43,9 @@ func mentioned(doc json.RawMessage) func(string) bool {
 }
 
 // Restore makes the settings those of a revision, as a new revision, and answers
-// like Apply. Passwords are not part of revisions: those of objects that still
+// like Apply; a dry run only tells. Passwords are not part of revisions: those of objects that still
 // exist stay, others are missing until they are set anew.
-func (m *Manager) Restore(_ context.Context, author string, revision int64) (json.RawMessage, error) {
+func (m *Manager) Restore(_ context.Context, author string, revision int64, dryRun bool) (json.RawMessage, error) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
 	next, err := m.revision(revision)
@@ -57,7 +57,7 @@ func (m *Manager) Restore(_ context.Context, author string, revision int64) (jso
 			next[s.name][i].raw = m.withoutMissing(s, it.raw)
 		}
 	}
-	return m.replace(author, fmt.Sprintf("restore revision %d", revision), next, func(string) bool { return false }, false)
+	return m.replace(author, fmt.Sprintf("restore revision %d", revision), next, func(string) bool { return false }, dryRun)
 }
 
 // withoutMissing takes references to secrets that are not kept any more out of an

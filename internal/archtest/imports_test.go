@@ -42,6 +42,7 @@ var floors = map[string]string{
 	"internal/leak":              "", // imported by tests only
 	"internal/archtest":          "",
 	"internal/conformance":       "", // tests only: docs/conformance.md
+	"internal/loadtest":          "", // tests only: make bench, make soak
 }
 
 func TestImportsFallNeverClimb(t *testing.T) {

@@ -126,6 +126,7 @@ func (a *API) routes() {
 	a.addLogs()
 	a.addAudit()
 	a.addDiagnostics()
+	a.addBackups()
 }
 
 // operation names one route. Tag groups it in the description.
