@@ -44,7 +44,7 @@ export function CopyButton({ text, label, testid }: { text: string; label?: stri
 export function CopyBox({ text, label, testid }: { text: string; label: string; testid?: string }) {
   return (
     <div class="copy-box">
-      <pre tabIndex={0} role="region" aria-label={label} data-testid={testid}>
+      <pre tabIndex={0} role="group" aria-label={label} data-testid={testid}>
         {text}
       </pre>
       <CopyButton text={text} label={label} />
