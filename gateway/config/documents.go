@@ -91,10 +91,10 @@ func (m *Manager) replace(author, words string, next document, judged func(secti
 		for i, it := range next[s.name] {
 			stored, wrong := m.store(s, it, before.find(s.name, it.key), edits)
 			next[s.name][i] = stored
-			faults = append(faults, relocate(fmt.Sprintf("/%s/%d", s.name, i), wrong.Err())...)
+			faults = append(faults, relocate(s.pointer(i), wrong.Err())...)
 		}
 		for i, it := range next[s.name] {
-			faults = join(faults, relocate(fmt.Sprintf("/%s/%d", s.name, i), m.judge(s, it, next, edits).Err()))
+			faults = join(faults, relocate(s.pointer(i), m.judge(s, it, next, edits).Err()))
 		}
 	}
 	if err := faults.Err(); err != nil {

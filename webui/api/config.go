@@ -61,7 +61,7 @@ func (a *API) addConfig() {
 	const tag = "config"
 	add(a, operation{
 		method: http.MethodGet, path: "/config", id: "export-config", summary: "The managed settings, without secrets", tag: tag, role: Admin,
-		result: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "bridges, uplinks, accounts and access_rules, as YAML or JSON"},
+		result: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "bridges, uplinks, accounts, access_rules and home_assistant, as YAML or JSON"},
 	}, a.exportConfig)
 	free := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "What GET /config gives"}
 	add(a, operation{

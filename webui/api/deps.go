@@ -30,6 +30,7 @@ type Deps struct {
 	Broker      func() (Broker, error) // Unavailable while it does not run
 	Disk        func() Disk
 	Logs        *logring.Ring // the last log records
+	Backups     Backups
 }
 
 // Sections of the managed settings.

@@ -270,6 +270,7 @@ type house struct {
 	store    *memory
 	log      *bytes.Buffer
 	broker   func() (api.Broker, error)
+	backups  *fakeBackups
 }
 
 const password = "correct horse"
@@ -343,6 +344,8 @@ func newUnclaimed(t *testing.T) *house {
 	h.broker = func() (api.Broker, error) { return nil, fault.New(fault.Unavailable, "the broker does not run yet") }
 	h.deps.Broker = func() (api.Broker, error) { return h.broker() }
 	h.deps.Logs = logring.New(100)
+	h.backups = &fakeBackups{}
+	h.deps.Backups = h.backups
 	h.deps.Disk = func() api.Disk { return api.Disk{Spool: 1, State: 2, Pending: 3, Free: 7, Size: 9} }
 	var err error
 	h.api, err = api.New(h.echo, h.deps, slog.New(h.deps.Logs.Handler(slog.NewTextHandler(h.log, nil))))
