@@ -117,6 +117,10 @@ abuse: ## round trips of 1,000 clients with and without abusers beside them, by 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	packaging/fuzz.sh $(FUZZTIME)
 
+.PHONY: powercut
+powercut: ## 2,000 states in which a power cut may leave the data, with the recorder in POWERCUT (../shared/tools/powercut)
+	packaging/powercut.sh
+
 .PHONY: deb
 deb: build ## the Debian package, in build/
 	VERSION=$(VERSION) packaging/deb.sh

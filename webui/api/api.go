@@ -114,6 +114,7 @@ func (a *API) routes() {
 	a.addUplinks()
 	a.addAccounts()
 	a.addAccessRules()
+	a.addHomeAssistant()
 	a.addConfig()
 	a.addSystem()
 	a.addHealth()
@@ -125,6 +126,7 @@ func (a *API) routes() {
 	a.addLogs()
 	a.addAudit()
 	a.addDiagnostics()
+	a.addBackups()
 }
 
 // operation names one route. Tag groups it in the description.

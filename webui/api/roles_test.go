@@ -52,6 +52,8 @@ operator PUT    /templates/:id
 operator DELETE /templates/:id
 viewer   GET    /values
 viewer   GET    /events
+admin    GET    /backups/now
+admin    POST   /restore
 viewer   GET    /uplinks
 operator POST   /uplinks
 viewer   GET    /uplinks/:id
