@@ -27,6 +27,7 @@ func Kind(ports *port.Ports) bridges.Kind {
 			return &bridge{settings: s, ports: ports, log: log}, nil
 		},
 		Devices: devices,
+		Tools:   newTools(ports),
 	}
 }
 
