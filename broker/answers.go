@@ -1,18 +1,25 @@
 package broker
 
 import (
+	"errors"
+
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
 )
 
 // answer is an acknowledgement that a client waits for.
 type answer struct {
 	kind   packet.Type     // PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK or UNSUBACK; 0 for none
 	reason mqtt.ReasonCode // for 5.0
-	ready  bool            // nothing needs to be committed for it
+	ready  bool            // what it needs is committed, or failed
 	pid    uint16
 	cost   int    // bytes that wait for their commit
 	raw    []byte // the whole packet of SUBACK and UNSUBACK
+
+	// Known once it is ready.
+	to  *conn // the connection that it belongs to, nil when there is none any more
+	err error // why it must not be sent
 }
 
 // answerCost is what an answer itself counts, in bytes, against uncommittedLimit.
@@ -21,29 +28,41 @@ const answerCost = 64
 // answers are the acknowledgements of one connection that wait for a commit, and
 // those that must not overtake them: a client gets its acknowledgements in the
 // order of what it sent [v3.1.1 MQTT-4.6.0-2] [v3.1.1 MQTT-4.6.0-3]. The first
-// one always waits. The spool calls back in the order of the calls, so a
-// callback needs no more than the connection to know what was committed.
+// one always waits. Each has a slot, which its callback names, so it does not
+// matter in which order the spool calls back.
 type answers struct {
 	list []answer
 	head int
+	slot uint64 // of list[head]
 	cost int
 }
 
 func (a *answers) isEmpty() bool { return a.head == len(a.list) }
 
-func (a *answers) push(x answer) {
+// push adds an answer and gives its slot.
+func (a *answers) push(x answer) uint64 {
 	if a.head > 64 && a.head > len(a.list)/2 {
-		a.list = append(a.list[:0], a.list[a.head:]...)
-		a.head = 0
+		kept := copy(a.list, a.list[a.head:])
+		clear(a.list[kept:])
+		a.list, a.head = a.list[:kept], 0
 	}
 	a.list = append(a.list, x)
 	a.cost += x.cost
+	return a.slot + uint64(len(a.list)-a.head-1)
 }
 
-func (a *answers) pop() answer {
+// at gives the answer that waits in the slot.
+func (a *answers) at(slot uint64) *answer { return &a.list[a.head+int(slot-a.slot)] }
+
+// popReady gives the oldest answer when it is ready.
+func (a *answers) popReady() (answer, bool) {
+	if a.isEmpty() || !a.list[a.head].ready {
+		return answer{}, false
+	}
 	x := a.list[a.head]
 	a.list[a.head] = answer{}
 	a.head++
+	a.slot++
 	a.cost -= x.cost
 	if a.isEmpty() {
 		a.head = 0
@@ -52,7 +71,7 @@ func (a *answers) pop() answer {
 			a.list = nil
 		}
 	}
-	return x
+	return x, true
 }
 
 // answerNow acknowledges at once, behind what still waits.
@@ -60,7 +79,7 @@ func (c *conn) answerNow(w *batch, x answer) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	if !c.answers.isEmpty() {
-		x.ready = true
+		x.ready, x.to = true, c
 		c.answers.push(x)
 		return
 	}
@@ -68,13 +87,14 @@ func (c *conn) answerNow(w *batch, x answer) {
 	w.mark(c)
 }
 
-// answerLater promises an acknowledgement: the next call of the spool must be
-// given c.committed, which sends it.
-func (c *conn) answerLater(x answer) {
+// answerLater promises an acknowledgement and gives the callback that sends it,
+// which must be called once.
+func (c *conn) answerLater(x answer) (safe func(error)) {
 	x.cost += answerCost
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	c.answers.push(x)
+	slot := c.answers.push(x)
+	return func(err error) { c.onCommit(slot, err) }
 }
 
 // write puts an acknowledgement into the out buffer; out.mu is held.
@@ -108,46 +128,66 @@ func (c *conn) write(w *batch, x answer) {
 	}
 }
 
-// onCommit is the spool's callback for the oldest answer that waits; it runs on
-// the spool's goroutine. An acknowledgement leaves the broker here and in
-// answerNow, and nowhere else.
-func (c *conn) onCommit(err error) {
-	to := c
+// onCommit is the spool's callback for the answer in the slot; it runs on the
+// spool's goroutine. An acknowledgement leaves the broker here and in answerNow,
+// and nowhere else.
+func (c *conn) onCommit(slot uint64, err error) {
 	c.out.mu.Lock()
-	first := c.answers.list[c.answers.head]
-	if first.isHandshake() {
-		c.out.mu.Unlock()
-		to = c.settle(first, err)
-		c.out.mu.Lock()
-	}
-	c.answers.pop()
-	if first.kind == 0 {
-		err = nil // nobody waits for an answer to QoS 0; the spool says itself that it is ill
-	}
-	if err != nil && c.modern != nil && (first.kind == packet.PUBACK || first.kind == packet.PUBREC) {
-		first.reason, err = mqtt.QuotaExceeded, nil // 5.0 can say so; 3.x can only be disconnected
+	x := *c.answers.at(slot)
+	c.out.mu.Unlock()
+	x.ready, x.to = true, c
+	if x.isHandshake() {
+		x.to = c.settle(x, err)
 	}
 	switch {
-	case err != nil:
-		c.refused = true
-	case to == c:
-		c.write(nil, first)
+	case err == nil || x.kind == 0: // nobody waits for an answer to QoS 0; the spool says itself that it is ill
+	case c.modern != nil && (x.kind == packet.PUBACK || x.kind == packet.PUBREC):
+		x.reason = mqtt.QuotaExceeded // 5.0 can say so; 3.x can only be disconnected
+	default:
+		x.err = err
 	}
-	for !c.answers.isEmpty() && c.answers.list[c.answers.head].ready {
-		c.write(nil, c.answers.pop())
-	}
+	c.out.mu.Lock()
+	*c.answers.at(slot) = x
+	elsewhere, failed := c.sendReady()
 	c.b.late.mark(c)
 	c.out.mu.Unlock()
 	c.wake()
-	switch {
-	case err != nil:
-		c.end(ending{text: "the spool can't keep what was sent", err: err})
-	case to != nil && to != c:
-		to.out.mu.Lock()
-		to.write(nil, first)
-		c.b.late.mark(to)
-		to.out.mu.Unlock()
+	if failed != nil {
+		why := ending{text: "the spool can't keep what was sent", err: failed}
+		if errors.Is(failed, session.ErrQueueFull) {
+			why.text = "what was sent does not fit into a queue"
+		}
+		c.end(why)
 	}
+	for i := range elsewhere {
+		elsewhere[i].send(c.b)
+	}
+}
+
+// sendReady writes the answers that no other one has to go before. It gives those
+// that belong to another connection by now, and why a client that can't be told
+// must be disconnected; out.mu is held.
+func (c *conn) sendReady() (elsewhere []answer, failed error) {
+	for x, ready := c.answers.popReady(); ready; x, ready = c.answers.popReady() {
+		switch {
+		case x.err != nil:
+			c.refused = true
+			failed = x.err
+		case x.to == c:
+			c.write(nil, x)
+		case x.to != nil:
+			elsewhere = append(elsewhere, x)
+		}
+	}
+	return elsewhere, failed
+}
+
+// send writes the answer to the connection that it belongs to.
+func (x *answer) send(b *Broker) {
+	x.to.out.mu.Lock()
+	defer x.to.out.mu.Unlock()
+	x.to.write(nil, *x)
+	b.late.mark(x.to)
 }
 
 // isHandshake tells whether the answer is a step of QoS 2, which belongs to the session.

@@ -21,6 +21,9 @@ import (
 	"fieldgate/internal/fault"
 )
 
+// insidePublisher names to the spool everybody in the process who waits for a message to be safe.
+const insidePublisher = 1
+
 // insideLimit is how many bytes that were published in process may wait for their commit.
 const insideLimit = 4 << 20
 
@@ -43,6 +46,7 @@ type Broker struct {
 	stats    totals
 	late     late
 	inside   *semaphore.Weighted // bytes of in-process publications that are not committed
+	lastConn atomic.Uint64       // counts connections
 	firstID  atomic.Uint64       // the first ID that the spool gave out in this life; 0 before
 
 	reads   readBuffers

@@ -26,7 +26,9 @@ type client struct {
 	sid   session.ID // 0 when it is not durable
 	owner *conn      // the connection that holds it, or is about to; under b.mu
 
-	online atomic.Pointer[conn] // the same as conn, for those who need no lock
+	online   atomic.Pointer[conn] // the same as conn, for those who need no lock
+	attended atomic.Bool          // local is not nil
+	stored0  atomic.Bool          // the spool may owe it messages of QoS 0; set and cleared under mu
 
 	rights   atomic.Pointer[access.Rights] // what it may do; nil for everything
 	entitled entitlement                   // what rights was made of; under b.entitling
@@ -61,6 +63,15 @@ type client struct {
 }
 
 func (cl *client) isDurable() bool { return cl.sid != 0 }
+
+// isLive tells whether somebody is there who may acknowledge.
+func (cl *client) isLive() bool { return cl.online.Load() != nil || cl.attended.Load() }
+
+// keepsQoS0 tells whether a message of QoS 0 goes through the spool: while nobody
+// is there to get it, and then until what has gathered is delivered, for the order.
+func (cl *client) keepsQoS0() bool {
+	return cl.b.cfg.QueueQoS0 && cl.isDurable() && cl.isNetwork() && (!cl.isLive() || cl.stored0.Load())
+}
 
 // offer gives the client a message at QoS 0: now or never.
 func (cl *client) offer(w *batch, p *publication, retain bool, ids []uint32) {
@@ -114,6 +125,7 @@ func (cl *client) owe(w *batch, id mqtt.MsgID) {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.newest = max(cl.newest, id)
+	cl.stored0.Store(cl.b.cfg.QueueQoS0)
 	cl.markPull(w)
 }
 
@@ -211,6 +223,9 @@ func (cl *client) pull(w *batch) bool {
 		if !cl.again {
 			cl.backlog = false
 		}
+		if cl.newest <= cl.cursor {
+			cl.stored0.Store(false)
+		}
 		return cl.again
 	}
 	more := true
@@ -238,7 +253,7 @@ func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 		cl.cursor = id
 		return true
 	}
-	if f, flies := cl.window.Find(id.PacketID()); flies {
+	if f, flies := cl.window.Find(id.PacketID()); flies && q.QoS > mqtt.AtMostOnce {
 		if f.ID != id {
 			return false // until the identifier is free again
 		}
@@ -266,7 +281,12 @@ func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 		w.gone = append(w.gone, id)
 		return true
 	}
-	cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
+	if q.QoS == mqtt.AtMostOnce {
+		d.pid, d.dup = 0, false
+		w.gone = append(w.gone, id)
+	} else {
+		cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
+	}
 	c.sendMessage(w, q.Message, d)
 	return true
 }
@@ -360,8 +380,8 @@ func (cl *client) pubrec(c *conn, pid uint16) (known, release bool) {
 	}
 	cl.window.Move(pid, session.Releasing)
 	cl.mu.Unlock()
-	c.answerLater(answer{kind: packet.PUBREL, pid: pid})
-	cl.b.spool.Apply(session.Change{Session: cl.sid, Released: []mqtt.MsgID{f.ID}}, c.committed)
+	safe := c.answerLater(answer{kind: packet.PUBREL, pid: pid})
+	cl.b.spool.Apply(session.Change{Session: cl.sid, Released: []mqtt.MsgID{f.ID}}, safe)
 	return true, false
 }
 

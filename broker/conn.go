@@ -31,6 +31,7 @@ type conn struct {
 	door     *listen.Listener // that accepted it; nil for none
 	vouch    listen.Vouch     // of door; of the sweep
 	identity string           // the name in the client's certificate, known with CONNECT; empty without one
+	number   uint64           // names it to the spool as a publisher
 	in       input
 	out      outbox
 	answers  answers // under out.mu
@@ -50,14 +51,13 @@ type conn struct {
 	clean     bool         // CONNECT asked for a clean start
 	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
 
-	carried   traffic
-	heard     atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
-	held      atomic.Bool            // the broker does not read, because commits are slow
-	ended     atomic.Pointer[ending] // why it ends; the first reason counts
-	dead      chan struct{}          // closed with ended
-	done      chan struct{}          // closed when all is cleaned up
-	room      chan struct{}          // one place: a limit that this connection waits for may have gone
-	committed func(error)            // onCommit, made once
+	carried traffic
+	heard   atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
+	held    atomic.Bool            // the broker does not read, because commits are slow
+	ended   atomic.Pointer[ending] // why it ends; the first reason counts
+	dead    chan struct{}          // closed with ended
+	done    chan struct{}          // closed when all is cleaned up
+	room    chan struct{}          // one place: a limit that this connection waits for may have gone
 }
 
 // ending is why a connection ends.
@@ -74,12 +74,12 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 		b:        b,
 		nc:       nc,
 		listener: listener,
+		number:   b.lastConn.Add(1) + insidePublisher,
 		dead:     make(chan struct{}),
 		done:     make(chan struct{}),
 		room:     make(chan struct{}, 1),
 		since:    time.Now(),
 	}
-	c.committed = c.onCommit
 	var raw syscall.RawConn
 	if socket, ok := nc.(syscall.Conn); ok { // neither TLS nor a WebSocket
 		raw, _ = socket.SyscallConn()
@@ -225,11 +225,15 @@ func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
 			publishes++
 		}
 		used += n
+		first := c.client == nil
 		if tap != nil {
 			tap.received(raw)
 		}
 		if err := c.handle(w, raw); err != nil {
 			return used, err
+		}
+		if first { // CONNECT told who it is
+			tap = c.out.tap.Load()
 		}
 	}
 	c.b.stats.bytesReceived.Add(int64(used))
@@ -390,8 +394,8 @@ func (c *conn) handlePubrel(w *batch, pid uint16) {
 		c.answerNow(w, answer{kind: packet.PUBCOMP, pid: pid})
 		return
 	}
-	c.answerLater(answer{kind: packet.PUBCOMP, pid: pid})
-	c.b.spool.Apply(session.Change{Session: cl.sid, Forget: []uint16{pid}}, c.committed)
+	safe := c.answerLater(answer{kind: packet.PUBCOMP, pid: pid})
+	c.b.spool.Apply(session.Change{Session: cl.sid, Forget: []uint16{pid}}, safe)
 }
 
 // waitForRoom waits while too much of this connection is not committed, or while

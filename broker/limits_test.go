@@ -310,3 +310,16 @@ func TestQoS0Retained_DoesNotSufferFromTheSpool(t *testing.T) {
 		require.Equal(t, packet.PINGRESP, packet.TypeOf(p.recv()[0]))
 	}
 }
+
+func TestQueueFull_DropsTheOldest(t *testing.T) {
+	b := start(t, memory(t), func(c *broker.Config) {
+		onTCP(c)
+		c.MaxQueuedMessages = 2
+	})
+	l := attach(t, b.Broker, mqtt.Attachment{ClientID: "$small", Durable: true, MaxMessages: 1, Subscriptions: []mqtt.Subscription{{Filter: "t", QoS: 1}}})
+	for _, payload := range []string{"1", "2", "3"} {
+		publish(t, b.Broker, mqtt.Message{Topic: "t", QoS: 1, Payload: []byte(payload)})
+	}
+	require.Equal(t, []string{"3"}, payloads(next(t, l, 1)))
+	require.EqualValues(t, 2, l.Usage().Dropped)
+}

@@ -92,6 +92,7 @@ func (b *Broker) attachLocal(l *Local, a mqtt.Attachment) (*client, session.Chan
 		return nil, change, fault.New(fault.Conflict, "session %s is attached already", a.ClientID)
 	}
 	cl.local = l
+	cl.attended.Store(true)
 	cl.cursor, cl.backlog = 0, true
 	if a.MaxMessages > 0 {
 		cl.queue.MaxMessages = int(min(a.MaxMessages, ramMessages))
@@ -99,9 +100,25 @@ func (b *Broker) attachLocal(l *Local, a mqtt.Attachment) (*client, session.Chan
 	if a.MaxBytes > 0 {
 		cl.queue.MaxBytes = int(min(a.MaxBytes, ramBytes))
 	}
+	if a.Durable {
+		b.spool.SetLimits(cl.sid, b.localLimits(a))
+	}
 	change.Session = cl.sid
 	change.Subscribe, change.Unsubscribe = difference(cl.subs, a.Subscriptions)
 	return cl, change, nil
+}
+
+// localLimits are those that the attachment asks for, and the broker's own where it does not.
+func (b *Broker) localLimits(a mqtt.Attachment) session.Limits {
+	l := b.limits()
+	if a.MaxMessages > 0 {
+		l.Messages = a.MaxMessages
+	}
+	if a.MaxBytes > 0 {
+		l.Bytes = a.MaxBytes
+	}
+	l.Age, l.Reject = a.MaxAge, a.Reject
+	return l
 }
 
 // difference tells what makes have into want.
@@ -291,6 +308,7 @@ func (cl *client) detachLocal(l *Local) {
 	cl.mu.Lock()
 	if cl.local == l {
 		cl.local = nil
+		cl.attended.Store(false)
 		cl.sentTo, cl.cursor = max(cl.sentTo, cl.cursor), 0
 		cl.offline = time.Now()
 	}

@@ -316,3 +316,39 @@ func TestNext_LeavesOutWhatHasExpired(t *testing.T) {
 		require.EqualValues(t, 300, b.Stats().PublishExpired)
 	})
 }
+
+// recorder notes what the broker asks of its spool.
+type recorder struct {
+	*sessiontest.Memory
+	entries []session.Entry
+}
+
+func (r *recorder) Append(e session.Entry, safe func(error)) mqtt.MsgID {
+	r.entries = append(r.entries, e)
+	return r.Memory.Append(e, safe)
+}
+
+func TestBroker_TellsTheSpoolWhoIsLive(t *testing.T) {
+	spool := &recorder{Memory: sessiontest.NewMemory()}
+	defer spool.Close()
+	b := quietBroker(t, spool)
+	a := mqtt.Attachment{ClientID: "$a", Durable: true, Subscriptions: []mqtt.Subscription{{Filter: "a", QoS: 1}}}
+	l := attach(t, b, a)
+	spool.Hold()
+	done := make(chan error, 1)
+	require.NoError(t, b.Publish(t.Context(), &mqtt.Message{Topic: "a", QoS: 1}, func(err error) { done <- err }))
+	l.Ack(next(t, l, 1)[0].Message.ID)
+	require.NoError(t, <-done, "acknowledged by all, though nothing is committed")
+	require.NoError(t, b.Publish(t.Context(), &mqtt.Message{Topic: "a", QoS: 1}, nil))
+	require.NoError(t, l.Close())
+	require.NoError(t, b.Publish(t.Context(), &mqtt.Message{Topic: "a", QoS: 1}, nil))
+	spool.Release()
+
+	require.Len(t, spool.entries, 3)
+	for i, want := range []struct{ live, unhurried, ordered bool }{{true, false, true}, {true, true, false}, {false, true, false}} {
+		e := spool.entries[i]
+		require.Equal(t, want.live, e.Owed[0].Live, "entry %d", i)
+		require.Equal(t, want.unhurried, e.Unhurried, "entry %d", i)
+		require.Equal(t, want.ordered, e.Publisher != 0, "entry %d", i)
+	}
+}

@@ -51,7 +51,7 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	if w.taken == 0 {
 		reason = mqtt.NoMatchingSubscribers
 	}
-	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable}
+	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable, Publisher: c.number}
 	if p.QoS == mqtt.ExactlyOnce {
 		e.From, e.PacketID = c.client.sid, p.PacketID
 	}
@@ -60,8 +60,11 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 		return nil
 	}
 	e.Message = p.keep(w.now)
-	c.answerLater(answer{kind: kind, pid: p.PacketID, reason: reason, cost: session.Cost(e.Message)})
-	w.store(e, c.committed)
+	safe := c.answerLater(answer{kind: kind, pid: p.PacketID, reason: reason, cost: session.Cost(e.Message)})
+	e.Tentative = kind != 0 && c.modern == nil // 5.0 has a word for a full queue
+	if !w.store(e, safe) && e.Tentative {
+		return c.holdBack(w, e, safe)
+	}
 	return nil
 }
 
@@ -141,10 +144,10 @@ func (w *batch) deliver(m *route.Match[*client]) {
 	w.taken++
 	retain := p.Retain && m.RetainAsPublished
 	switch qos := m.Delivered(p.QoS); {
-	case qos == mqtt.AtMostOnce:
+	case qos == mqtt.AtMostOnce && !cl.keepsQoS0():
 		cl.offer(w, p, retain, m.IDs)
 	case cl.isDurable():
-		w.owed = append(w.owed, session.Owed{Session: cl.sid, QoS: qos, Retain: retain, SubscriptionIDs: m.IDs})
+		w.owed = append(w.owed, session.Owed{Session: cl.sid, QoS: qos, Retain: retain, SubscriptionIDs: m.IDs, Live: cl.isLive()})
 		w.owedTo = append(w.owedTo, cl)
 	default:
 		cl.give(w, p, qos, retain, m.IDs)
@@ -169,8 +172,8 @@ func pick(g *route.Group[*client]) *route.Match[*client] {
 }
 
 // store hands an entry to the spool and promises its receivers a look into it.
-// safe may be nil.
-func (w *batch) store(e session.Entry, safe func(error)) {
+// safe may be nil. False says that the spool refuses it, and nobody gets it.
+func (w *batch) store(e session.Entry, safe func(error)) (taken bool) {
 	b := w.b
 	e.Owed = slices.Clone(w.owed)
 	if slices.ContainsFunc(e.Owed, func(o session.Owed) bool { return o.QoS == mqtt.ExactlyOnce }) {
@@ -183,16 +186,21 @@ func (w *batch) store(e session.Entry, safe func(error)) {
 			b.retainedExpire.Store(true)
 		}
 		b.retainOrder.Lock()
-		id = b.spool.Append(e, safe)
-		b.retained.Set(e.Message)
+		if id = b.spool.Append(e, safe); id != 0 {
+			b.retained.Set(e.Message)
+		}
 		b.retainOrder.Unlock()
 	} else {
 		id = b.spool.Append(e, safe)
+	}
+	if id == 0 {
+		return false // a queue is full, or the spool is closed
 	}
 	b.firstID.CompareAndSwap(0, uint64(id))
 	for _, cl := range w.owedTo {
 		cl.owe(w, id)
 	}
+	return true
 }
 
 // thenPull gives a callback that lets sessions look again, for a QoS 2 delivery
@@ -249,18 +257,22 @@ func (b *Broker) PublishCounted(ctx context.Context, m *mqtt.Message, safe func(
 	}
 	w := b.batch()
 	defer w.done()
-	b.publish(w, m, release)
+	b.publish(w, m, safe == nil, release)
 	return w.taken, nil
 }
 
-// publish distributes a message from inside; safe must not be nil.
-func (b *Broker) publish(w *batch, m *mqtt.Message, safe func(error)) {
+// publish distributes a message from inside; safe must not be nil. Its commit may
+// be put off when it is unhurried: nobody waits for it.
+func (b *Broker) publish(w *batch, m *mqtt.Message, unhurried bool, safe func(error)) {
 	if m.Accepted.IsZero() {
 		m.Accepted = w.now
 	}
 	w.setMessage(m)
 	w.fanOut()
-	e := session.Entry{Message: m, Retain: m.Retain && !strings.HasPrefix(m.Topic, "$SYS/")}
+	e := session.Entry{Message: m, Retain: m.Retain && !strings.HasPrefix(m.Topic, "$SYS/"), Publisher: insidePublisher, Unhurried: unhurried}
+	if unhurried {
+		e.Publisher = 0
+	}
 	if m.Retain && !e.Retain {
 		b.retained.Set(m) // what the broker says of itself is not worth a write
 	}

@@ -118,6 +118,7 @@ type player struct {
 	broker played
 	peers  map[string]*peer
 	vars   map[string]string
+	open   string // the peer whose connection another broker left open
 }
 
 // peer is one client's connection.

@@ -28,8 +28,14 @@ func (b *Broker) newClient(id string, durable bool) *client {
 	if durable {
 		b.lastSID++
 		cl.sid = b.lastSID
+		b.spool.SetLimits(cl.sid, b.limits())
 	}
 	return cl
+}
+
+// limits are those of a durable session.
+func (b *Broker) limits() session.Limits {
+	return session.Limits{Messages: int64(b.cfg.MaxQueuedMessages), Bytes: b.cfg.MaxQueuedBytes, Reject: b.cfg.QueueFull == Reject}
 }
 
 // load takes over what the spool holds.
@@ -84,6 +90,10 @@ func (b *Broker) load() error {
 		if cl.endsWithConnection() { // the end of the process was the end of its connection
 			delete(b.clients, cl.id)
 			b.endSession(cl, nil)
+			continue
+		}
+		if cl.isNetwork() { // an in-process session says itself what it may hold
+			b.spool.SetLimits(cl.sid, b.limits())
 		}
 	}
 	b.inheritWills(wills)

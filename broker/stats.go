@@ -3,6 +3,8 @@ package broker
 import (
 	"sync/atomic"
 	"time"
+
+	"fieldgate/broker/session"
 )
 
 // totals counts since the broker began.
@@ -77,6 +79,7 @@ type Stats struct {
 	RetainedBytes      int64
 	QueuedMessages     int64 // owed to sessions, one count for each
 	QueuedBytes        int64
+	QueueLosses        session.Losses // what limits cost the queues of durable sessions
 }
 
 // Stats gives the counters as they are now.
@@ -102,6 +105,7 @@ func (b *Broker) Stats() Stats {
 		Subscriptions:      b.tree.Len(),
 		RetainedMessages:   b.retained.Len(),
 		RetainedBytes:      b.retained.Bytes(),
+		QueueLosses:        b.spool.Losses(),
 	}
 	for _, cl := range b.snapshot() {
 		if cl.isNetwork() {

@@ -46,8 +46,8 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 	}
 	suback := answer{kind: packet.SUBACK, raw: answered.Append(nil, c.version)}
 	if cl.isDurable() && len(taken) > 0 {
-		c.answerLater(suback)
-		c.b.spool.Apply(session.Change{Session: cl.sid, Subscribe: taken}, c.committed)
+		safe := c.answerLater(suback)
+		c.b.spool.Apply(session.Change{Session: cl.sid, Subscribe: taken}, safe)
 	} else {
 		c.answerNow(w, suback)
 	}
@@ -124,8 +124,8 @@ func (c *conn) handleUnsubscribe(w *batch, raw []byte) error {
 		c.answerNow(w, unsuback)
 		return nil
 	}
-	c.answerLater(unsuback)
-	c.b.spool.Apply(session.Change{Session: cl.sid, Unsubscribe: p.Filters}, c.committed)
+	safe := c.answerLater(unsuback)
+	c.b.spool.Apply(session.Change{Session: cl.sid, Unsubscribe: p.Filters}, safe)
 	return nil
 }
 

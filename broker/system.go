@@ -91,7 +91,7 @@ func (y *system) sayCounts(s *Stats) {
 		{"messages/stored", stored},
 		{"publish/messages/received", s.PublishReceived},
 		{"publish/messages/sent", s.PublishSent},
-		{"publish/messages/dropped", s.PublishDropped},
+		{"publish/messages/dropped", s.PublishDropped + s.QueueLosses.Dropped + s.QueueLosses.Refused + s.QueueLosses.Outdated},
 		{"publish/bytes/received", s.PublishBytesIn},
 		{"publish/bytes/sent", s.PublishBytesOut},
 		{"bytes/received", s.BytesReceived},
@@ -133,5 +133,5 @@ func (y *system) say(name, value string) {
 	w := y.b.batch()
 	defer w.done()
 	m := &mqtt.Message{Topic: "$SYS/broker/" + name, Payload: []byte(value), Retain: true}
-	y.b.publish(w, m, func(error) {})
+	y.b.publish(w, m, true, func(error) {})
 }

@@ -180,7 +180,7 @@ func (b *Broker) publishWill(q *bequest) {
 	}
 	w := b.batch()
 	defer w.done()
-	b.publish(w, q.message, func(err error) {
+	b.publish(w, q.message, false, func(err error) {
 		if err != nil {
 			b.log.Error("the will can't be kept", "client_id", q.clientID, "err", err)
 		}

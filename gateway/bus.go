@@ -10,6 +10,7 @@ import (
 	"fieldgate/broker/mqtt"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
+	"fieldgate/webui/api"
 )
 
 // bus is the broker as the bridges and the page see it, also before there is one.
@@ -53,6 +54,15 @@ func (b *bus) Forget(ctx context.Context, clientID string) error {
 		return err
 	}
 	return loaded.Forget(ctx, clientID)
+}
+
+// peers is the broker for the page.
+func (b *bus) peers() (api.Broker, error) {
+	loaded, err := b.get()
+	if err != nil {
+		return nil, err // not a *Broker that is nil inside an interface
+	}
+	return loaded, nil
 }
 
 // Clients implements api.Clients.

@@ -24,6 +24,7 @@ import (
 	"fieldgate/broker/access"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
+	"fieldgate/internal/logring"
 	"fieldgate/storage"
 	"fieldgate/webui"
 	"fieldgate/webui/api"
@@ -31,6 +32,9 @@ import (
 
 // stopWithin is how long all parts together may take to stop.
 const stopWithin = 10 * time.Second
+
+// keptLogs is how many log records people can read over REST.
+const keptLogs = 2000
 
 // brokerRetry is the pause between tries to load the broker's sessions.
 const brokerRetry = 10 * time.Second
@@ -41,6 +45,7 @@ type Gateway struct {
 	version   string
 	started   time.Time
 	log       *slog.Logger
+	logs      *logring.Ring
 	alarms    *fault.Alarms
 	db        *storage.DB
 	accounts  *broker.Accounts
@@ -56,7 +61,10 @@ type Gateway struct {
 // New opens the storage and builds the parts; nothing runs yet. It fails when
 // data_dir can't be used: with fault.Conflict when another process uses it.
 func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
+	logs := logring.New(keptLogs)
+	log = slog.New(logs.Handler(log.Handler()))
 	g := &Gateway{
+		logs: logs,
 		file: file, version: version, started: time.Now(), log: log,
 		alarms: &fault.Alarms{}, accounts: broker.NewAccounts(), bus: &bus{}, ready: make(chan struct{}),
 	}
@@ -111,6 +119,9 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Kinds:       kinds,
 		SerialPorts: g.serialPorts,
 		System:      g.system,
+		Broker:      g.bus.peers,
+		Disk:        g.disk,
+		Logs:        g.logs,
 	}
 }
 
@@ -150,7 +161,7 @@ func (g *Gateway) system() api.System {
 	if err != nil {
 		hostname = "localhost"
 	}
-	s := api.System{Version: g.version, Hostname: hostname, Started: g.started}
+	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine()}
 	for _, a := range g.MQTTAddrs() {
 		s.Listeners = append(s.Listeners, a.String())
 	}

@@ -12,8 +12,9 @@ type op struct {
 	entry  *entry
 	change *change
 	seal   *segment
-	safe   func(error)
+	safe   func(error) // of a change; an entry has its own
 	size   int64
+	due    time.Duration // by Spool.now; not of what is due at once
 }
 
 // step is an operation with what of it is to be written.
@@ -51,6 +52,8 @@ type batch struct {
 	free    []*segment
 	settled []settledRelease
 	ceiling mqtt.MsgID // to reserve, 0 for no change
+	clock   []byte     // to store, nil for no change
+	last    uint64     // seq of the last operation
 }
 
 // take makes the next batch of what is due.
@@ -60,18 +63,26 @@ func (s *Spool) take() *batch {
 	b := &s.writer.batch
 	clear(b.steps)
 	*b = batch{steps: b.steps[:0], owed: b.owed[:0]}
-	n := 0
-	for n < s.pending.len() && n < maxBatchOps && b.bytes < maxBatchBytes {
-		b.steps = append(b.steps, step{op: *s.pending.at(n)})
-		b.bytes += b.steps[n].size
-		s.prepare(&b.steps[n], b)
+	n, due := 0, s.dueOps()
+	for n < due && len(b.steps) < maxBatchOps && b.bytes < maxBatchBytes {
+		o := s.pending.at(n)
 		n++
+		if o.entry != nil && o.entry.elided {
+			o.size = 0 // it was taken off when it was elided
+		}
+		b.steps = append(b.steps, step{op: *o})
+		b.bytes += o.size
+		s.prepare(&b.steps[len(b.steps)-1], b)
 	}
 	s.pending.drop(n)
+	b.last = s.seq - uint64(s.pending.len())
 	s.takeLazy(b)
 	if s.ceiling-s.next < idBlock/2 || s.next >= s.ceiling {
 		b.ceiling = s.next + idBlock
 		b.writes = true
+	}
+	if age := s.age(); b.writes && (age-s.clockSaved >= markPause || s.closing) {
+		b.clock, s.clockSaved = s.encodeClock(age), age
 	}
 	return b
 }
@@ -81,6 +92,7 @@ func (s *Spool) prepare(o *step, b *batch) {
 	switch {
 	case o.entry != nil:
 		e := o.entry
+		e.taken = true
 		b.writes = b.writes || e.retain || e.from != 0
 		if e.seg == nil {
 			return
@@ -198,8 +210,10 @@ func (s *Spool) takeLazy(b *batch) {
 	// not before the bitmaps: a QoS 2 message that is owed and not released would be sent again
 	s.takeSettled(b)
 	b.writes = b.writes || len(b.owed)+len(b.free)+len(b.settled) > 0
-	if s.dirty.len()+len(s.freed)+len(s.settled) == 0 {
-		s.lazyDue, s.lazyArmed = false, false
+	s.lazyDue = false
+	if s.lazyArmed = s.dirty.len()+len(s.freed)+len(s.settled) > 0; s.lazyArmed {
+		s.lazy.Reset(lazyDelay) // what waits for operations that wait themselves
+	} else {
 		s.lazy.Stop()
 	}
 }

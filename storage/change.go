@@ -30,7 +30,7 @@ func (s *Spool) Apply(in session.Change, safe func(error)) {
 		c.slots = s.end(c.Session)
 	}
 	if c.Put != nil && s.sessions[c.Put.ID] == nil {
-		s.sessions[c.Put.ID] = &queue{released: map[mqtt.MsgID]struct{}{}}
+		s.sessions[c.Put.ID] = &queue{released: map[mqtt.MsgID]struct{}{}, limits: s.limits[c.Put.ID]}
 	}
 	q := s.sessions[c.Session]
 	c.known = q != nil
@@ -42,7 +42,7 @@ func (s *Spool) Apply(in session.Change, safe func(error)) {
 			s.acked(q, c.Session, id)
 		}
 	}
-	s.push(op{change: c, safe: safe, size: rowOverhead})
+	s.push(op{change: c, safe: safe, size: rowOverhead}, 0)
 	s.mu.Unlock()
 }
 
@@ -54,6 +54,7 @@ func (s *Spool) end(id session.ID) []*segment {
 		return nil
 	}
 	delete(s.sessions, id)
+	delete(s.limits, id)
 	slots := make([]*segment, 0, len(q.parts))
 	for _, p := range q.parts {
 		slots = append(slots, p.seg)

@@ -33,6 +33,7 @@ const (
 	putRetained    = "INSERT INTO retained(topic, body) VALUES(?, ?) ON CONFLICT(topic) DO UPDATE SET body = excluded.body"
 	removeRetained = "DELETE FROM retained WHERE topic = ?"
 	putCeiling     = "INSERT OR REPLACE INTO meta(k, v) VALUES('next_id', ?)"
+	putClock       = "INSERT OR REPLACE INTO meta(k, v) VALUES('clock', ?)"
 )
 
 // table is the statements of one slot.
@@ -52,12 +53,8 @@ func tableSQL(slot int) table {
 // opened anew: what SQLite has in its cache can't be trusted then.
 func (s *Spool) commit(b *batch) error {
 	w := &s.writer
-	if w.c == nil {
-		c, err := dial(s.file, s.crashSafe)
-		if err != nil {
-			return err
-		}
-		w.c = c
+	if err := s.connect(); err != nil {
+		return err
 	}
 	err := w.write(b)
 	if err != nil {
@@ -65,6 +62,19 @@ func (s *Spool) commit(b *batch) error {
 		w.c = nil
 	}
 	return err
+}
+
+// connect sees to it that the writer has a connection.
+func (s *Spool) connect() error {
+	w := &s.writer
+	if w.c == nil {
+		c, err := dial(s.file, s.crashSafe)
+		if err != nil {
+			return err
+		}
+		w.c, w.disk.applied = c, 0
+	}
+	return w.limitPages()
 }
 
 func (w *writer) write(b *batch) error {
@@ -92,7 +102,7 @@ func (w *writer) writeBatch(b *batch) error {
 		var err error
 		switch {
 		case o.entry != nil:
-			if o.row && o.entry.seg.slot != last {
+			if (o.row || o.begin) && o.entry.seg.slot != last {
 				last = o.entry.seg.slot
 				put = tableSQL(last)
 			}
@@ -191,6 +201,11 @@ func (w *writer) writeLazy(b *batch) error {
 	}
 	for _, g := range b.free {
 		if err := w.freeSlot(g.slot); err != nil {
+			return err
+		}
+	}
+	if b.clock != nil {
+		if err := w.c.exec(putClock, b.clock); err != nil {
 			return err
 		}
 	}

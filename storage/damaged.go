@@ -20,6 +20,8 @@ const (
 	Damaged           fault.Code = "damaged"            // a database file could not be used and was moved aside
 	LostMessages      fault.Code = "lost_messages"      // stored messages could not be read
 	LostSubscriptions fault.Code = "lost_subscriptions" // stored subscriptions could not be read
+	QueueFull         fault.Code = "queue_full"         // messages were dropped or refused because of a session's limits
+	LowDisk           fault.Code = "low_disk"           // less than min_free_disk is free
 	NotCommitted      fault.Code = "not_committed"      // the disk takes no commit
 )
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"math/bits"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,18 +20,23 @@ import (
 )
 
 // openSpool opens the file and rebuilds the index in RAM; the writer runs once it returns.
-func openSpool(file string, crashSafe bool, alarms *fault.Alarms, log *slog.Logger) (*Spool, error) {
+func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Logger) (*Spool, error) {
 	s := &Spool{
 		log:       log,
 		alarms:    alarms,
 		file:      file,
-		crashSafe: crashSafe,
+		cfg:       cfg,
+		crashSafe: cfg.Durability == CrashSafe,
+		opened:    time.Now(),
+		window:    newWindow(cfg),
+		chains:    map[uint64]chain{},
+		limits:    map[session.ID]session.Limits{},
 		wake:      make(chan struct{}, 1),
 		quit:      make(chan struct{}),
 		done:      make(chan struct{}),
 		sessions:  map[session.ID]*queue{},
 	}
-	s.room = sync.NewCond(&s.mu)
+	s.room, s.called = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
 	err := openOrReplace(file, "spool", alarms, log, s.open)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
@@ -58,6 +64,8 @@ func (s *Spool) open() error {
 		return err
 	}
 	s.writer.c = c
+	s.writer.disk = disk{dir: filepath.Dir(s.file), minFree: int64(s.cfg.MinFreeDisk)}
+	s.watchDisk(true)
 	return nil
 }
 
@@ -65,12 +73,22 @@ func (s *Spool) load(c *conn) error {
 	if err := migrate(c, "spool"); err != nil {
 		return err
 	}
+	var clock []byte
 	next, err := c.number("SELECT v FROM meta WHERE k = 'next_id'")
 	if err != nil {
 		return err
 	}
 	s.next = mqtt.MsgID(max(next, 1))
 	s.ceiling = s.next
+	err = c.query("SELECT v FROM meta WHERE k = 'clock'", 1, func(row []driver.Value) error {
+		clock = asBytes(row[0])
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.decodeClock(clock)
+	s.marks.list = append(s.marks.list, mark{s.next, s.age()}) // of what came after the last one that was stored
 	err = c.query("SELECT id FROM session", 1, func(row []driver.Value) error {
 		s.sessions[sessionOf(row[0])] = &queue{released: map[mqtt.MsgID]struct{}{}}
 		return nil
@@ -277,7 +295,8 @@ func (s *Spool) sortOut() {
 	kept := s.segs[:0]
 	for i, g := range s.segs {
 		if !g.sealed && i < len(s.segs)-1 {
-			s.push(op{seal: g})
+			s.push(op{seal: g}, 0)
+			g.sealSeq = s.seq
 		}
 		if g.sealed && len(g.parts) == 0 {
 			g.gone = true

@@ -30,7 +30,7 @@ type merger struct {
 
 // mergeThin merges every run of thin segments when some may have become thin.
 func (s *Spool) mergeThin() {
-	if s.writer.c == nil || time.Since(s.writer.lastMerge) < mergePause {
+	if s.writer.c == nil || s.writer.disk.low || time.Since(s.writer.lastMerge) < mergePause {
 		return
 	}
 	for {
@@ -38,9 +38,21 @@ func (s *Spool) mergeThin() {
 		if m == nil {
 			return
 		}
-		if err := s.writer.c.tx(func() error { return s.writer.merge(m) }); err != nil {
+		written := false
+		err := s.writer.c.tx(func() error {
+			err := s.writer.merge(m)
+			written = err == nil
+			return err
+		})
+		if err != nil {
 			s.log.Warn("thin segments not merged", "err", err)
-			s.resolveMerge(m)
+			s.writer.c.close()
+			s.writer.c = nil
+			if written {
+				s.resolveMerge(m)
+			} else {
+				s.dropMerge(m) // there was no COMMIT
+			}
 			return
 		}
 		s.finishMerge(m)
@@ -183,12 +195,11 @@ func (w *writer) body(t table, id mqtt.MsgID) (body []byte, err error) {
 	return body, err
 }
 
-// resolveMerge finds out whether a merge that was reported as failed has reached
-// the file all the same, and follows it. Nothing else is written until that is known.
+// resolveMerge finds out whether a merge whose COMMIT was reported as failed has
+// reached the file all the same, and follows it. Nothing else is written until that
+// is known, and Page waits for it.
 func (s *Spool) resolveMerge(m *merger) {
 	w := &s.writer
-	w.c.close()
-	w.c = nil
 	for delay := firstRetry; ; delay = min(2*delay, maxRetry) {
 		happened, err := w.merged(s.file, s.crashSafe, m)
 		switch {
@@ -198,6 +209,9 @@ func (s *Spool) resolveMerge(m *merger) {
 		case err == nil:
 			s.dropMerge(m)
 			return
+		case isFull(err):
+			w.disk.giveReserve() // a connection takes a few pages
+			delay = min(delay, fullRetry)
 		}
 		select {
 		case <-s.quit:
@@ -219,7 +233,7 @@ func (w *writer) merged(file string, crashSafe bool, m *merger) (bool, error) {
 		c.close()
 		return false, err
 	}
-	w.c = c
+	w.c, w.disk.applied = c, 0
 	return n == 1, nil
 }
 

@@ -16,6 +16,9 @@ type queue struct {
 	bytes    int64 // of payload
 	released map[mqtt.MsgID]struct{}
 
+	limits session.Limits
+	losses session.Losses // because of the limits
+
 	oldest   mqtt.MsgID // of which at is known
 	oldestAt time.Time
 }

@@ -29,6 +29,7 @@ type segment struct {
 	offsets []uint32 // ID minus base by position; nil while that is the position
 	sizes   []uint32 // bytes of payload plus 1 by position; 0 when there is no row
 	bytes   int64    // of the rows, about
+	sealSeq uint64   // of the op that seals it
 	sealed  bool     // nothing is added any more, and all that was added has been given to the writer
 	written int      // positions below this have been given to the writer
 	tail    []*entry // by position: the messages that are in RAM

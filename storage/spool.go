@@ -40,11 +40,13 @@ type Spool struct {
 	log       *slog.Logger
 	alarms    *fault.Alarms
 	file      string
+	cfg       SpoolConfig
 	crashSafe bool
+	opened    time.Time
 
 	wake chan struct{} // holds one when the idle writer has work
 	quit chan struct{} // closed together with closing set
-	done chan struct{} // closed when the writer has ended
+	done chan struct{} // closed when the writer has ended and all callbacks have run
 	lazy *time.Timer   // wakes the writer for acknowledgements alone
 
 	writer writer // used by its goroutine alone
@@ -52,33 +54,50 @@ type Spool struct {
 	readMu sync.Mutex
 	reader *conn // protected by readMu; nil after a failure
 
-	mu         sync.Mutex // protects following
-	room       *sync.Cond // there may be room again, a merge has ended, or closing was set
-	next       mqtt.MsgID // the ID of the next message
-	ceiling    mqtt.MsgID // IDs below are reserved in the file
-	sessions   map[session.ID]*queue
-	segs       []*segment // by rising base; the last one grows
-	pending    fifo[op]   // not given to the writer, oldest first
-	seq        uint64     // of the last op that was added to pending
-	pendBytes  int64      // of pending and of what the writer has
-	dirty      fifo[*part]
-	freed      []freedSegment
-	settled    []settledRelease
-	lazyDue    bool // the lazy timer has fired
-	lazyArmed  bool
-	idle       bool // the writer sleeps
-	delivering bool // callbacks run
-	closing    bool
-	failing    bool // the last commit failed
-	recent     fifo[*entry]
-	cacheBytes int64
-	thinned    bool  // some sealed segment has less to keep than before
-	lost       int64 // messages that could not be read
+	mu           sync.Mutex // protects following
+	room         *sync.Cond // there may be room again, a merge has ended, or closing was set
+	next         mqtt.MsgID // the ID of the next message
+	ceiling      mqtt.MsgID // IDs below are reserved in the file
+	sessions     map[session.ID]*queue
+	limits       map[session.ID]session.Limits // of sessions that exist or are about to
+	losses       losses
+	lived        time.Duration // how long the spool was open before it was opened
+	marks        marks
+	nextSweep    time.Duration // when messages may be too old, by now; 0 for never
+	clockSaved   time.Duration // what age was when the file last got it
+	segs         []*segment    // by rising base; the last one grows
+	pending      fifo[op]      // not given to the writer, oldest first
+	seq          uint64        // of the last op that was added to pending
+	dueSeq       uint64        // ops up to this one are due
+	committedSeq uint64        // ops up to this one are committed
+	nextDue      time.Duration // when another one may be due; 0 for never
+	window       window
+	chains       map[uint64]chain // by publisher: entries that are not finished
+	changes      uint64           // that were added to pending
+	changesDone  uint64           // of them, those that are committed
+	blocked      int              // elided entries that wait for what came before
+	ready        fifo[callback]
+	called       *sync.Cond // ready or ended changed
+	ended        bool       // the writer has ended
+	pendBytes    int64      // of pending and of what the writer has
+	dirty        fifo[*part]
+	freed        []freedSegment
+	settled      []settledRelease
+	lazyDue      bool // the lazy timer has fired
+	lazyArmed    bool
+	idle         bool // the writer sleeps
+	delivering   bool // callbacks run
+	closing      bool
+	failing      bool // the last commit failed
+	recent       fifo[*entry]
+	cacheBytes   int64
+	thinned      bool  // some sealed segment has less to keep than before
+	lost         int64 // messages that could not be read
 }
 
 // entry is one message that is in RAM. Protected by Spool.mu, except for what
-// never changes once Append has returned: id, size, retain, from, packetID and,
-// until the entry is committed, m and owed.
+// never changes once Append has returned: id, size, retain, from, packetID and, once
+// the writer has taken the entry and until it is committed, m and owed.
 type entry struct {
 	id        mqtt.MsgID
 	m         *mqtt.Message
@@ -92,6 +111,17 @@ type entry struct {
 	retain    bool
 	from      session.ID
 	packetID  uint16
+
+	at        time.Duration // when it was accepted, by Spool.now
+	safe      func(error)
+	publisher uint64
+	next      *entry // of the same publisher
+	barrier   uint64 // so many changes came before it
+	taken     bool   // the writer has it, or had it
+	elided    bool   // nobody was owed it before the writer took it
+	blocked   bool   // elided and counted in Spool.blocked
+	finished  bool   // its callback was handed over
+	err       error  // why nobody got it
 }
 
 // freedSegment may be emptied once everything up to seq is committed.
@@ -112,25 +142,46 @@ type settledRelease struct {
 // callback of the spool.
 func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	m := in.Message
-	e := &entry{m: m, retain: in.Retain, size: int64(len(m.Payload) + len(m.Topic) + len(m.Props) + rowOverhead)}
+	e := &entry{m: m, retain: in.Retain, safe: safe, publisher: in.Publisher, size: int64(len(m.Payload) + len(m.Topic) + len(m.Props) + rowOverhead)}
 	s.mu.Lock()
 	if !s.waitForRoom() {
 		s.mu.Unlock()
-		if safe != nil {
+		if safe != nil && !in.Tentative {
 			safe(errClosed)
 		}
 		return 0
 	}
+	s.address(e, in.Owed)
+	if s.refuses(e, in.Tentative) {
+		if !in.Tentative {
+			s.refuse(safe, in.Publisher)
+		}
+		words := s.newLosses()
+		s.mu.Unlock()
+		s.reportLosses(words)
+		return 0
+	}
+	s.admit(e)
 	e.id = s.next
 	s.next++
 	m.ID = e.id
 	if s.sessions[in.From] != nil {
 		e.from, e.packetID = in.From, in.PacketID
 	}
-	s.owe(e, in.Owed)
-	s.push(op{entry: e, safe: safe, size: e.size})
+	id := e.id
+	e.at = s.now()
+	wait := s.patience(e, &in)
+	s.marks.note(id, s.age())
+	s.owe(e)
+	s.link(e)
+	s.push(op{entry: e, size: e.size}, wait)
+	if e.left == 0 && !e.retain && e.from == 0 {
+		s.elide(e)
+	}
+	words := s.newLosses()
 	s.mu.Unlock()
-	return e.id
+	s.reportLosses(words)
+	return id
 }
 
 // waitForRoom tells whether the spool is open, once there is room. A disk that
@@ -144,16 +195,13 @@ func (s *Spool) waitForRoom() bool {
 	return !s.closing
 }
 
-// owe puts the message into the queues of the sessions that exist.
-func (s *Spool) owe(e *entry, owed []session.Owed) {
+// address names the sessions that the message is owed to: those that exist.
+func (s *Spool) address(e *entry, owed []session.Owed) {
 	e.owed = e.one[:0]
 	for _, o := range owed {
 		if s.sessions[o.Session] != nil {
 			e.owed = append(e.owed, o)
 		}
-	}
-	if len(e.owed) == 0 {
-		return
 	}
 	byID := func(a, b session.Owed) int { return cmp.Compare(a.Session, b.Session) }
 	if !slices.IsSortedFunc(e.owed, byID) {
@@ -161,6 +209,13 @@ func (s *Spool) owe(e *entry, owed []session.Owed) {
 	}
 	// more than once the same session would be more than one acknowledgement
 	e.owed = slices.CompactFunc(e.owed, func(a, b session.Owed) bool { return a.Session == b.Session })
+}
+
+// owe puts the message into the queues of its sessions.
+func (s *Spool) owe(e *entry) {
+	if len(e.owed) == 0 {
+		return
+	}
 	e.left = len(e.owed)
 	e.seg = s.growing(e.id)
 	e.pos = e.seg.add(e.id, len(e.m.Payload))
@@ -179,7 +234,8 @@ func (s *Spool) growing(id mqtt.MsgID) *segment {
 			return g
 		}
 		if !g.sealed {
-			s.push(op{seal: g})
+			s.push(op{seal: g}, s.cfg.AckWindowMax)
+			g.sealSeq = s.seq
 		}
 	}
 	g := newSegment(id)
@@ -187,12 +243,28 @@ func (s *Spool) growing(id mqtt.MsgID) *segment {
 	return g
 }
 
-// push hands an operation to the writer.
-func (s *Spool) push(o op) {
+// push hands an operation to the writer; it is due, with everything before it, once it has waited.
+func (s *Spool) push(o op, wait time.Duration) {
 	s.seq++
 	s.pendBytes += o.size
+	if o.change != nil {
+		s.changes++
+	}
+	if wait <= 0 || s.pendBytes > maxWaiting {
+		s.pending.push(o)
+		s.dueSeq = s.seq
+		s.signal()
+		return
+	}
+	o.due = s.now() + wait
+	if o.entry != nil {
+		o.due = o.entry.at + wait
+	}
 	s.pending.push(o)
-	s.signal()
+	if s.nextDue == 0 || o.due < s.nextDue {
+		s.nextDue = o.due
+		s.signal()
+	}
 }
 
 // signal wakes the writer when it sleeps.
@@ -234,8 +306,10 @@ func (s *Spool) settle(q *queue, p *part, pos int) {
 	p.settle(pos)
 	q.n--
 	q.bytes -= int64(g.size(pos))
+	if pos < g.written {
+		s.touch(p)
+	}
 	s.forget(g, pos)
-	s.touch(p)
 	if !g.sealed {
 		return
 	}
@@ -256,6 +330,13 @@ func (s *Spool) forget(g *segment, pos int) {
 		return
 	}
 	g.uncache(pos)
+	if e.id%windowSample == 0 {
+		s.window.note(s.now() - e.at)
+	}
+	if !e.taken && !e.retain && e.from == 0 {
+		s.elide(e)
+		return
+	}
 	if e.committed {
 		// it stands in recent until its turn comes, without what makes it big
 		s.cacheBytes -= e.size - rowOverhead
@@ -317,10 +398,14 @@ func (s *Spool) Usage(id session.ID) mqtt.Usage {
 	s.mu.Lock()
 	q := s.sessions[id]
 	if q == nil || q.n == 0 {
+		u := mqtt.Usage{}
+		if q != nil {
+			u = q.usage()
+		}
 		s.mu.Unlock()
-		return mqtt.Usage{}
+		return u
 	}
-	u := mqtt.Usage{Messages: q.n, Bytes: q.bytes}
+	u := q.usage()
 	p, pos := q.first()
 	oldest := p.seg.id(pos)
 	if e := p.seg.cachedAt(pos); e != nil {

@@ -11,6 +11,9 @@ import (
 	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
+// pageSize of the files, in bytes.
+const pageSize = 4096
+
 // maxKept bounds the statements that a connection keeps.
 const maxKept = 256
 
@@ -46,7 +49,7 @@ func (c *conn) prepare(crashSafe bool) error {
 		sync, level = "NORMAL", 1
 	}
 	for _, pragma := range []string{
-		"page_size=4096", "auto_vacuum=NONE", "journal_mode=WAL", "synchronous=" + sync, "wal_autocheckpoint=1000",
+		fmt.Sprint("page_size=", pageSize), "auto_vacuum=NONE", "journal_mode=WAL", "synchronous=" + sync, "wal_autocheckpoint=1000",
 		"cache_size=-2048", "busy_timeout=250", "temp_store=MEMORY", "mmap_size=0", "secure_delete=OFF", "foreign_keys=OFF",
 	} {
 		if err := c.script("PRAGMA " + pragma); err != nil {

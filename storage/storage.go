@@ -47,7 +47,7 @@ func (db *DB) open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (err erro
 	if db.state, err = openState(filepath.Join(cfg.DataDir, "state.db"), alarms, log); err != nil {
 		return err
 	}
-	if db.spool, err = openSpool(filepath.Join(cfg.DataDir, "spool.db"), cfg.Spool.Durability == CrashSafe, alarms, log); err != nil {
+	if db.spool, err = openSpool(filepath.Join(cfg.DataDir, "spool.db"), cfg.Spool, alarms, log); err != nil {
 		return err
 	}
 	// without it a power cut after the first acknowledgement could take the files' names

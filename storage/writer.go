@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -15,6 +16,9 @@ const (
 const (
 	firstRetry = 50 * time.Millisecond
 	maxRetry   = 5 * time.Second
+	fullRetry  = time.Second // on a full disk, where draining queues makes room
+	// lowPause is how often an idle writer looks whether a low disk has room again.
+	lowPause = 2 * time.Second
 	// lastTries is how often a commit is tried again once the spool closes.
 	lastTries = 3
 )
@@ -30,11 +34,16 @@ type writer struct {
 	gaveUp    error // what the last try said, once the spool closes
 	buf       []byte
 	batch     batch
+	disk      disk
 }
 
 // run commits what comes until the spool is closed.
 func (s *Spool) run() {
 	defer close(s.done)
+	var deliverer sync.WaitGroup
+	deliverer.Go(s.deliver)
+	defer deliverer.Wait()
+	defer s.stop()
 	for s.await() {
 		b := s.take()
 		s.release(b, s.store(b))
@@ -45,15 +54,36 @@ func (s *Spool) run() {
 	}
 }
 
+// stop tells the deliverer that nothing more comes.
+func (s *Spool) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	s.called.Signal()
+}
+
 // await sleeps until there is something to commit; false when there never will be.
 func (s *Spool) await() bool {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
 		s.mu.Lock()
+		s.dropOutdated()
+		words := s.newLosses()
+		ops := s.dueOps()
 		lazy := s.dirty.len()+len(s.freed)+len(s.settled) > 0
-		due := s.pending.len() > 0 || lazy && (s.lazyDue || s.closing) || s.next >= s.ceiling && !s.closing
-		closing, few := s.closing, s.pending.len() < maxBatchOps
+		due := ops > 0 || lazy && (s.lazyDue || s.closing) || s.next >= s.ceiling && !s.closing
+		closing, few := s.closing, ops < maxBatchOps
 		s.idle = !due && !closing
+		sleep := time.Hour
+		if s.nextDue != 0 {
+			sleep = s.nextDue - s.now()
+		}
+		if s.nextSweep != 0 {
+			sleep = min(sleep, s.nextSweep-s.now())
+		}
 		s.mu.Unlock()
+		s.reportLosses(words)
 		switch {
 		case due:
 			// with closed-loop publishers a short wait fills the commit
@@ -64,7 +94,15 @@ func (s *Spool) await() bool {
 		case closing:
 			return false
 		}
-		<-s.wake
+		if s.writer.disk.alarmed {
+			s.watchDisk(false)
+			sleep = min(sleep, lowPause)
+		}
+		timer.Reset(min(sleep, s.clearLosses()))
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		}
 	}
 }
 
@@ -77,12 +115,20 @@ func (s *Spool) store(b *batch) error {
 	if s.writer.gaveUp != nil {
 		return s.writer.gaveUp
 	}
+	s.watchDisk(false)
+	s.writer.disk.slack = 0
 	left := lastTries
 	for delay := firstRetry; ; delay = min(2*delay, maxRetry) {
 		err := s.commit(b)
 		s.report(err)
-		if err == nil {
+		if s.writer.disk.stuck = isFull(err); err == nil {
 			return nil
+		}
+		if isFull(err) {
+			if s.relieve(b); !s.lighten(b) {
+				return nil
+			}
+			delay = min(delay, fullRetry)
 		}
 		select {
 		case <-s.quit:
@@ -126,24 +172,28 @@ func (s *Spool) report(err error) {
 	}
 }
 
-// release makes the committed known and calls back, in order.
+// release makes the committed known and hands over the callbacks, in order.
 func (s *Spool) release(b *batch, err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.pendBytes -= b.bytes
 	if err == nil {
+		s.committedSeq = b.last
 		s.settleBatch(b)
 	}
-	s.delivering = true
-	s.room.Broadcast()
-	s.mu.Unlock()
 	for i := range b.steps {
-		if safe := b.steps[i].safe; safe != nil {
-			safe(err)
+		switch o := &b.steps[i]; {
+		case o.entry != nil && o.entry.elided && !o.entry.finished:
+			s.finish(o.entry, o.entry.err)
+		case o.entry != nil && !o.entry.finished:
+			s.finish(o.entry, err)
+		case o.change != nil:
+			s.changesDone++
+			s.call(o.safe, err)
 		}
 	}
-	s.mu.Lock()
-	s.delivering = false
-	s.mu.Unlock()
+	s.unblock()
+	s.room.Broadcast()
 }
 
 // settleBatch brings the index in RAM to where the file is.

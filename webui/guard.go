@@ -33,6 +33,9 @@ func (s *Server) guard(page *page) echo.MiddlewareFunc {
 			if err := s.check(c, hosts, crossOrigin); err != nil {
 				return err
 			}
+			if c.Request().URL.Path == "/metrics" { // where Prometheus looks when nobody tells it otherwise
+				c.Request().URL.Path = api.Prefix + "/metrics"
+			}
 			if path := c.Request().URL.Path; path != "/api" && !strings.HasPrefix(path, "/api/") {
 				return page.serve(c)
 			}

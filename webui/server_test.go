@@ -22,6 +22,7 @@ import (
 	"fieldgate/bridges"
 	"fieldgate/broker"
 	"fieldgate/internal/fault"
+	"fieldgate/internal/logring"
 	"fieldgate/storage"
 	"fieldgate/webui"
 	"fieldgate/webui/api"
@@ -94,6 +95,9 @@ func newHouse(t *testing.T) *house {
 		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verify},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) { return nil, nil },
 		System:      func() api.System { return api.System{} },
+		Broker:      func() (api.Broker, error) { return nil, fault.New(fault.Unavailable, "no broker here") },
+		Disk:        func() api.Disk { return api.Disk{} },
+		Logs:        logring.New(10),
 	}
 	return h
 }
@@ -416,4 +420,12 @@ func TestServer_KeepsPeopleOverARestart(t *testing.T) {
 	}
 	require.Equal(t, 200, login("correct horse"))
 	require.Equal(t, 401, login("wrong horse"))
+}
+
+func TestServer_ServesMetricsWherePrometheusLooks(t *testing.T) {
+	h := newHouse(t)
+	s := h.server(nil)
+	answer := call(t, s.Handler(), http.MethodGet, "http://localhost/metrics", "")
+	require.Equal(t, http.StatusOK, answer.Code)
+	require.Contains(t, answer.Body.String(), "fieldgate_build_info")
 }

@@ -103,6 +103,8 @@ func (u *uplink) attachment() mqtt.Attachment {
 		Durable:     true,
 		MaxMessages: u.cfg.Queue.MaxMessages,
 		MaxBytes:    int64(u.cfg.Queue.MaxBytes),
+		MaxAge:      u.cfg.Queue.MaxAge,
+		Reject:      u.cfg.Queue.Full == "reject",
 	}
 	for _, o := range u.cfg.Out {
 		a.Subscriptions = append(a.Subscriptions, mqtt.Subscription{

@@ -76,6 +76,8 @@ type Attachment struct {
 	// Limits of the queue; 0 takes the broker's own.
 	MaxMessages int64
 	MaxBytes    int64
+	MaxAge      time.Duration // how long a message may wait; 0 for any time
+	Reject      bool          // when the queue of a durable session is full refuse new messages; else the oldest ones are dropped
 }
 
 // Usage is what a session's queue holds, messages in flight included.
@@ -83,4 +85,9 @@ type Usage struct {
 	Messages int64     `json:"messages"`
 	Bytes    int64     `json:"bytes"`
 	Oldest   time.Time `json:"oldest,omitzero"` // when the oldest was accepted; zero for an empty queue
+
+	// What the limits of the queue have cost since the start, in messages.
+	Dropped  int64 `json:"dropped,omitzero"`  // the oldest ones, for new ones
+	Refused  int64 `json:"refused,omitzero"`  // new ones
+	Outdated int64 `json:"outdated,omitzero"` // those that waited longer than they may
 }

@@ -167,7 +167,7 @@ func (p *properties) next() (one property, ok bool) {
 // check tells whether the property may stand here, and stands here first.
 func (p *properties) check(id byte, g *grammar) {
 	if g.packets&(1<<p.whose) == 0 {
-		p.r.fail(mqtt.ProtocolError, clause{v5: "2.2.2.2"}, "%s does not belong here", g.name)
+		p.r.fail(mqtt.MalformedPacket, clause{v5: "2.2.2.2"}, "%s does not belong here", g.name)
 		return
 	}
 	manyTimes := id == userProperty || id == subscriptionID && p.whose == PUBLISH

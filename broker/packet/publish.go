@@ -50,11 +50,7 @@ func (p *Publish) Decode(raw []byte, v mqtt.Version) error {
 	}
 	if r.err == nil && (len(p.Topic) > 0 || p.TopicAlias == 0) {
 		if err := mqtt.CheckName(p.Topic); err != nil {
-			reason := mqtt.TopicNameInvalid
-			if len(p.Topic) == 0 { // [v5 3.3.2.1]
-				reason = mqtt.ProtocolError
-			}
-			r.grammar("topic name", clause{"MQTT-3.3.2-2", "MQTT-3.3.2-2"}, reason, err)
+			r.grammar("topic name", clause{"MQTT-3.3.2-2", "MQTT-3.3.2-2"}, mqtt.ProtocolError, err)
 		}
 	}
 	p.Payload, r.rest = r.rest[:len(r.rest):len(r.rest)], nil // the buffer goes on with the next packet

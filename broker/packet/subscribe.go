@@ -61,7 +61,7 @@ func (r *reader) topicFilter() string {
 		err = mqtt.CheckFilter(filter)
 	}
 	if err != nil {
-		r.grammar("topic filter", violation, mqtt.TopicFilterInvalid, err)
+		r.grammar("topic filter", violation, mqtt.MalformedPacket, err) // 0x8F is for filters that are well formed [v5 3.14.2.1]
 		return ""
 	}
 	return filter

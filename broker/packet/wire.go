@@ -241,7 +241,7 @@ func (r *reader) topicName(field string, wildcards clause) []byte {
 		return nil
 	}
 	if err := mqtt.CheckName(v); err != nil {
-		r.grammar(field, wildcards, mqtt.TopicNameInvalid, err)
+		r.grammar(field, wildcards, mqtt.ProtocolError, err) // 0x90 is for names that are well formed [v5 3.2.2.2]
 		return nil
 	}
 	return v

@@ -1,6 +1,11 @@
 package session
 
-import "fieldgate/broker/mqtt"
+import (
+	"errors"
+	"time"
+
+	"fieldgate/broker/mqtt"
+)
 
 // ID names a session in the spool. The broker gives IDs out, rising from 1; one
 // is never used again, so a late acknowledgement can't hit another session.
@@ -11,15 +16,26 @@ type ID uint32
 // must not call the spool back while it holds a lock that another caller of the
 // spool holds.
 //
-// Order: what is appended or applied is committed in the order of the calls, and
-// callbacks run in that order. One implementation is storage, another, in memory,
-// sessiontest; one conformance suite runs on both.
+// Order: what is appended or applied is committed in the order of the calls, so a
+// crash leaves a beginning of it, and callbacks run in that order. One exception:
+// the callback of an entry that all its sessions have acknowledged before it was
+// committed runs as soon as those of all earlier changes and of all earlier
+// entries of the same Publisher have run, and may so overtake other publishers.
+//
+// One implementation is storage, another, in memory, sessiontest; one conformance
+// suite runs on both.
 type Spool interface {
 	// Append accepts one published message and gives it its ID; Page of the
 	// sessions it is owed to finds it as soon as Append has returned (a QoS 2
 	// delivery only once it is committed, see Page). safe, when not nil, runs
-	// once: with nil when everything of the entry is committed, or with the error
-	// that makes it impossible.
+	// once: with nil when everything of the entry is committed, or when every session
+	// that it is owed to has acknowledged it (then it may never be written, unless it
+	// is retained or From is set), or with the error that makes it impossible.
+	// The spool may put the commit off for a short time when all owed sessions are
+	// Live and keep up, or when the entry is Unhurried. When the queue of an owed
+	// session is full and refuses, nobody gets the entry: Append gives 0 and safe
+	// ErrQueueFull. A Tentative entry is refused without a trace: 0, and safe does not
+	// run; so it is by a closed spool.
 	Append(e Entry, safe func(error)) mqtt.MsgID
 
 	// Acked says that the session has got the message for good (PUBACK; for PUBCOMP see Change.Completed).
@@ -41,8 +57,38 @@ type Spool interface {
 	// Load reports all that is stored; the broker calls it once, before anything else.
 	Load(v Visitor) error
 
+	// SetLimits bounds what the session may be owed from now on. It is not stored,
+	// and may be called before the session's Put; End takes the limits along.
+	SetLimits(s ID, l Limits)
+
 	// Usage tells what the session is owed now.
 	Usage(s ID) mqtt.Usage
+
+	// Losses tells what limits have cost all sessions since the spool was opened,
+	// those that have ended included.
+	Losses() Losses
+}
+
+// Losses counts messages that limits took from queues, one count for each queue.
+type Losses struct {
+	Dropped  int64 // the oldest ones, to make room, and those larger than their queue
+	Refused  int64 // new ones that no queue got, because one was full
+	Outdated int64 // those that became older than they may
+}
+
+// ErrQueueFull says that a session that the message is owed to is owed as much as
+// its limits allow, and refuses more.
+var ErrQueueFull = errors.New("the queue of a session is full")
+
+// Limits bound what one session is owed. A message beyond them makes the oldest
+// ones go, or is refused.
+type Limits struct {
+	Messages int64 // 0 for any number
+	Bytes    int64 // of payload; 0 for any number
+	// Age is how long a message may wait; 0 for any time. Older ones go, a little
+	// late rather than too early, Reject or not.
+	Age    time.Duration
+	Reject bool // refuse new messages; else the oldest ones are dropped
 }
 
 // Entry is all that one accepted message asks of the spool, in one commit.
@@ -58,14 +104,21 @@ type Entry struct {
 	// From is 0 otherwise.
 	From     ID
 	PacketID uint16
+
+	// Publisher names who waits for safe, to keep the order of what it waits for;
+	// 0 for somebody to whom the order does not matter.
+	Publisher uint64
+	Unhurried bool // nobody waits for safe
+	Tentative bool // whoever publishes it will try again when a queue is full
 }
 
 // Owed is one session that a message is owed to, and how it is to be delivered.
 type Owed struct {
 	Session         ID
-	QoS             mqtt.QoS // 1 or 2
+	QoS             mqtt.QoS // 0 only when QoS 0 is to be kept for a session that is offline
 	Retain          bool     // the RETAIN flag to send
 	SubscriptionIDs []uint32
+	Live            bool // the session is online, so an acknowledgement may come soon; it is not stored
 }
 
 // Queued is one message as it is owed to one session.

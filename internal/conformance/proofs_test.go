@@ -48,6 +48,7 @@ type difference struct {
 	step   string // what we do
 	theirs string
 	why    string
+	ends   bool // the rest of the script hangs on it
 }
 
 // script is what the document says of a conversation.
@@ -83,7 +84,12 @@ func parseScript(file, text string) (*script, error) {
 			if !found || step == "" {
 				return nil, fmt.Errorf("line %d: a difference needs a step before it and its reason behind --", n)
 			}
-			s.differences = append(s.differences, difference{file, n, step, strings.Join(strings.Fields(theirs)[1:], " "), why})
+			theirs = strings.Join(strings.Fields(theirs)[1:], " ")
+			if last := len(s.differences) - 1; theirs == "stop" && last >= 0 {
+				s.differences[last].ends = true
+				continue
+			}
+			s.differences = append(s.differences, difference{file, n, step, theirs, why, false})
 		default:
 			step = line
 		}
@@ -176,11 +182,11 @@ func TestParseShows_ReadsVersionsAndStatements(t *testing.T) {
 }
 
 func TestParseScript_ReadsHeaderAndDifferences(t *testing.T) {
-	s, err := parseScript("x", "# Title.\n# shows v5 MQTT-1.2.3-4\n# ours: it fails commits\n\na< CONNACK\na~ closed -- v5 MQTT-1.2.3-4: because\n")
+	s, err := parseScript("x", "# Title.\n# shows v5 MQTT-1.2.3-4\n# ours: it fails commits\n\na< CONNACK\na~ closed -- v5 MQTT-1.2.3-4: because\na~ stop -- more\n")
 	require.NoError(t, err)
 	require.Equal(t, &script{
 		file: "x", title: "Title.", ours: "it fails commits", shows: []mention{{"v5", "MQTT-1.2.3-4"}},
-		differences: []difference{{"x", 6, "a< CONNACK", "closed", "v5 MQTT-1.2.3-4: because"}},
+		differences: []difference{{"x", 6, "a< CONNACK", "closed", "v5 MQTT-1.2.3-4: because", true}},
 	}, s)
 	_, err = parseScript("x", "# Title.\n# shows v5 MQTT-1.2.3-4\na< CONNACK\na~ closed\n")
 	require.ErrorContains(t, err, "line 4: a difference needs")

@@ -38,6 +38,8 @@ type API struct {
 	log      *slog.Logger
 	huma     huma.API
 	people   people
+	audit    audit
+	metrics  http.Handler
 	throttle throttle
 	bridges  section
 
@@ -54,6 +56,7 @@ func New(e *echo.Echo, deps Deps, log *slog.Logger) (*API, error) {
 		Deps:    deps,
 		log:     log,
 		people:  people{store: deps.Store, passwords: deps.Passwords, hashing: make(chan struct{}, maxHashing)},
+		audit:   audit{store: deps.Store, recent: map[string]time.Time{}},
 		stop:    make(chan struct{}),
 		streams: make(chan struct{}, maxStreams),
 	}
@@ -115,6 +118,13 @@ func (a *API) routes() {
 	a.addSystem()
 	a.addHealth()
 	a.addEvents()
+	a.addClients()
+	a.addMessages()
+	a.addTrace()
+	a.addMetrics()
+	a.addLogs()
+	a.addAudit()
+	a.addDiagnostics()
 }
 
 // operation names one route. Tag groups it in the description.
@@ -159,6 +169,9 @@ func add[I, O any](a *API, o operation, handle func(context.Context, *I) (*O, er
 		out, err := handle(ctx, in)
 		if err != nil {
 			return nil, a.problem(ctx, err)
+		}
+		if o.method != http.MethodGet {
+			a.note(ctx, o.id)
 		}
 		return out, nil
 	})

@@ -9,6 +9,7 @@ import (
 	"fieldgate/broker"
 	"fieldgate/broker/access"
 	"fieldgate/internal/fault"
+	"fieldgate/internal/logring"
 )
 
 // Deps is what the interface works with. All of it must be set.
@@ -26,6 +27,9 @@ type Deps struct {
 	Kinds       []bridges.Kind // kinds of bridges to the field that a person may choose
 	SerialPorts func(ctx context.Context) ([]SerialPort, error)
 	System      func() System
+	Broker      func() (Broker, error) // Unavailable while it does not run
+	Disk        func() Disk
+	Logs        *logring.Ring // the last log records
 }
 
 // Sections of the managed settings.
@@ -140,4 +144,18 @@ type System struct {
 	Hostname  string
 	Started   time.Time
 	Listeners []string // addresses of the MQTT listeners that are bound
+	Machine   Machine
+}
+
+// Machine is what the gateway runs on. A number that the kernel does not tell is 0.
+type Machine struct {
+	OS                string  `json:"os"`
+	Architecture      string  `json:"architecture"`
+	Kernel            string  `json:"kernel"`
+	CPUs              int     `json:"cpus"`
+	Load1             float64 `json:"load_1min" doc:"Runnable tasks, averaged over a minute"`
+	MemoryTotal       int64   `json:"memory_total_bytes"`
+	MemoryAvailable   int64   `json:"memory_available_bytes"`
+	ProcessMemory     int64   `json:"process_memory_bytes" doc:"Resident memory of the gateway"`
+	ClockSynchronized *bool   `json:"clock_synchronized" doc:"Whether the kernel holds its clock for right (NTP); null when it does not tell"`
 }

@@ -25,14 +25,19 @@ func (a *API) addEvents() {
 		summary: "Server-sent events: values, bridges, uplinks, alarms, each {\"items\":[...]}; the first of each holds all",
 	}
 	add(a, op, a.openStream)
-	stream := a.huma.OpenAPI().Paths[op.path].Get
-	stream.Responses["200"] = &huma.Response{
+	a.describeStream(op.path)
+}
+
+// describeStream says in the description that a path answers with events.
+func (a *API) describeStream(path string) {
+	a.huma.OpenAPI().Paths[path].Get.Responses["200"] = &huma.Response{
 		Description: "An endless stream",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 	}
 }
 
-func (a *API) openStream(context.Context, *struct{}) (*huma.StreamResponse, error) {
+// enterStream takes a place for a stream; leave gives it back.
+func (a *API) enterStream() (leave func(), err error) {
 	select {
 	case <-a.stop:
 		return nil, fault.New(fault.Unavailable, "the gateway is stopping")
@@ -43,8 +48,16 @@ func (a *API) openStream(context.Context, *struct{}) (*huma.StreamResponse, erro
 	default:
 		return nil, fault.New(fault.TooMany, "%d event streams are open already", maxStreams)
 	}
+	return func() { <-a.streams }, nil
+}
+
+func (a *API) openStream(context.Context, *struct{}) (*huma.StreamResponse, error) {
+	leave, err := a.enterStream()
+	if err != nil {
+		return nil, err
+	}
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		defer func() { <-a.streams }()
+		defer leave()
 		s := stream{api: a, request: requestOf(ctx.Context())}
 		if err := s.run(ctx.Context()); err != nil {
 			a.log.Debug("event stream ended", "err", err)
@@ -63,8 +76,8 @@ type stream struct {
 	checked time.Time // when the reader's right was last checked
 }
 
-// run sends until the reader leaves, loses its right, or the server stops.
-func (s *stream) run(ctx context.Context) error {
+// begin sends the headers.
+func (s *stream) begin() {
 	w := s.request.echo.Response()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -72,6 +85,21 @@ func (s *stream) run(ctx context.Context) error {
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	w.WriteHeader(http.StatusOK)
 	s.last, s.checked, s.quiet = map[string]string{}, time.Now(), time.Now()
+}
+
+// allowed tells whether the reader may still read; it looks again now and then.
+func (s *stream) allowed(need Role) (bool, error) {
+	if time.Since(s.checked) < heartbeat {
+		return true, nil
+	}
+	s.checked = time.Now()
+	who, err := s.api.identify(s.request.echo.Request())
+	return err == nil && who.role.Allows(need), err
+}
+
+// run sends until the reader leaves, loses its right, or the server stops.
+func (s *stream) run(ctx context.Context) error {
+	s.begin()
 	tick := time.NewTicker(eventInterval)
 	defer tick.Stop()
 	for first := true; ; first = false {
@@ -86,12 +114,8 @@ func (s *stream) run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if time.Since(s.checked) >= heartbeat {
-			s.checked = time.Now()
-			who, err := s.api.identify(s.request.echo.Request())
-			if err != nil || !who.role.Allows(Viewer) {
-				return err
-			}
+		if ok, err := s.allowed(Viewer); !ok {
+			return err
 		}
 	}
 }
@@ -127,8 +151,10 @@ func (s *stream) changed(name string, items any) {
 }
 
 // event appends an event to what is to be sent. JSON has no line breaks, so one data line holds it.
-func (s *stream) event(name string, items any) {
-	b, err := json.Marshal(map[string]any{"items": items})
+func (s *stream) event(name string, items any) { s.tell(name, map[string]any{"items": items}) }
+
+func (s *stream) tell(name string, what any) {
+	b, err := json.Marshal(what)
 	if err != nil {
 		s.api.log.Error("encode event", "event", name, "err", err)
 		return

@@ -24,6 +24,7 @@ import (
 	"fieldgate/broker/access"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
+	"fieldgate/internal/logring"
 	"fieldgate/storage"
 	"fieldgate/webui/api"
 )
@@ -262,6 +263,7 @@ type house struct {
 	uplinks  *fakeLinks
 	store    *memory
 	log      *bytes.Buffer
+	broker   func() (api.Broker, error)
 }
 
 const password = "correct horse"
@@ -332,8 +334,12 @@ func newUnclaimed(t *testing.T) *house {
 			return api.System{Version: "1.2.3", Hostname: "pi", Started: time.Now().Add(-12 * time.Second), Listeners: []string{"127.0.0.1:1883"}}
 		},
 	}
+	h.broker = func() (api.Broker, error) { return nil, fault.New(fault.Unavailable, "the broker does not run yet") }
+	h.deps.Broker = func() (api.Broker, error) { return h.broker() }
+	h.deps.Logs = logring.New(100)
+	h.deps.Disk = func() api.Disk { return api.Disk{Spool: 1, State: 2, Pending: 3, Free: 7, Size: 9} }
 	var err error
-	h.api, err = api.New(h.echo, h.deps, slog.New(slog.NewTextHandler(h.log, nil)))
+	h.api, err = api.New(h.echo, h.deps, slog.New(h.deps.Logs.Handler(slog.NewTextHandler(h.log, nil))))
 	require.NoError(t, err)
 	return h
 }

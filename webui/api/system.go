@@ -15,7 +15,19 @@ type systemBody struct {
 	Hostname      string     `json:"hostname"`
 	Started       time.Time  `json:"started"`
 	UptimeSeconds int64      `json:"uptime_seconds"`
+	Time          time.Time  `json:"time" doc:"What the machine's clock says"`
 	MQTT          mqttStatus `json:"mqtt"`
+	Machine       Machine    `json:"machine"`
+	Disk          diskStatus `json:"disk"`
+}
+
+// diskStatus is Disk for people; -1 where something can't be told.
+type diskStatus struct {
+	Free    int64 `json:"free_bytes" doc:"For the gateway, where its data is"`
+	Size    int64 `json:"size_bytes"`
+	Spool   int64 `json:"spool_bytes" doc:"The spool's files"`
+	State   int64 `json:"state_bytes" doc:"The settings' files"`
+	Pending int64 `json:"pending_bytes" doc:"Messages that are accepted and not committed yet"`
 }
 
 type mqttStatus struct {
@@ -54,6 +66,9 @@ func (a *API) getSystem(context.Context, *struct{}) (*struct{ Body systemBody },
 		Version: s.Version, Hostname: s.Hostname, Started: s.Started.UTC().Truncate(time.Second), UptimeSeconds: int64(time.Since(s.Started).Seconds()),
 		MQTT: mqttStatus{Listeners: listItems(s.Listeners), Clients: a.connected()},
 	}
+	d := a.Disk()
+	b.Time, b.Machine = utc(time.Now()), s.Machine
+	b.Disk = diskStatus{Free: d.Free, Size: d.Size, Spool: d.Spool, State: d.State, Pending: d.Pending}
 	return &struct{ Body systemBody }{b}, nil
 }
 

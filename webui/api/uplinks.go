@@ -16,6 +16,11 @@ type queue struct {
 	Messages int64      `json:"messages"`
 	Bytes    int64      `json:"bytes"`
 	Oldest   *time.Time `json:"oldest"` // null when the queue is empty
+
+	// What its limits have cost since the start, in messages; left out when that is nothing.
+	Dropped  int64 `json:"dropped,omitzero"`  // the oldest ones, for new ones
+	Refused  int64 `json:"refused,omitzero"`  // new ones
+	Outdated int64 `json:"outdated,omitzero"` // those that waited longer than max_age
 }
 
 // uplinkStatus is a status with its queue in the page's form.
@@ -27,7 +32,10 @@ type uplinkStatus struct {
 func uplinkStatusOf(s bridges.Status) any {
 	u := uplinkStatus{Status: s}
 	if s.Queue != nil {
-		u.Queue = queue{Messages: s.Queue.Messages, Bytes: s.Queue.Bytes}
+		u.Queue = queue{
+			Messages: s.Queue.Messages, Bytes: s.Queue.Bytes,
+			Dropped: s.Queue.Dropped, Refused: s.Queue.Refused, Outdated: s.Queue.Outdated,
+		}
 		if t := s.Queue.Oldest; !t.IsZero() {
 			u.Queue.Oldest = &t
 		}

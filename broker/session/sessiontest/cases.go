@@ -381,7 +381,7 @@ func testConcurrent(t *testing.T, f *fixture) {
 	for p := range publishers {
 		wg.Go(func() {
 			for n := range each {
-				e := session.Entry{Message: message(n, mqtt.AtLeastOnce), Owed: owed(mqtt.AtLeastOnce, 1)}
+				e := session.Entry{Message: message(n, mqtt.AtLeastOnce), Owed: owed(mqtt.AtLeastOnce, 1), Publisher: uint64(p + 1)}
 				ids[p] = append(ids[p], f.spool.Append(e, seen[p].note(n)))
 			}
 		})

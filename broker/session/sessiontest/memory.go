@@ -6,6 +6,7 @@ package sessiontest
 
 import (
 	"sync"
+	"time"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/session"
@@ -22,6 +23,7 @@ type Memory struct {
 	live    *state     // all that was accepted: what Page and Usage see
 	disk    *state     // all that was committed: what Load and Reopen see
 	pending []operation
+	ready   []func(error) // of entries that all have acknowledged before they were committed
 	held    bool
 	closed  bool
 	err     error
@@ -29,9 +31,11 @@ type Memory struct {
 }
 
 type operation struct {
-	apply func(*state)
-	safe  func(error)
-	last  mqtt.MsgID // given out by this operation, 0 for none
+	apply  func(*state)
+	safe   func(error)
+	last   mqtt.MsgID     // given out by this operation, 0 for none
+	entry  *session.Entry // nil for all else
+	change bool
 }
 
 // NewMemory opens an empty spool; Close ends its goroutine.
@@ -51,14 +55,17 @@ func (m *Memory) run() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for {
-		for !m.closed && (m.held || len(m.pending) == 0) {
+		for !m.closed && len(m.ready) == 0 && (m.held || len(m.pending) == 0) {
 			m.changed.Wait()
 		}
 		if m.closed {
 			return
 		}
-		group, err := m.pending, m.err
-		m.pending = nil
+		ready, group, err := m.ready, []operation(nil), m.err
+		m.ready = nil
+		if !m.held {
+			group, m.pending = m.pending, nil
+		}
 		if err == nil {
 			for _, op := range group {
 				op.apply(m.disk)
@@ -66,6 +73,9 @@ func (m *Memory) run() {
 			}
 		}
 		m.mu.Unlock()
+		for _, safe := range ready {
+			safe(nil)
+		}
 		for _, op := range group {
 			if op.safe != nil {
 				op.safe(err)
@@ -115,17 +125,51 @@ func (m *Memory) Copy() *Memory {
 func (m *Memory) accept(op operation) {
 	op.apply(m.live)
 	m.pending = append(m.pending, op)
+	if m.held {
+		m.elide()
+	}
 	m.changed.Broadcast()
+}
+
+// elide makes entries ready that nobody is owed any more, in the order that
+// session.Spool promises.
+func (m *Memory) elide() {
+	waits := map[uint64]bool{} // publishers with an earlier entry that is not ready
+	for i := range m.pending {
+		op := &m.pending[i]
+		switch {
+		case op.change:
+			return
+		case op.safe == nil:
+		case !waits[op.entry.Publisher] && m.live.isDone(op.entry):
+			m.ready = append(m.ready, op.safe)
+			op.safe = nil
+		case op.entry.Publisher != 0:
+			waits[op.entry.Publisher] = true
+		}
+	}
 }
 
 // Append implements session.Spool.
 func (m *Memory) Append(e session.Entry, safe func(error)) mqtt.MsgID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.live.dropOutdated(time.Now())
+	if m.live.refuses(e) {
+		if e.Tentative {
+			return 0
+		}
+		op := operation{apply: func(*state) {}, safe: safe, entry: &session.Entry{Message: &mqtt.Message{}, Publisher: e.Publisher}}
+		if safe != nil {
+			op.safe = func(error) { safe(session.ErrQueueFull) }
+		}
+		m.accept(op)
+		return 0
+	}
 	m.live.last++
 	id := m.live.last
 	e.Message.ID = id
-	m.accept(operation{apply: func(s *state) { s.append(e) }, safe: safe, last: id})
+	m.accept(operation{apply: func(s *state) { s.append(e) }, safe: safe, last: id, entry: &e})
 	return id
 }
 
@@ -140,13 +184,14 @@ func (m *Memory) Acked(s session.ID, id mqtt.MsgID) {
 func (m *Memory) Apply(c session.Change, safe func(error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.accept(operation{apply: func(s *state) { s.change(c) }, safe: safe})
+	m.accept(operation{apply: func(s *state) { s.change(c) }, safe: safe, change: true})
 }
 
 // Page implements session.Spool.
 func (m *Memory) Page(s session.ID, after mqtt.MsgID, maxMessages, maxBytes int) ([]session.Queued, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.live.dropOutdated(time.Now())
 	return m.live.page(s, after, maxMessages, maxBytes, m.disk.last), nil
 }
 
@@ -159,9 +204,34 @@ func (m *Memory) Load(v session.Visitor) error {
 	return nil
 }
 
+// SetLimits implements session.Spool.
+func (m *Memory) SetLimits(s session.ID, l session.Limits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accept(operation{apply: func(st *state) {
+		st.limits[s] = l
+		if o := st.sessions[s]; o != nil && !l.Reject {
+			o.makeRoom(l, nil)
+		}
+	}})
+}
+
+// Losses implements session.Spool.
+func (m *Memory) Losses() (l session.Losses) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.live.sessions {
+		l.Dropped += o.losses.Dropped
+		l.Refused += o.losses.Refused
+		l.Outdated += o.losses.Outdated
+	}
+	return l
+}
+
 // Usage implements session.Spool.
 func (m *Memory) Usage(s session.ID) mqtt.Usage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.live.dropOutdated(time.Now())
 	return m.live.usage(s)
 }

@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/session"
@@ -12,6 +13,7 @@ import (
 type state struct {
 	last     mqtt.MsgID
 	sessions map[session.ID]*owner
+	limits   map[session.ID]session.Limits
 	retained map[string]*mqtt.Message
 }
 
@@ -22,14 +24,16 @@ type owner struct {
 	queue    []session.Queued // by rising ID
 	received map[uint16]bool
 	released map[mqtt.MsgID]bool
+
+	losses session.Losses
 }
 
 func newState() *state {
-	return &state{sessions: map[session.ID]*owner{}, retained: map[string]*mqtt.Message{}}
+	return &state{sessions: map[session.ID]*owner{}, limits: map[session.ID]session.Limits{}, retained: map[string]*mqtt.Message{}}
 }
 
 func (s *state) clone() *state {
-	c := &state{last: s.last, sessions: make(map[session.ID]*owner, len(s.sessions)), retained: maps.Clone(s.retained)}
+	c := &state{last: s.last, sessions: make(map[session.ID]*owner, len(s.sessions)), limits: map[session.ID]session.Limits{}, retained: maps.Clone(s.retained)}
 	for id, o := range s.sessions {
 		c.sessions[id] = &owner{
 			record:   o.record,
@@ -37,6 +41,7 @@ func (s *state) clone() *state {
 			queue:    slices.Clone(o.queue),
 			received: maps.Clone(o.received),
 			released: maps.Clone(o.released),
+			losses:   o.losses,
 		}
 	}
 	return c
@@ -46,7 +51,7 @@ func (s *state) append(e session.Entry) {
 	m := e.Message
 	for _, owed := range e.Owed {
 		o := s.sessions[owed.Session]
-		if o == nil {
+		if o == nil || !o.makeRoom(s.limits[owed.Session], m) {
 			continue
 		}
 		o.queue = append(o.queue, session.Queued{Message: m, QoS: owed.QoS, Retain: owed.Retain, SubscriptionIDs: owed.SubscriptionIDs})
@@ -60,6 +65,73 @@ func (s *state) append(e session.Entry) {
 	case e.Retain:
 		s.retained[m.Topic] = m
 	}
+}
+
+// refuses tells whether a session that the entry is owed to is full and refuses it.
+func (s *state) refuses(e session.Entry) (refuses bool) {
+	for _, owed := range e.Owed {
+		if o, l := s.sessions[owed.Session], s.limits[owed.Session]; o != nil && l.Reject && o.isOver(l, e.Message) {
+			if !e.Tentative {
+				o.losses.Refused++
+			}
+			refuses = true
+		}
+	}
+	return refuses
+}
+
+// isOver tells whether the queue is beyond the limits with m added; m may be nil.
+func (o *owner) isOver(l session.Limits, m *mqtt.Message) bool {
+	messages, bytes := int64(len(o.queue)), o.bytes()
+	if m != nil {
+		messages, bytes = messages+1, bytes+int64(len(m.Payload))
+	}
+	return l.Messages > 0 && messages > l.Messages || l.Bytes > 0 && bytes > l.Bytes
+}
+
+func (o *owner) bytes() (n int64) {
+	for _, q := range o.queue {
+		n += int64(len(q.Message.Payload))
+	}
+	return n
+}
+
+// makeRoom drops the oldest messages until m fits, which may be nil; false when it never does.
+func (o *owner) makeRoom(l session.Limits, m *mqtt.Message) bool {
+	for o.isOver(l, m) {
+		o.losses.Dropped++
+		if len(o.queue) == 0 {
+			return false
+		}
+		o.queue = slices.Delete(o.queue, 0, 1)
+	}
+	return true
+}
+
+// dropOutdated takes what has waited for too long out of the queues.
+func (s *state) dropOutdated(now time.Time) {
+	for id, o := range s.sessions {
+		age := s.limits[id].Age
+		for age > 0 && len(o.queue) > 0 && now.Sub(o.queue[0].Message.Accepted) > age {
+			o.queue = slices.Delete(o.queue, 0, 1)
+			o.losses.Outdated++
+		}
+	}
+}
+
+// isDone tells whether nothing of the entry has to be kept any more.
+func (s *state) isDone(e *session.Entry) bool {
+	if e.Retain || s.sessions[e.From] != nil {
+		return false
+	}
+	for _, owed := range e.Owed {
+		if o := s.sessions[owed.Session]; o != nil {
+			if _, found := o.find(e.Message.ID); found {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // find gives the place of the first queued message whose ID is at least id.
@@ -94,6 +166,7 @@ func (s *state) acked(sid session.ID, id mqtt.MsgID) {
 func (s *state) change(c session.Change) {
 	if c.End {
 		delete(s.sessions, c.Session)
+		delete(s.limits, c.Session)
 	}
 	if c.Put != nil {
 		o := s.sessions[c.Put.ID]
@@ -149,14 +222,16 @@ func (s *state) page(sid session.ID, after mqtt.MsgID, maxMessages, maxBytes int
 func (s *state) usage(sid session.ID) mqtt.Usage {
 	var u mqtt.Usage
 	o := s.sessions[sid]
-	if o == nil || len(o.queue) == 0 {
+	if o == nil {
+		return u
+	}
+	u.Dropped, u.Refused, u.Outdated = o.losses.Dropped, o.losses.Refused, o.losses.Outdated
+	if len(o.queue) == 0 {
 		return u
 	}
 	u.Messages = int64(len(o.queue))
 	u.Oldest = o.queue[0].Message.Accepted
-	for _, q := range o.queue {
-		u.Bytes += int64(len(q.Message.Payload))
-	}
+	u.Bytes = o.bytes()
 	return u
 }
 

@@ -50,6 +50,17 @@ func Run(t *testing.T, open Open) {
 		{"IDsRiseAfterReopen", testIDsAfterReopen},
 		{"LongQueueIsPagedAndDrained", testLongQueue},
 		{"ManyAtTheSameTime", testConcurrent},
+		{"AcknowledgedByAllIsSafe", testElided},
+		{"AcknowledgedByAllKeepsThePublishersOrder", testElidedOrder},
+		{"AcknowledgedByAllDoesNotOvertakeChanges", testElidedBehindChange},
+		{"LiveButSilentIsCommitted", testLiveSilent},
+		{"FullQueueDropsItsOldest", testDropOldest},
+		{"FullQueueDropsWhatIsInFlight", testDropInFlight},
+		{"FullQueueRefuses", testReject},
+		{"LowerLimitsDropAtOnce", testShrink},
+		{"TentativeIsRefusedWithoutATrace", testTentative},
+		{"OldMessagesGo", testAge},
+		{"QoS0IsKeptToo", testQoS0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fixture{T: t}
@@ -117,6 +128,24 @@ func owed(qos mqtt.QoS, ids ...session.ID) []session.Owed {
 		list[i] = session.Owed{Session: id, QoS: qos}
 	}
 	return list
+}
+
+// live is owed to sessions that are online.
+func live(ids ...session.ID) []session.Owed {
+	list := owed(mqtt.AtLeastOnce, ids...)
+	for i := range list {
+		list[i].Live = true
+	}
+	return list
+}
+
+// hold holds commits back when the spool can do that.
+func (f *fixture) hold() (release func(), held bool) {
+	if holder, can := f.spool.(Holder); can {
+		holder.Hold()
+		return holder.Release, true
+	}
+	return func() {}, false
 }
 
 // commit appends an entry and waits for its commit.

@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"bufio"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"fieldgate/webui/api"
+)
+
+// machine tells what the gateway runs on, as far as the kernel says it.
+func machine() api.Machine {
+	proc := os.DirFS("/proc")
+	memory := procTable(proc, "meminfo")
+	m := api.Machine{
+		OS: runtime.GOOS, Architecture: runtime.GOARCH, Kernel: procText(proc, "sys/kernel/osrelease"), CPUs: runtime.NumCPU(),
+		MemoryTotal: memory["MemTotal"], MemoryAvailable: memory["MemAvailable"], ProcessMemory: procTable(proc, "self/status")["VmRSS"],
+	}
+	load, _, _ := strings.Cut(procText(proc, "loadavg"), " ")
+	m.Load1, _ = strconv.ParseFloat(load, 64) // 0 when the kernel does not tell
+	var clock unix.Timex
+	if state, err := unix.Adjtimex(&clock); err == nil {
+		m.ClockSynchronized = new(state != unix.TIME_ERROR && clock.Status&unix.STA_UNSYNC == 0)
+	}
+	return m
+}
+
+func procText(proc fs.FS, name string) string {
+	text, err := fs.ReadFile(proc, name)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// procTable reads lines such as "MemTotal:  948048 kB" into bytes.
+func procTable(proc fs.FS, name string) map[string]int64 {
+	sizes := map[string]int64{}
+	for lines := bufio.NewScanner(strings.NewReader(procText(proc, name))); lines.Scan(); {
+		key, rest, _ := strings.Cut(lines.Text(), ":")
+		if number, found := strings.CutSuffix(strings.TrimSpace(rest), " kB"); found {
+			if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+				sizes[key] = n << 10
+			}
+		}
+	}
+	return sizes
+}
