@@ -95,6 +95,10 @@ judge: ## the MQTT conversations against Debian's mosquitto; docs/conformance.md
 bench: ## benchmarks of all packages
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: faults
+faults: ## 10,000 faults on Modbus lines, 1,000 unplug cycles
+	MODBUS_FAULTS=10000 MODBUS_UNPLUGS=1000 go test -count=1 -timeout 40m -v -run 'FaultsOnTheLine|UnplugCycles' ./bridges/modbus
+
 .PHONY: abuse
 abuse: ## round trips of 1,000 clients with and without abusers beside them, by hand
 	go test -run '^$$' -bench Abuse -benchtime 1x ./broker

@@ -94,10 +94,10 @@ func (a *Accounts) Watch(revoked func(username string), changed func()) {
 // SetPolicy makes p what clients may do, those that are connected too; nil is everything.
 func (a *Accounts) SetPolicy(p *access.Policy) {
 	a.mu.Lock()
-	a.policy.Store(p)
+	same := a.policy.Swap(p) == p
 	changed := a.changed
 	a.mu.Unlock()
-	if changed != nil {
+	if changed != nil && !same {
 		changed()
 	}
 }

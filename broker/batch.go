@@ -34,6 +34,7 @@ type batch struct {
 	name   []byte         // of a message that is encoded for one client
 	gone   []mqtt.MsgID   // what the spool owes one client that must not get it any more
 	taken  int            // receivers of pub
+	unsent int            // bytes that were appended since dirty was empty
 }
 
 // counts are added to the broker's totals at the end of a batch.
@@ -79,9 +80,25 @@ func (w *batch) flush() {
 		w.dirty[i].out.flush()
 		w.dirty[i] = nil
 	}
-	w.pulls, w.dirty = trimmed(w.pulls), trimmed(w.dirty)
+	w.pulls, w.dirty, w.unsent = trimmed(w.pulls), trimmed(w.dirty), 0
 	w.b.stats.add(&w.count)
 	w.count = counts{}
+}
+
+// flushMost is how many bytes one batch lets wait before it flushes in its midst: a
+// large message has many copies.
+const flushMost = 4 << 20
+
+// flushEarly flushes when much is waiting.
+func (w *batch) flushEarly() {
+	if w.unsent < flushMost {
+		return
+	}
+	for i, c := range w.dirty {
+		c.out.flush()
+		w.dirty[i] = nil
+	}
+	w.dirty, w.unsent = w.dirty[:0], 0
 }
 
 // trimmed empties a list, and lets go of a large one.
@@ -94,6 +111,9 @@ func trimmed[T any](list []T) []T {
 
 // mark remembers to flush c; c.out.mu is held.
 func (w *batch) mark(c *conn) {
+	if c.out.busy {
+		c.out.count()
+	}
 	if !c.out.dirty {
 		c.out.dirty = true
 		w.dirty = append(w.dirty, c)

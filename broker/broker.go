@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"fieldgate/broker/access"
 	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/route"
@@ -34,12 +35,13 @@ var errStopping = errors.New("the broker stops")
 // soon as it is made, and as long as its spool; network clients are served while
 // Run runs.
 type Broker struct {
-	cfg     Config
-	spool   session.Spool
-	auth    Authenticator
-	alarms  *fault.Alarms
-	log     *slog.Logger
-	started time.Time
+	cfg      Config
+	spool    session.Spool
+	auth     Authenticator
+	ruleless *access.Policy // what holds without auth
+	alarms   *fault.Alarms
+	log      *slog.Logger
+	started  time.Time
 
 	tree     *route.Tree[*client]
 	retained *route.Retained
@@ -49,6 +51,7 @@ type Broker struct {
 	lastConn atomic.Uint64       // counts connections
 	firstID  atomic.Uint64       // the first ID that the spool gave out in this life; 0 before
 
+	unsent  unsent
 	reads   readBuffers
 	outs    outBuffers
 	batches batches
@@ -99,14 +102,16 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 		conns:    map[*conn]struct{}{},
 		traces:   map[string][]*Trace{},
 	}
+	b.unsent.budget = cfg.MaxUnsentBytes
+	b.ruleless = access.New(nil, cfg.Access())
 	if err := b.load(); err != nil {
 		return nil, err
 	}
 	if auth != nil {
 		auth.Watch(b.disconnectUser, b.policyChanged)
-		for _, cl := range b.snapshot() {
-			b.entitle(cl)
-		}
+	}
+	for _, cl := range b.snapshot() {
+		b.entitle(cl)
 	}
 	return b, nil
 }

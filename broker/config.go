@@ -36,6 +36,7 @@ type Config struct {
 	MaxQueuedBytes     int64           `json:"max_queued_bytes"`      // per session
 	MaxSessionExpiry   int64           `json:"max_session_expiry"`    // seconds; 4,294,967,295 and more for never
 	MaxSubscriptions   int             `json:"max_subscriptions"`     // per session, 1 to 1,000,000
+	MaxUnsentBytes     int64           `json:"max_unsent_bytes"`      // what all slow readers together let wait in RAM, 1 MiB to 1 TiB; their shares shrink towards it
 	QueueFull          string          `json:"queue_full"`            // DropOldest or Reject
 	QueueQoS0          bool            `json:"queue_qos0"`            // QoS 0 for offline sessions
 	ConnectTimeout     time.Duration   `json:"connect_timeout"`       // from the first byte that may come to CONNECT, 100 ms to 5 min
@@ -63,6 +64,7 @@ func DefaultConfig() Config {
 		MaxQueuedBytes:     1 << 30,
 		MaxSessionExpiry:   7 * 24 * 3600,
 		MaxSubscriptions:   10_000,
+		MaxUnsentBytes:     64 << 20,
 		QueueFull:          DropOldest,
 		ConnectTimeout:     10 * time.Second,
 	}
@@ -94,6 +96,7 @@ func (c Config) Validate() error {
 		{"max_keep_alive", int64(c.MaxKeepAlive), 1, 65535},
 		{"max_topic_alias", int64(c.MaxTopicAlias), 0, 65535},
 		{"max_qos", int64(c.MaxQoS), 0, 2},
+		{"max_unsent_bytes", c.MaxUnsentBytes, 1 << 20, 1 << 40},
 		{"max_subscriptions", int64(c.MaxSubscriptions), 1, 1_000_000},
 		{"max_queued_messages", int64(c.MaxQueuedMessages), 1, 1_000_000_000},
 		{"max_queued_bytes", c.MaxQueuedBytes, 1024, 1 << 50},

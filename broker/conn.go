@@ -38,18 +38,18 @@ type conn struct {
 	refused  bool    // under out.mu: something could not be kept, so nothing more is acknowledged
 
 	// Set by the connection's own goroutine on CONNECT.
-	client    *client
-	attached  atomic.Pointer[client] // the same, for other goroutines
-	version   mqtt.Version
-	modern    *modern // nil for 3.x
-	clientID  atomic.Pointer[string]
-	user      atomic.Pointer[string] // user name, nil for an anonymous client
-	will      *bequest               // nil for none
-	writes    access.Cache           // of the session's rights; of the connection's own goroutine
-	denied    bool                   // the log knows that a PUBLISH was denied
-	since     time.Time
-	clean     bool         // CONNECT asked for a clean start
-	keepAlive atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
+	client                *client
+	attached              atomic.Pointer[client] // the same, for other goroutines
+	version               mqtt.Version
+	modern                *modern // nil for 3.x
+	clientID              atomic.Pointer[string]
+	user                  atomic.Pointer[string] // user name, nil for an anonymous client
+	will                  *bequest               // nil for none
+	writes                access.Cache           // of the session's rights; of the connection's own goroutine
+	deniedOne, refusedOne bool                   // the log knows that a PUBLISH was denied, that a subscription was refused
+	since                 time.Time
+	clean                 bool         // CONNECT asked for a clean start
+	keepAlive             atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
 
 	carried traffic
 	heard   atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
@@ -84,7 +84,7 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	if socket, ok := nc.(syscall.Conn); ok { // neither TLS nor a WebSocket
 		raw, _ = socket.SyscallConn()
 	}
-	c.in.buffers, c.out.buffers, c.out.sent = &b.reads, &b.outs, &b.stats.bytesSent
+	c.in.buffers, c.out.buffers, c.out.sent, c.out.unsent = &b.reads, &b.outs, &b.stats.bytesSent, &b.unsent
 	c.in.open(nc, raw)
 	c.out.open(nc, raw)
 	c.out.failed = func(err error) { c.end(ending{text: "connection lost", err: err, quiet: true}) }
@@ -404,13 +404,13 @@ func (c *conn) waitForRoom() error {
 	return c.wait(func() bool {
 		uncommitted := c.answers.cost > uncommittedLimit
 		c.hold(uncommitted)
-		return !uncommitted && c.out.size() < 2*outLimit
+		return !uncommitted && c.out.size() < 2*c.out.limit()
 	})
 }
 
 // waitForSocket waits until the client keeps up with what it is sent.
 func (c *conn) waitForSocket() error {
-	return c.wait(func() bool { return c.out.size() < outLimit })
+	return c.wait(func() bool { return c.out.size() < c.out.limit() })
 }
 
 // wait waits for the condition, which is asked with out.mu held.

@@ -48,3 +48,6 @@ func (a *Accounts) Throttled() int {
 
 // Hashed tells how many passwords were hashed.
 func (a *Accounts) Hashed() int64 { return a.hashed.Load() }
+
+// Unsent tells how many connections have full sockets, and how many bytes wait for them.
+func (b *Broker) Unsent() (conns, bytes int64) { return b.unsent.conns.Load(), b.unsent.bytes.Load() }

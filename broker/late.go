@@ -19,6 +19,9 @@ type late struct {
 
 // mark remembers to flush c; c.out.mu is held.
 func (l *late) mark(c *conn) {
+	if c.out.busy {
+		c.out.count()
+	}
 	if c.out.dirty {
 		return
 	}

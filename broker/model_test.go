@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"fieldgate/broker"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 	"fieldgate/broker/session/sessiontest"
@@ -30,20 +31,26 @@ func TestConversations_FollowTheModel(t *testing.T) {
 			defer w.close()
 			w.connect(r)
 			r.Repeat(map[string]func(*rapid.T){
-				"connect":     w.connect,
-				"disconnect":  w.disconnect,
-				"drop":        w.drop,
-				"subscribe":   w.subscribe,
-				"unsubscribe": w.unsubscribe,
-				"publish":     w.publish,
-				"repeat":      w.repeat,
-				"release":     w.release,
-				"acknowledge": w.acknowledge,
-				"refuse":      w.refuse,
-				"invalid":     w.invalid,
-				"stranger":    w.stranger,
-				"wait":        w.wait,
-				"restart":     w.restart,
+				"connect":       w.connect,
+				"come back":     w.connect, // what happens more often than the rest
+				"publish 2":     w.publish,
+				"publish 3":     w.publish,
+				"acknowledge 2": w.acknowledge,
+				"acknowledge 3": w.acknowledge,
+				"subscribe 2":   w.subscribe,
+				"disconnect":    w.disconnect,
+				"drop":          w.drop,
+				"subscribe":     w.subscribe,
+				"unsubscribe":   w.unsubscribe,
+				"publish":       w.publish,
+				"repeat":        w.repeat,
+				"release":       w.release,
+				"acknowledge":   w.acknowledge,
+				"refuse":        w.refuse,
+				"invalid":       w.invalid,
+				"stranger":      w.stranger,
+				"wait":          w.wait,
+				"restart":       w.restart,
 			})
 		})
 		if fmt.Sprintf("%T", failed) == "rapid.invalidData" {
@@ -80,6 +87,7 @@ type owed struct {
 	order    int    // of the first sending
 	maybe    bool   // it may have been sent without being seen: the broker stopped
 	released bool   // PUBREC was sent
+	flies    bool   // it was sent on this connection, or is released
 }
 
 // modelClient is a client with its session, and its connection when it has one.
@@ -91,10 +99,12 @@ type modelClient struct {
 	exists  bool // the session
 	durable bool
 	expires bool // within 1000 s
+	window  int  // deliveries that may fly
 	subs    map[string]mqtt.Subscription
 	owed    []*owed
 	zero    []expectedZero
 	opened  map[uint16]modelMessage // QoS 2 messages sent without their PUBREL, by packet identifier
+	counted map[uint16]bool         // those of this connection: they take our receive maximum
 	heard   int                     // deliveries seen
 	lastPID uint16
 }
@@ -115,8 +125,11 @@ func newWorld(t *testing.T, r *rapid.T) *world {
 	return w
 }
 
+// modelInflight is the window towards clients of 3.1.1.
+const modelInflight = 3
+
 func (w *world) start() {
-	w.b = start(w.t, w.spool, nil)
+	w.b = start(w.t, w.spool, func(c *broker.Config) { c.MaxInflight = modelInflight })
 	synctest.Wait()
 }
 
@@ -141,24 +154,40 @@ func (c *modelClient) forget() {
 	c.exists, c.subs, c.owed, c.opened = false, nil, nil, nil
 }
 
-func (w *world) any(r *rapid.T, online bool) *modelClient {
+// any picks one of the clients of which something holds; when there is none the step is another one.
+func (w *world) any(r *rapid.T, holds func(*modelClient) bool) *modelClient {
 	var names []string
 	for _, id := range slices.Sorted(maps.Keys(w.clients)) {
-		if !online || w.clients[id].peer != nil {
+		if holds(w.clients[id]) {
 			names = append(names, id)
 		}
 	}
 	if len(names) == 0 {
-		r.Skip("nobody is online")
+		r.Skip("nobody is like that")
 	}
 	return w.clients[rapid.SampledFrom(names).Draw(r, "client")]
+}
+
+func (c *modelClient) isOnline() bool { return c.peer != nil }
+
+// online picks a client with a connection; when there is none, one connects.
+func (w *world) online(r *rapid.T) *modelClient {
+	if !slices.ContainsFunc(slices.Collect(maps.Values(w.clients)), (*modelClient).isOnline) {
+		w.connect(r)
+	}
+	return w.any(r, (*modelClient).isOnline)
+}
+
+// flying are the deliveries that the client may go on with.
+func (c *modelClient) flying() []*owed {
+	return slices.DeleteFunc(slices.Clone(c.owed), func(d *owed) bool { return c.peer == nil || !d.flies })
 }
 
 func topicOf(r *rapid.T) string {
 	return rapid.SampledFrom([]string{"x", "y", "x/z"}).Draw(r, "topic")
 }
 
-func qosOf(r *rapid.T) mqtt.QoS { return rapid.SampledFrom([]mqtt.QoS{0, 1, 2}).Draw(r, "qos") }
+func qosOf(r *rapid.T) mqtt.QoS { return rapid.SampledFrom([]mqtt.QoS{2, 1, 0, 2}).Draw(r, "qos") }
 
 func (w *world) unique() string {
 	w.number++
@@ -181,12 +210,15 @@ func (w *world) open(version mqtt.Version) *peer {
 
 // connect opens a connection, and takes over one that is there.
 func (w *world) connect(r *rapid.T) {
-	c := w.any(r, false)
-	clean := rapid.Bool().Draw(r, "clean")
+	c := w.any(r, func(*modelClient) bool { return true })
+	clean := rapid.SampledFrom([]bool{false, false, false, true}).Draw(r, "clean")
 	hello := packet.Connect{Version: c.version, ClientID: c.id, CleanStart: clean, ReceiveMaximum: 65535, RequestProblem: true}
 	durable := !clean
+	window := modelInflight
 	if c.version == mqtt.V5 {
-		hello.SessionExpiry = rapid.SampledFrom([]uint32{0, 1000}).Draw(r, "session expiry")
+		window = rapid.SampledFrom([]int{1, 2, 1000}).Draw(r, "receive maximum")
+		hello.ReceiveMaximum = uint16(window)
+		hello.SessionExpiry = rapid.SampledFrom([]uint32{1000, 1000, 0}).Draw(r, "session expiry")
 		durable = hello.SessionExpiry > 0
 	}
 	var will *modelMessage
@@ -216,7 +248,11 @@ func (w *world) connect(r *rapid.T) {
 	for i := range c.zero {
 		c.zero[i].optional = true // its own will, published while it came
 	}
-	c.peer, c.durable, c.expires, c.will, c.lastPID = p, durable, c.version == mqtt.V5, will, 0
+	c.peer, c.durable, c.expires, c.will, c.lastPID, c.window = p, durable, c.version == mqtt.V5, will, 0, window
+	c.counted = map[uint16]bool{}
+	for _, d := range c.owed {
+		d.flies = d.released
+	}
 	raw := w.next(r, c)
 	var ack packet.Connack
 	if packet.TypeOf(raw[0]) != packet.CONNACK || ack.Decode(raw, c.version) != nil || ack.Reason != mqtt.Success || ack.SessionPresent != present {
@@ -226,7 +262,7 @@ func (w *world) connect(r *rapid.T) {
 }
 
 func (w *world) disconnect(r *rapid.T) {
-	c := w.any(r, true)
+	c := w.online(r)
 	w.send(c, (&packet.Disconnect{}).Append(nil, c.version))
 	c.will = nil
 	w.ended(r, c)
@@ -234,7 +270,7 @@ func (w *world) disconnect(r *rapid.T) {
 }
 
 func (w *world) drop(r *rapid.T) {
-	c := w.any(r, true)
+	c := w.online(r)
 	c.peer.nc.Close()
 	synctest.Wait()
 	w.ended(r, c)
@@ -327,8 +363,8 @@ func wants(filter, topic string) bool {
 }
 
 func (w *world) subscribe(r *rapid.T) {
-	c := w.any(r, true)
-	s := mqtt.Subscription{Filter: rapid.SampledFrom([]string{"x", "y", "x/z", "#", "+", "x/#", "+/z", "w/+"}).Draw(r, "filter"), QoS: qosOf(r)}
+	c := w.online(r)
+	s := mqtt.Subscription{Filter: rapid.SampledFrom([]string{"#", "x", "y", "x/z", "+", "x/#", "+/z", "w/+", "#"}).Draw(r, "filter"), QoS: qosOf(r)}
 	if c.version == mqtt.V5 {
 		s.NoLocal = rapid.Bool().Draw(r, "no local")
 	}
@@ -352,7 +388,7 @@ func (w *world) subscribe(r *rapid.T) {
 }
 
 func (w *world) unsubscribe(r *rapid.T) {
-	c := w.any(r, true)
+	c := w.online(r)
 	filter := rapid.SampledFrom([]string{"x", "y", "#", "+", "x/#"}).Draw(r, "filter")
 	_, had := c.subs[filter]
 	delete(c.subs, filter)
@@ -378,8 +414,12 @@ func (c *modelClient) nextPID() uint16 {
 }
 
 func (w *world) publish(r *rapid.T) {
-	c := w.any(r, true)
+	c := w.online(r)
 	m := modelMessage{topic: topicOf(r), payload: w.unique(), qos: qosOf(r), origin: c.id}
+	if m.qos > 0 && c.isFull() {
+		w.exceed(r, c, m)
+		return
+	}
 	retain := rapid.Bool().Draw(r, "retain")
 	if retain && rapid.Bool().Draw(r, "clear") {
 		m.payload = ""
@@ -398,16 +438,36 @@ func (w *world) publish(r *rapid.T) {
 	}
 	if m.qos == mqtt.ExactlyOnce {
 		c.opened[p.PacketID] = m
+		c.counted[p.PacketID] = true
 	}
 	w.route(m, false, false)
 	w.send(c, p.Append(nil, c.version))
 	w.settle(r, want, c)
 }
 
+// isFull tells whether a 5.0 client may not send another message of QoS 1 or 2.
+func (c *modelClient) isFull() bool { return c.version == mqtt.V5 && len(c.counted) >= modelInflight }
+
+// exceed sends a message beyond the receive maximum [v5 MQTT-3.3.4-9]: it is not accepted.
+func (w *world) exceed(r *rapid.T, c *modelClient, m modelMessage) {
+	p := packet.Publish{Topic: []byte(m.topic), Payload: []byte(m.payload), QoS: m.qos, PacketID: c.nextPID()}
+	w.send(c, p.Append(nil, c.version))
+	w.expectEnd(r, c, mqtt.ReceiveMaximumExceeded)
+	if !c.durable {
+		c.forget()
+	}
+	w.publishWill(c)
+	w.settle(r, nil, nil)
+}
+
 // repeat sends a QoS 2 message again that the broker has: it is answered, and goes nowhere.
 func (w *world) repeat(r *rapid.T) {
-	c := w.any(r, true)
-	pid := c.anyOpened(r)
+	c := w.any(r, func(c *modelClient) bool { return c.peer != nil && len(c.opened) > 0 })
+	pid := rapid.SampledFrom(slices.Sorted(maps.Keys(c.opened))).Draw(r, "packet identifier")
+	if c.version == mqtt.V5 && (c.counted[pid] || c.isFull()) {
+		r.Skip("5.0 repeats only on a new connection, within the receive maximum") // [v5 MQTT-4.4.0-1]
+	}
+	c.counted[pid] = true
 	m := c.opened[pid]
 	p := packet.Publish{Topic: []byte(m.topic), Payload: []byte(m.payload), QoS: 2, PacketID: pid, Dup: true}
 	w.send(c, p.Append(nil, c.version))
@@ -415,28 +475,20 @@ func (w *world) repeat(r *rapid.T) {
 }
 
 func (w *world) release(r *rapid.T) {
-	c := w.any(r, true)
-	pid := c.anyOpened(r)
+	c := w.any(r, func(c *modelClient) bool { return c.peer != nil && len(c.opened) > 0 })
+	pid := rapid.SampledFrom(slices.Sorted(maps.Keys(c.opened))).Draw(r, "packet identifier")
 	delete(c.opened, pid)
+	delete(c.counted, pid)
 	w.send(c, packet.AppendAck(nil, packet.PUBREL, pid))
 	w.settle(r, []fields{{"": "PUBCOMP", "pid": fmt.Sprint(pid)}}, c)
 }
 
-func (c *modelClient) anyOpened(r *rapid.T) uint16 {
-	if len(c.opened) == 0 {
-		r.Skip("nothing is half way")
-	}
-	return rapid.SampledFrom(slices.Sorted(maps.Keys(c.opened))).Draw(r, "packet identifier")
-}
-
 // acknowledge goes one step on with any delivery, in any order.
 func (w *world) acknowledge(r *rapid.T) {
-	c := w.any(r, true)
-	if len(c.owed) == 0 {
-		r.Skip("nothing to acknowledge")
-	}
-	i := rapid.IntRange(0, len(c.owed)-1).Draw(r, "delivery")
-	d := c.owed[i]
+	c := w.any(r, func(c *modelClient) bool { return len(c.flying()) > 0 })
+	flying := c.flying()
+	d := flying[rapid.IntRange(0, len(flying)-1).Draw(r, "delivery")]
+	i := slices.Index(c.owed, d)
 	pid := fmt.Sprint(d.pid)
 	switch {
 	case d.qos == mqtt.AtLeastOnce:
@@ -456,8 +508,8 @@ func (w *world) acknowledge(r *rapid.T) {
 
 // refuse ends a QoS 2 delivery with a reason code of 5.0.
 func (w *world) refuse(r *rapid.T) {
-	c := w.any(r, true)
-	i := slices.IndexFunc(c.owed, func(d *owed) bool { return d.qos == mqtt.ExactlyOnce && !d.released })
+	c := w.online(r)
+	i := slices.IndexFunc(c.owed, func(d *owed) bool { return d.qos == mqtt.ExactlyOnce && d.flies && !d.released })
 	if i < 0 || c.version < mqtt.V5 {
 		r.Skip("nothing to refuse")
 	}
@@ -509,7 +561,7 @@ func wrong(v mqtt.Version) [][]byte {
 }
 
 func (w *world) invalid(r *rapid.T) {
-	c := w.any(r, true)
+	c := w.online(r)
 	w.send(c, rapid.SampledFrom(wrong(c.version)).Draw(r, "packet"))
 	w.expectEnd(r, c, 0)
 	if !c.durable {
@@ -615,16 +667,20 @@ func (w *world) settle(r *rapid.T, answers []fields, who *modelClient) {
 }
 
 func (w *world) settleClient(r *rapid.T, c *modelClient, want []fields, resumed bool) {
-	var due []*owed // deliveries that are to come now
+	var due []*owed // deliveries that are to come, as far as the window takes them
 	var releases []string
+	free := c.window
 	for _, d := range c.owed {
-		switch {
-		case resumed && d.released:
+		if resumed && d.released {
 			releases = append(releases, fmt.Sprint(d.pid))
-		case resumed || d.pid == 0:
+		}
+		if d.flies {
+			free--
+		} else {
 			due = append(due, d)
 		}
 	}
+	stays := len(due) - max(0, min(free, len(due)))
 	lastOrder := 0
 	for len(c.peer.got) > 0 {
 		got := render(<-c.peer.got, c.version)
@@ -651,8 +707,8 @@ func (w *world) settleClient(r *rapid.T, c *modelClient, want []fields, resumed 
 		r.Fatalf("the broker closed the connection of %s", c.id)
 	default:
 	}
-	if len(want) > 0 || len(due) > 0 || len(releases) > 0 {
-		r.Fatalf("%s misses answers %v, PUBREL %v, and %d deliveries, first %+v", c.id, want, releases, len(due), slices.Concat(due, []*owed{nil})[0])
+	if len(want) > 0 || len(due) != stays || len(releases) > 0 {
+		r.Fatalf("%s misses answers %v, PUBREL %v; %d deliveries wait, %d should, first %+v", c.id, want, releases, len(due), stays, slices.Concat(due, []*owed{nil})[0])
 	}
 	for _, z := range c.zero {
 		if !z.optional {
@@ -687,12 +743,16 @@ func (w *world) delivered(r *rapid.T, c *modelClient, got fields, due *[]*owed, 
 	}
 	var pid int
 	fmt.Sscan(got["pid"], &pid)
+	d.flies = true
 	if d.pid != 0 {
 		if got["dup"] != "1" || pid != int(d.pid) || d.order < *lastOrder {
 			r.Fatalf("%s got %v again; before it was %d with packet identifier %d", c.id, got, d.order, d.pid)
 		}
 		*lastOrder = d.order
 		return
+	}
+	if slices.ContainsFunc(*due, func(o *owed) bool { return o.pid != 0 }) {
+		r.Fatalf("%s got %v before what it is to get again", c.id, got)
 	}
 	if got["dup"] == "1" && !d.maybe || pid == 0 {
 		r.Fatalf("%s got %v for the first time", c.id, got)

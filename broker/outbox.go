@@ -39,6 +39,7 @@ type outbox struct {
 	raw     syscall.RawConn // nil when nc can't be written to without blocking
 	buffers *outBuffers
 	sent    *atomic.Int64 // bytes, of all connections
+	unsent  *unsent       // of all connections whose socket is full
 	own     atomic.Int64  // bytes, of this one
 	tap     atomic.Pointer[tap]
 	failed  func(error)        // the connection can't be written to; called without the lock, perhaps twice
@@ -53,6 +54,7 @@ type outbox struct {
 	dirty              bool   // someone has promised to flush
 	closed             bool
 	starved            bool          // somebody waits for room
+	counted            int           // bytes that unsent knows of
 	packets, publishes int64         // that were appended
 	drained            chan struct{} // set by farewell: nothing may be appended any more; told when nothing waits
 
@@ -118,10 +120,11 @@ func (o *outbox) size() int { return len(o.buf) + o.writing }
 func (o *outbox) hasRoom() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.size() >= outLimit {
+	full := o.size() >= o.limit()
+	if full {
 		o.starved = true
 	}
-	return o.size() < outLimit && !o.closed
+	return !full && !o.closed
 }
 
 // flush writes what waits, as far as that goes without blocking.
@@ -147,7 +150,8 @@ func (o *outbox) flush() {
 			o.buffers.put(b)
 		}
 	}
-	again := o.starved && o.size() < outLimit
+	o.count()
+	again := o.starved && o.size() < o.limit()
 	if again {
 		o.starved = false
 	}
@@ -161,6 +165,7 @@ func (o *outbox) flush() {
 // fail ends the writing for good; mu is held, and let go meanwhile.
 func (o *outbox) fail(err error) {
 	o.buf, o.closed = nil, true
+	o.count()
 	o.mu.Unlock()
 	o.failed(err)
 	o.mu.Lock()
@@ -183,7 +188,7 @@ func (o *outbox) writeAll(b []byte, from int) {
 			o.mu.Unlock()
 			return
 		}
-		if o.starved && o.size() < outLimit {
+		if o.starved && o.size() < o.limit() {
 			o.starved = false
 			o.mu.Unlock()
 			o.roomy()
@@ -191,12 +196,14 @@ func (o *outbox) writeAll(b []byte, from int) {
 		}
 		if len(o.buf) == 0 {
 			o.busy = false
+			o.count()
 			o.tellDrained()
 			o.mu.Unlock()
 			return
 		}
 		b, from = o.buf, 0
 		o.buf, o.writing = nil, len(b)
+		o.count()
 		o.mu.Unlock()
 		o.tapped(b)
 	}
@@ -246,6 +253,7 @@ func (o *outbox) try(fd uintptr) bool {
 func (o *outbox) close() {
 	o.mu.Lock()
 	o.closed, o.buf = true, nil
+	o.count()
 	o.mu.Unlock()
 	o.helper.Wait()
 }

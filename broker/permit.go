@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"context"
+	"log/slog"
+
 	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
@@ -13,7 +16,7 @@ import (
 // policy gives what clients may do; nil for everything.
 func (b *Broker) policy() *access.Policy {
 	if b.auth == nil {
-		return nil
+		return b.ruleless
 	}
 	return b.auth.Policy()
 }
@@ -74,10 +77,7 @@ func (b *Broker) mayLeave(user, clientID, topic string) bool {
 // denyPublish answers a PUBLISH that the access rules deny. 3.x has no word for it:
 // it is acknowledged and dropped [v3.1.1 MQTT-3.3.5-2].
 func (c *conn) denyPublish(w *batch, kind packet.Type, p *publication) error {
-	if !c.denied { // once a connection: such a client goes on
-		c.denied = true
-		c.logger().Warn("publish denied by the access rules", "topic", string(p.Topic), "username", c.username())
-	}
+	c.tell(&c.deniedOne, "publish denied by the access rules", "topic", string(p.Topic))
 	w.count.dropped++
 	c.dropPublish(w, kind, p.PacketID, mqtt.NotAuthorized)
 	return nil
@@ -97,6 +97,17 @@ func (c *conn) dropPublish(w *batch, kind packet.Type, pid uint16, reason mqtt.R
 	}
 	if kind != 0 {
 		c.answerNow(w, answer{kind: kind, pid: pid, reason: reason})
+	}
+}
+
+// tell warns the first time on a connection: a client that is refused goes on.
+func (c *conn) tell(told *bool, words string, args ...any) {
+	level := slog.LevelDebug
+	if !*told {
+		*told, level = true, slog.LevelWarn
+	}
+	if ctx := context.Background(); c.b.log.Enabled(ctx, level) {
+		c.logger().Log(ctx, level, words, append(args, "username", c.username())...)
 	}
 }
 

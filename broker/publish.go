@@ -114,6 +114,7 @@ func (w *batch) fanOut() {
 	p.name = found.Topic
 	for i := range found.Subscribers {
 		w.deliver(&found.Subscribers[i])
+		w.flushEarly()
 	}
 	for i := range found.Shared {
 		if m := pick(&found.Shared[i]); m != nil {

@@ -37,7 +37,7 @@ func (c *conn) sendQoS0(w *batch, p *publication, retain bool, ids []uint32) {
 		own := p.own(&d)
 		c.out.mu.Lock()
 		defer c.out.mu.Unlock()
-		if c.out.size() >= outLimit {
+		if c.out.size() >= c.out.limit() {
 			c.drop(w)
 			return
 		}
@@ -47,7 +47,7 @@ func (c *conn) sendQoS0(w *batch, p *publication, retain bool, ids []uint32) {
 	f := p.frame(c.version, mqtt.AtMostOnce)
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if c.out.size() >= outLimit {
+	if c.out.size() >= c.out.limit() {
 		c.drop(w)
 		return
 	}
@@ -121,6 +121,7 @@ func (c *conn) copyFrame(w *batch, f *frame, d *delivery) {
 	w.count.messagesSent++
 	w.count.publishSent++
 	w.count.publishBytes += int64(f.load)
+	w.unsent += len(f.bytes)
 	w.mark(c)
 }
 
@@ -183,5 +184,6 @@ func (c *conn) appendOwn(w *batch, p *packet.Publish) {
 	w.count.messagesSent++
 	w.count.publishSent++
 	w.count.publishBytes += int64(len(p.Payload))
+	w.unsent += len(p.Payload)
 	w.mark(c)
 }

@@ -35,7 +35,7 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 	var isNew []bool
 	for _, sub := range p.Subscriptions {
 		if reason := cl.maySubscribe(sub.Filter); reason.Failed() {
-			c.logger().Warn("subscription refused", "topic_filter", sub.Filter, "reason", reason.String(), "username", c.username())
+			c.tell(&c.refusedOne, "subscription refused", "topic_filter", sub.Filter, "reason", reason.String())
 			answered.Reasons = append(answered.Reasons, reason)
 			continue
 		}

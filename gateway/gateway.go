@@ -74,8 +74,9 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	}
 	g.templates = template.New(ReadTemplate, filepath.Join(file.DataDir, "templates"))
 	kinds, clouds := all.Kinds(g.templates), all.Uplinks()
-	for _, err := range g.templates.Load() {
+	for i, err := range g.templates.Load() {
 		log.Error("template left out", "part", "templates", "err", err)
+		g.alarms.Raise(fmt.Sprintf("template/%d", i+1), fault.Invalid, "left out: "+err.Error())
 	}
 	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
 	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)

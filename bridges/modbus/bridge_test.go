@@ -33,9 +33,14 @@ type field struct {
 }
 
 // start runs a bridge b with these settings until the test's end.
-func start(t *testing.T, settings string) *field {
+func start(t testing.TB, settings string) *field {
 	t.Helper()
-	f := &field{Bus: &bridgestest.Bus{}, ports: &port.Ports{}, log: &bridgestest.Log{}}
+	return startOn(t, &bridgestest.Bus{}, &port.Ports{}, settings)
+}
+
+func startOn(t testing.TB, bus *bridgestest.Bus, ports *port.Ports, settings string) *field {
+	t.Helper()
+	f := &field{Bus: bus, ports: ports, log: &bridgestest.Log{}}
 	f.supervisor = bridges.NewSupervisor(bridges.FieldRole, []bridges.Kind{modbus.Kind(f.ports)}, f.Bus, &fault.Alarms{}, f.log.Logger())
 	require.NoError(t, f.supervisor.Apply([]bridges.Config{config(t, settings)}))
 	ctx, stop := context.WithCancel(context.Background())
@@ -48,7 +53,7 @@ func start(t *testing.T, settings string) *field {
 	return f
 }
 
-func config(t *testing.T, settings string) bridges.Config {
+func config(t testing.TB, settings string) bridges.Config {
 	t.Helper()
 	c, err := bridges.NewConfig(json.RawMessage(settings), "")
 	require.NoError(t, err)
@@ -76,14 +81,14 @@ func (f *field) readings(t *testing.T, topic string) []reading {
 }
 
 // plug makes a pseudo-terminal at link with a simulated bus on it, until unplug or the test's end.
-func plug(t *testing.T, link string, units map[byte]sim.Device) (unplug func()) {
+func plug(t testing.TB, link string, units map[byte]sim.Device) (unplug func()) {
 	t.Helper()
 	pty, err := sim.NewPTY(link)
 	require.NoError(t, err)
 	return serve(t, pty, units)
 }
 
-func serve(t *testing.T, line io.ReadWriteCloser, units map[byte]sim.Device) (stop func()) {
+func serve(t testing.TB, line io.ReadWriteCloser, units map[byte]sim.Device) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var server sync.WaitGroup
 	server.Go(func() { _ = sim.ServeRTU(ctx, line, units) })

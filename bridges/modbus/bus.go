@@ -22,7 +22,7 @@ type unitClient struct {
 	packager modbus.Packager
 }
 
-func newBus(w wire, s *Settings, l *ledger, d debts) *bus {
+func newBus(w wire, s *Settings, l *ledger, d *debts) *bus {
 	b := &bus{wire: w, ledger: l, units: map[byte]*unitClient{}}
 	if s.Link.TCP != nil {
 		b.tcp, b.transport = true, newMBAP(w, s, l)

@@ -167,7 +167,6 @@ func TestEncode_ReadsBackTheSame(t *testing.T) {
 	})
 }
 
-func (p *Point) integer() bool { return p.Type.integer() }
 
 func TestEncode_RefusesWhatDoesNotFit(t *testing.T) {
 	f := func(f float64) *float64 { return &f }

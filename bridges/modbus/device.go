@@ -30,7 +30,7 @@ type block struct {
 	device    *deviceRun
 	interval  time.Duration
 	due       time.Time
-	phase     time.Duration // by which the next interval is shorter, so that blocks don't come in bursts
+	phase     time.Duration // by which the next interval is shorter (longer when below 0), so that blocks don't come in bursts
 	cost      time.Duration // bus time of a poll, 0 before the first
 	flying    bool          // a poll is under way
 	discovery bool          // the addresses of its points are still to be found

@@ -43,6 +43,7 @@ func (r *run) polled(ctx context.Context, b *bus, x *block, data []byte, at time
 		r.refused(ctx, x, f, now)
 	default:
 		rest := b.transport.retryAfter(f)
+		cost = min(cost, 2*r.bridge.settings.Timeout) // more is not the bus's time: we were held up
 		r.schedule.failed(x.device, cost, rest, now)
 		r.schedule.done(x, now)
 		r.take(ctx, x.device, f.code, x.device.silence(f, r.bridge.settings.Link), now)
@@ -58,8 +59,8 @@ func (r *run) good(ctx context.Context, x *block, answer []byte, at time.Time) {
 		}
 	}
 	x.refused, x.bad, x.known, x.doubted, x.refusals = nil, "", true, false, 0
+	r.alive(x.device) // first: it makes all blocks due, this one too
 	r.schedule.done(x, time.Now())
-	r.alive(x.device)
 	r.report(ctx, readings...)
 }
 

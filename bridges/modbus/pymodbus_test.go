@@ -16,7 +16,7 @@ import (
 )
 
 // need gives the path of a tool; without it the test is skipped, under CI=true it fails.
-func need(t *testing.T, path string, probe ...string) string {
+func need(t testing.TB, path string, probe ...string) string {
 	t.Helper()
 	found, err := exec.LookPath(path)
 	if err == nil {
@@ -32,7 +32,7 @@ func need(t *testing.T, path string, probe ...string) string {
 }
 
 // launch starts a process until the test's end and gives its first line of output.
-func launch(t *testing.T, path string, args ...string) *bufio.Scanner {
+func launch(t testing.TB, path string, args ...string) *bufio.Scanner {
 	t.Helper()
 	cmd := exec.Command(path, args...)
 	cmd.Stderr = os.Stderr
@@ -46,10 +46,16 @@ func launch(t *testing.T, path string, args ...string) *bufio.Scanner {
 	return bufio.NewScanner(out)
 }
 
-func slave(t *testing.T, args ...string) (ready string) {
+func slave(t testing.TB, args ...string) (ready string) {
+	t.Helper()
+	return script(t, "slave.py", args...)
+}
+
+// script starts a script of testdata and waits until it says READY.
+func script(t testing.TB, name string, args ...string) (ready string) {
 	t.Helper()
 	python := need(t, "/usr/bin/python3", "-c", "import pymodbus, serial")
-	out := launch(t, python, append([]string{"testdata/slave.py"}, args...)...)
+	out := launch(t, python, append([]string{"testdata/" + name}, args...)...)
 	require.True(t, out.Scan(), "the slave did not start")
 	return strings.TrimSpace(strings.TrimPrefix(out.Text(), "READY"))
 }

@@ -13,7 +13,9 @@ import (
 //
 // The answer to a request that timed out may still come. Nothing in a serial frame
 // tells it from the answer to the next request of the same shape, so such a
-// request waits until the old answer can't come any more: it is owed.
+// request waits until the old answer can't come any more: it is owed. A slave, or a
+// gateway before it, that hung for longer may then answer all that it was asked at once. So the first answer
+// of that shape is not believed: it is dropped with all that follows it, and asked for again.
 type rtu struct {
 	wire    wire
 	framing framing
@@ -23,7 +25,9 @@ type rtu struct {
 	timed   bool          // the bit rate is a real one: nothing comes faster
 	server  bool          // the wire is a connection to a serial server
 	ledger  *ledger
-	debts   debts
+	debts   *debts
+	nap     func(time.Duration) // sleeps more precisely than a Read with a deadline
+	hush    time.Duration       // how quiet a dirty line has to be, when longer than usual
 
 	last    time.Time // when something was sent or heard last
 	dirty   bool      // the line may still be talking
@@ -36,19 +40,26 @@ type rtu struct {
 
 // debts are the answers that may still come, by shape, and until when. They
 // outlive a connection: a serial server gives to the next one what the line brings.
-type debts map[shape]time.Time
+type debts struct {
+	until  map[shape]time.Time
+	doubts map[shape]bool // a request timed out, and no answer was believed since
+}
+
+func newDebts() *debts { return &debts{until: map[shape]time.Time{}, doubts: map[shape]bool{}} }
 
 const (
-	lateAtLeast = 500 * time.Millisecond // how long after the timeout an answer may come
-	quietLimit  = time.Second            // how long a line may go on talking before we give up
-	graceGap    = 30 * time.Millisecond  // silence that ends a damaged answer
-	maxHeard    = 4 * maxASCII           // bytes of noise that are kept while an answer is awaited
-	turnaround  = 100 * time.Millisecond // what the units may take to obey a broadcast [Modbus over serial line V1.02 2.4.1]
-	maxUseless  = 6                      // failures in a row after which a serial server is connected anew
+	lateAtLeast = 450 * time.Millisecond  // how long after the timeout an answer may come
+	doubtGap    = 30 * time.Millisecond   // silence after which nothing follows an answer that is not believed
+	quietLimit  = time.Second             // how long a line may go on talking before we give up
+	graceGap    = 30 * time.Millisecond   // silence that ends a damaged answer
+	maxHeard    = 4 * maxASCII            // bytes of noise that are kept while an answer is awaited
+	lastNap     = 1200 * time.Microsecond // of a silence, during which nobody listens
+	turnaround  = 100 * time.Millisecond  // what the units may take to obey a broadcast [Modbus over serial line V1.02 2.4.1]
+	maxUseless  = 6                       // failures in a row after which a serial server is connected anew
 )
 
-func newRTU(w wire, s *Settings, l *ledger, d debts) *rtu {
-	t := &rtu{wire: w, framing: binaryFraming{}, timeout: s.Timeout, pause: s.Pause, ledger: l, debts: d, server: true}
+func newRTU(w wire, s *Settings, l *ledger, d *debts) *rtu {
+	t := &rtu{wire: w, framing: binaryFraming{}, timeout: s.Timeout, pause: s.Pause, ledger: l, debts: d, nap: port.Nap, server: true}
 	if serial := s.Link.Serial; serial != nil {
 		t.char, t.timed, t.server = serial.char(), w.Timed(), false
 		if serial.ASCII {
@@ -104,6 +115,13 @@ func (t *rtu) foreign(b []byte) {
 func (t *rtu) exchange(request []byte) ([]byte, time.Time, error) {
 	begin := time.Now()
 	answer, at, err := t.converse(request)
+	if ours := shapeOf(request); err == nil && t.debts.doubts[ours] {
+		delete(t.debts.doubts, ours)
+		if counted(request[1]) {
+			t.dirty, t.hush = true, doubtGap
+			answer, at, err = t.converse(request)
+		}
+	}
 	if err == nil {
 		t.useless = 0
 	} else {
@@ -131,8 +149,9 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 	answer, at, err := t.await(request, out, sent)
 	if f, ok := errors.AsType[*failure](err); ok {
 		t.dirty = true
-		if f.code == bridges.ErrTimeout || f.code == codeFrame {
-			t.debts[expected] = time.Now().Add(t.late())
+		if f.code == bridges.ErrTimeout || f.code == codeFrame || f.code == bridges.ErrLink && t.server {
+			t.debts.until[expected] = time.Now().Add(t.late())
+			t.debts.doubts[expected] = true
 		}
 	}
 	return answer, at, err
@@ -152,20 +171,20 @@ func obeyed(request []byte) []byte {
 // talks, and the silence between frames has passed. What comes meanwhile is dropped.
 func (t *rtu) settle(expected shape) error {
 	until := t.last.Add(t.silence() + t.pause)
-	if late, ok := t.debts[expected]; ok {
-		delete(t.debts, expected)
+	if late, ok := t.debts.until[expected]; ok {
+		delete(t.debts.until, expected)
 		until = later(until, late)
 	}
 	quiet := t.silence()
 	if t.dirty {
-		quiet = max(quiet, 5*time.Millisecond)
+		quiet = max(quiet, 5*time.Millisecond, t.hush)
 		until = later(until, time.Now().Add(quiet))
 	}
 	giveUp := later(until, time.Now()).Add(quietLimit)
-	for time.Now().Before(until) {
-		n, err := t.wire.Read(t.chunk[:], until)
+	for time.Until(until) > lastNap {
+		n, err := t.wire.Read(t.chunk[:], until.Add(-lastNap))
 		if errors.Is(err, port.ErrTimeout) {
-			break
+			continue
 		}
 		if err != nil {
 			return gone(err)
@@ -178,7 +197,8 @@ func (t *rtu) settle(expected shape) error {
 			return newFailure(codeFrame, "the line does not become quiet: something else sends on it")
 		}
 	}
-	t.dirty = false
+	t.nap(time.Until(until))
+	t.dirty, t.hush = false, 0
 	return nil
 }
 
@@ -255,9 +275,9 @@ func (t *rtu) disputed(request, answer []byte) bool {
 		return false
 	}
 	now, ours := time.Now(), shapeOf(request)
-	for other, until := range t.debts {
+	for other, until := range t.debts.until {
 		if until.Before(now) {
-			delete(t.debts, other)
+			delete(t.debts.until, other)
 		} else if other != ours && other.sameFunction(ours) {
 			return true
 		}

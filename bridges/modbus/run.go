@@ -21,7 +21,7 @@ type run struct {
 	queue    queue
 	errands  errands
 	ledger   ledger
-	debts    debts
+	debts    *debts
 	others   time.Duration // bus time of commands and errands since weighedAt
 	weighed  time.Time     // when the demand was compared with the time
 	toldAt   time.Time     // when counters were given to the host
@@ -34,13 +34,13 @@ type run struct {
 var errStale = errors.New("nothing is heard on this connection")
 
 const (
-	retrySerial  = 250 * time.Millisecond
+	retrySerial  = 100 * time.Millisecond
 	presentEvery = 250 * time.Millisecond
 	countsEvery  = time.Second
 )
 
 func newRun(b *bridge, host bridges.Host) *run {
-	r := &run{bridge: b, host: host, debts: debts{}}
+	r := &run{bridge: b, host: host, debts: newDebts()}
 	for i := range b.settings.Devices {
 		r.devices = append(r.devices, newDeviceRun(&b.settings.Devices[i], b.settings.Link))
 	}

@@ -30,6 +30,7 @@ const (
 	refusedTwice = 2                      // refusals of one point in a row after which it is asked less often
 	refusedRest  = time.Minute            // how rarely a refused point is asked at most
 	atOnce       = time.Second            // polls begin within this time after the link is open
+	latest       = time.Minute            // after which a block is as urgent as any, however long its interval
 	costWeight   = 0.2                    // of the newest measurement
 	noNews       = 500 * time.Millisecond // how far ahead is looked when nothing is due
 )
@@ -44,8 +45,11 @@ func (s *schedule) begin(now time.Time) {
 	s.each(func(_ *deviceRun, b *block) {
 		part := float64(index[b.interval]) / float64(count[b.interval])
 		index[b.interval]++
-		b.due = now.Add(time.Duration(part * float64(min(b.interval, atOnce))))
-		b.phase = time.Duration(part * float64(b.interval-min(b.interval, atOnce)))
+		soon := min(b.interval, atOnce)
+		b.due, b.phase = now.Add(time.Duration(part*float64(soon))), 0
+		if b.interval > soon {
+			b.phase = time.Duration(part*float64(b.interval+soon)) - soon
+		}
 		b.tries, b.flying, b.doubted, b.refusals = 0, false, false, 0
 	})
 	for _, d := range s.devices {
@@ -89,7 +93,7 @@ func (s *schedule) next(now time.Time) (*block, time.Time) {
 				wake = earlier(wake, at)
 				continue
 			}
-			if end := b.due.Add(s.interval(b)); first == nil || end.Before(deadline) {
+			if end := b.due.Add(min(s.interval(b), latest)); first == nil || end.Before(deadline) {
 				first, deadline = b, end
 			}
 		}

@@ -204,11 +204,11 @@ func (d *Device) check(f *bridges.Faults, at string, tcp bool) {
 	f.CheckTopic(at+"/topic", d.Topic)
 	f.OneOf(at+"/payload", d.Payload, "json", "value")
 	bridges.CheckRange(f, at+"/max_read", d.MaxRead, 1, maxRegisters)
+	checkDuration(f, at+"/pause", d.Pause, 0, 10*time.Second)
 	f.OneOf(at+"/order", string(d.Order), string(ABCD), string(CDAB), string(BADC), string(DCBA))
 	if d.Addresses != "" {
 		f.OneOf(at+"/addresses", d.Addresses, asOnWire, asManuals)
 	}
-	checkDuration(f, at+"/pause", d.Pause, 0, 10*time.Second)
 	switch n := len(d.Points); {
 	case n == 0:
 		f.Add(at+"/points", bridges.Required, "at least one is needed")

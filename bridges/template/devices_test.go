@@ -93,11 +93,14 @@ func ptyOf(t *testing.T, units map[byte]sim.Device) string {
 func ptyOfLines(t *testing.T, d *template.Template) string {
 	pty, err := sim.NewPTY("")
 	require.NoError(t, err)
-	var lines []string
-	for _, l := range d.Lines {
-		lines = append(lines, l+"\r\n")
-	}
-	run(t, func(ctx context.Context) { _ = sim.ServeLines(ctx, pty, lines, 20*time.Millisecond) })
+	lines, asked := sim.Lines(d)
+	run(t, func(ctx context.Context) {
+		if asked {
+			_ = sim.ServeAnswers(ctx, pty, '\n', lines)
+			return
+		}
+		_ = sim.ServeLines(ctx, pty, lines, 20*time.Millisecond)
+	})
 	return fmt.Sprintf(`{"serial":{"port":%q}}`, pty.Path())
 }
 

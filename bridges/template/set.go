@@ -200,12 +200,9 @@ func (s *Set) List() []*Template {
 	return list
 }
 
-// Put checks an own template and keeps it; its file is written before it returns. Faults:
-// a fault.List with pointers into what the text says. Bridges take it when they start next.
-func (s *Set) Put(id string, text []byte) (*Template, error) {
+// Check reads an own template without keeping it; the error is that of Put.
+func (s *Set) Check(id string, text []byte) (*Template, error) {
 	switch {
-	case s.dir == "":
-		return nil, fault.New(fault.Unavailable, "there is no data directory")
 	case !bridges.ValidID(id):
 		return nil, fault.At("/id", fault.Invalid, "must be 1 to 64 of a-z, 0-9, - _ . that begin with a letter or digit")
 	case len(text) > MaxSize:
@@ -220,6 +217,19 @@ func (s *Set) Put(id string, text []byte) (*Template, error) {
 		return nil, err
 	}
 	t.Own, t.text = true, text
+	return t, nil
+}
+
+// Put checks an own template and keeps it; its file is written before it returns. Faults:
+// a fault.List with pointers into what the text says. Bridges take it when they start next.
+func (s *Set) Put(id string, text []byte) (*Template, error) {
+	if s.dir == "" {
+		return nil, fault.New(fault.Unavailable, "there is no data directory")
+	}
+	t, err := s.Check(id, text)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.write(id, text); err != nil {
 		return nil, fmt.Errorf("write the template %s: %w", id, err)
 	}

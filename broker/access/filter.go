@@ -2,16 +2,16 @@ package access
 
 import "strings"
 
-// isHidden tells whether no topic of the filter can be matched by one that begins
-// with a wildcard, or the other way round: topics that begin with $ are apart
-// [v3.1.1 MQTT-4.7.2-1].
-func isHidden(a, b string) bool {
-	return strings.HasPrefix(a, "$") && strings.HasPrefix(b, "+") || strings.HasPrefix(a, "$") && strings.HasPrefix(b, "#")
+// areApart tells whether one filter begins with $ and the other with a wildcard,
+// which matches no topic that begins with $ [v3.1.1 MQTT-4.7.2-1].
+func areApart(a, b string) bool {
+	begins := func(s, with string) bool { return s != "" && strings.Contains(with, s[:1]) }
+	return begins(a, "$") && begins(b, "+#") || begins(a, "+#") && begins(b, "$")
 }
 
 // covers tells whether the filter wide matches every topic that narrow matches.
 func covers(wide, narrow string) bool {
-	if isHidden(narrow, wide) || isHidden(wide, narrow) {
+	if areApart(wide, narrow) {
 		return false
 	}
 	for {
@@ -36,7 +36,7 @@ func covers(wide, narrow string) bool {
 // intersect gives the filter of the topics that both match; some is false when
 // there are none.
 func intersect(a, b string) (filter string, some bool) {
-	if isHidden(a, b) || isHidden(b, a) {
+	if areApart(a, b) {
 		return "", false
 	}
 	var common []string

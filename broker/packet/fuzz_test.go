@@ -17,6 +17,11 @@ func FuzzDecode(f *testing.F) {
 		raw, v := golden(f, name)
 		f.Add(raw, byte(v))
 	}
+	for _, c := range structures() { // every type, in every version
+		for _, v := range versions {
+			f.Add(c.append(nil, v), byte(v))
+		}
+	}
 	f.Add([]byte{0x30, 0x03, 0, 1}, byte(4))
 	f.Add([]byte{0x82, 0x80, 0x80, 0x80, 0x80}, byte(5))
 	f.Fuzz(func(t *testing.T, raw []byte, level byte) {

@@ -50,6 +50,10 @@ func TestSim_SaysWhereItsDeviceIsFound(t *testing.T) {
 	}{
 		{"a meter on a pseudo-terminal", []string{"sim", "meter", "--link", link}, stat},
 		{"a scale on a pseudo-terminal", []string{"sim", "scale"}, stat},
+		{"a template on a pseudo-terminal", []string{"sim", "eastron-sdm630"}, stat},
+		{"a template over TCP", []string{"sim", "sunspec-inverter", "--tcp", "127.0.0.1:0"}, dial},
+		{"a template of lines", []string{"sim", "nmea-gps", "--interval", "10ms"}, stat},
+		{"a template of lines that is asked", []string{"sim", "mettler-toledo-sics"}, stat},
 		{"relays over TCP", []string{"sim", "relays", "--tcp", "127.0.0.1:0", "--unit", "7"}, dial},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -70,6 +74,7 @@ func TestSim_SaysWhereItsDeviceIsFound(t *testing.T) {
 	}
 	var errs bytes.Buffer
 	require.Equal(t, statusUsage, execute(t.Context(), stdio{in: strings.NewReader(""), out: &errs, err: &errs}, []string{"sim", "scale", "--interval", "0s"}))
+	require.Equal(t, statusUsage, execute(t.Context(), stdio{in: strings.NewReader(""), out: &errs, err: &errs}, []string{"sim", "eastron-sdm999"}))
 }
 
 func stat(where string) error {

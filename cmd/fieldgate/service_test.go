@@ -147,13 +147,13 @@ func TestCommands_WorkThroughTheServiceAndWithoutIt(t *testing.T) {
 				s.serve()
 			}
 			require.Regexp(t, `^\d{4}-\d{4}\n$`, s.done("", "setup-code"))
-			require.Equal(t, "bridges: []\nuplinks: []\naccounts: []\n", s.done("", "config", "export"))
+			require.Equal(t, "bridges: []\nuplinks: []\naccounts: []\naccess_rules: []\n", s.done("", "config", "export"))
 
 			require.Empty(t, s.done("from stdin\n", "account", "add", "sensor"))
 			require.Regexp(t, `^password: [A-Z0-9]{16}\n$`, s.done("", "account", "add", "other"))
 			require.Empty(t, s.done("another\n", "account", "passwd", "sensor"))
 			require.Empty(t, s.done("", "account", "remove", "other"))
-			require.Equal(t, "bridges: []\nuplinks: []\naccounts:\n  - {username: sensor, password: {secret: sensor-password}}\n", s.done("", "config", "export"))
+			require.Equal(t, "bridges: []\nuplinks: []\naccounts:\n  - {username: sensor, password: {secret: sensor-password}}\naccess_rules: []\n", s.done("", "config", "export"))
 
 			file := s.write("site.yaml", "uplinks:\n  - id: cloud\n    url: mqtt://127.0.0.1:1\n    username: gw\n    password: topsecret\n    out: [{filter: 'fieldgate/#', qos: 1}]\n")
 			dry := s.done("", "config", "apply", file, "--dry-run")

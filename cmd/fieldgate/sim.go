@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"fieldgate/bridges/sim"
+	"fieldgate/bridges/template"
+	"fieldgate/gateway"
 )
 
 // simulation says where a simulated device is found.
@@ -23,7 +26,20 @@ type simulation struct {
 func newSim(std stdio) *cobra.Command {
 	var s simulation
 	cmd := group("sim", "Run a simulated device")
-	cmd.Long = "Runs one simulated device on a pseudo-terminal, or over Modbus/TCP, and prints where it is found."
+	cmd.Use = "sim [TEMPLATE]"
+	cmd.Long = "Runs one simulated device on a pseudo-terminal, or over Modbus/TCP, and prints where it is found. " +
+		"With the id of a template (eastron-sdm630) it is a device of that model that holds the template's samples."
+	cmd.Args = wrongUse(cobra.MaximumNArgs(1))
+	missing := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return missing(cmd, args)
+		}
+		return s.template(cmd.Context(), std, args[0])
+	}
+	cmd.Flags().Uint8Var(&s.unit, "unit", 1, "the unit identifier")
+	cmd.Flags().StringVar(&s.tcp, "tcp", "", "serve Modbus/TCP on host:port instead; port 0 takes a free one")
+	cmd.Flags().DurationVar(&s.interval, "interval", time.Second, "how often a device of the kind line speaks")
 	cmd.PersistentFlags().StringVar(&s.link, "link", "", "a path under which the pseudo-terminal is found")
 	for _, kind := range []struct{ name, short string }{{"meter", "A Modbus energy meter"}, {"relays", "A Modbus board with 8 relays and 8 inputs"}} {
 		below := &cobra.Command{Use: kind.name, Short: kind.short, Args: wrongUse(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,6 +62,50 @@ func (s simulation) modbus(ctx context.Context, std stdio, name string) error {
 	if name == "relays" {
 		device = sim.NewRelays(time.Now)
 	}
+	return s.serve(ctx, std, device)
+}
+
+// template simulates a device of a template that comes with the program.
+func (s simulation) template(ctx context.Context, std stdio, id string) error {
+	set := template.New(gateway.ReadTemplate, "")
+	t, known := set.Get(id)
+	if !known {
+		return &usageError{fmt.Errorf("there is no template %s; there are %s", id, strings.Join(ids(set), ", "))}
+	}
+	if t.Kind == "line" {
+		return s.lines(ctx, std, t)
+	}
+	device, err := sim.NewSample(t)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, std, device)
+}
+
+func ids(set *template.Set) []string {
+	var all []string
+	for _, t := range set.List() {
+		all = append(all, t.ID)
+	}
+	return all
+}
+
+func (s simulation) lines(ctx context.Context, std stdio, t *template.Template) error {
+	if s.interval <= 0 {
+		return &usageError{errors.New("--interval must be more than 0s")}
+	}
+	wire, err := s.wire(std)
+	if err != nil {
+		return err
+	}
+	lines, asked := sim.Lines(t)
+	if asked {
+		return sim.ServeAnswers(ctx, wire, '\n', lines)
+	}
+	return sim.ServeLines(ctx, wire, lines, s.interval)
+}
+
+func (s simulation) serve(ctx context.Context, std stdio, device sim.Device) error {
 	units := map[byte]sim.Device{s.unit: device}
 	if s.tcp != "" {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.tcp)

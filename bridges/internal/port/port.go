@@ -134,9 +134,9 @@ func deviceNumber(path string) (uint64, error) {
 type Port struct {
 	path    string
 	device  uint64
-	file    *os.File     // carries the bytes
-	control serial.Port  // holds the settings, and the port against other processes
-	rts     rtsLine      // switches the transceiver, nil when the kernel or the adapter does
+	file    *os.File    // carries the bytes
+	control serial.Port // holds the settings, and the port against other processes
+	rts     rtsLine     // switches the transceiver, nil when the kernel or the adapter does
 	timed   bool
 	close   func() error // once; who comes second waits for the first
 

@@ -1,9 +1,11 @@
 package port_test
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -97,6 +99,30 @@ func TestOpen_AnotherOwnerOutsideIsSeen(t *testing.T) {
 	_, err = new(port.Ports).Open(config(pty.Path()), "bridge cabinet")
 	busy := new(port.BusyError)
 	require.ErrorAs(t, err, &busy)
+}
+
+// flock of util-linux holds the port in a process of its own, which is named.
+func TestOpen_NamesTheOtherProcess(t *testing.T) {
+	flock, err := exec.LookPath("flock")
+	if err != nil {
+		t.Skip("flock is not installed")
+	}
+	pty := openPTY(t, "")
+	holder := exec.Command(flock, "--no-fork", pty.Path(), "sh", "-c", "echo held; exec cat")
+	in, err := holder.StdinPipe()
+	require.NoError(t, err)
+	out, err := holder.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, holder.Start())
+	_, err = io.ReadFull(out, make([]byte, len("held\n")))
+	require.NoError(t, err)
+	_, err = new(port.Ports).Open(config(pty.Path()), "bridge cabinet")
+	require.ErrorContains(t, err, fmt.Sprintf("is in use by process %d (", holder.Process.Pid))
+	require.NoError(t, in.Close())
+	require.NoError(t, holder.Wait())
+	p, err := new(port.Ports).Open(config(pty.Path()), "bridge cabinet")
+	require.NoError(t, err)
+	require.NoError(t, p.Close())
 }
 
 func TestOpen_ErrorsTellThePath(t *testing.T) {

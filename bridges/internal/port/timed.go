@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,4 +43,15 @@ func keepsBitRate(path string, device uint64) bool {
 func isVirtual(name string) bool {
 	real, err := os.Readlink(filepath.Join("/sys/class/tty", name))
 	return err != nil || strings.Contains(real, "/virtual/")
+}
+
+// Nap sleeps to within some 100 µs, where a timer of the runtime may come a millisecond
+// late, which is much between two frames. It holds a thread; it is for at most a few milliseconds.
+func Nap(d time.Duration) {
+	for end := time.Now().Add(d); d > 0; d = time.Until(end) {
+		ts := unix.NsecToTimespec(int64(d))
+		if unix.Nanosleep(&ts, nil) == nil {
+			return
+		}
+	}
 }

@@ -1,0 +1,106 @@
+package broker_test
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"fieldgate/broker"
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
+)
+
+func TestSlowReaders_ShareOneBudget(t *testing.T) {
+	const budget, many, size = 1 << 20, 8, 60 << 10
+	b := start(t, memory(t), func(c *broker.Config) {
+		onTCP(c)
+		c.MaxUnsentBytes = budget
+	})
+	var slow []*testClient
+	for n := range many {
+		c := dial(t, b, packet.Connect{ClientID: fmt.Sprint("slow", n), CleanStart: true})
+		require.NoError(t, c.nc.(*net.TCPConn).SetReadBuffer(4096))
+		c.subscribe("t", 0)
+		slow = append(slow, c)
+	}
+	quick := dial(t, b, packet.Connect{ClientID: "quick", CleanStart: true})
+	quick.subscribe("t", 0)
+	p := dial(t, b, packet.Connect{ClientID: "p", CleanStart: true})
+	message := packet.Publish{Topic: []byte("t"), Payload: make([]byte, size)}
+	raw := message.Append(nil, mqtt.V311)
+	say := func() {
+		p.send(raw)
+		_, err := quick.recvPublish()
+		require.NoError(t, err, "who reads gets everything")
+	}
+	for full := int64(0); full < many; full, _ = b.Unsent() {
+		say()
+	}
+	for range 100 {
+		say()
+		_, bytes := b.Unsent()
+		require.LessOrEqual(t, bytes, int64(budget+budget/4+many*(size+8<<10)))
+	}
+	require.Positive(t, b.Stats().PublishDropped)
+	for _, c := range slow {
+		c.close()
+	}
+	require.Eventually(t, func() bool { conns, bytes := b.Unsent(); return conns == 0 && bytes == 0 }, 20*time.Second, time.Millisecond, "what is not owed any more does not count")
+	quick.close()
+	p.close()
+}
+
+func TestFlood_StarvesNobodysKeepAlive(t *testing.T) {
+	b := start(t, memory(t), onTCP)
+	sink := dial(t, b, packet.Connect{ClientID: "sink", CleanStart: true})
+	sink.subscribe("flood/#", 0)
+	stop, stopped := make(chan struct{}), make(chan error, 3)
+	for n := range 2 {
+		c := dial(t, b, packet.Connect{ClientID: fmt.Sprint("flood", n), CleanStart: true})
+		defer c.close()
+		go func() { stopped <- flood(c, n, stop) }()
+	}
+	go func() {
+		for {
+			if _, err := sink.tryRecv(); err != nil {
+				stopped <- nil
+				return
+			}
+		}
+	}()
+	victim := dial(t, b, packet.Connect{ClientID: "victim", CleanStart: true, KeepAlive: 1})
+	for begun := time.Now(); time.Since(begun) < 3*time.Second; { // an answer later than 1.5 s would be the end
+		victim.ping()
+	}
+	for _, c := range b.Clients() {
+		require.True(t, c.Connected, c.ClientID)
+	}
+	close(stop)
+	require.NoError(t, <-stopped)
+	require.NoError(t, <-stopped)
+	sink.close()
+	<-stopped
+	victim.close()
+}
+
+// flood publishes as fast as the broker takes it, until stop.
+func flood(c *testClient, n int, stop <-chan struct{}) error {
+	p := packet.Publish{Topic: fmt.Appendf(nil, "flood/%d", n), Payload: make([]byte, 64)}
+	var raw []byte
+	for range 500 {
+		raw = p.Append(raw, mqtt.V311)
+	}
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		if _, err := c.nc.Write(raw); err != nil {
+			return err
+		}
+	}
+}
