@@ -100,7 +100,7 @@ func (s *Supervisor) byHand(ctx context.Context, c Config, do func(Tools) error)
 	}
 	tools, err := s.toolsOf(c)
 	if err != nil {
-		return err
+		return inBridge(c, err)
 	}
 	if c.ID != "" {
 		resume, err := s.pause(c.ID)
@@ -146,6 +146,21 @@ func (s *Supervisor) toolsOf(c Config) (t Tools, err error) {
 		return nil, settingsFaults(err)
 	}
 	return t, nil
+}
+
+// inBridge makes pointers into settings that came with a question pointers into the question.
+func inBridge(c Config, err error) error {
+	if c.ID != "" {
+		return err
+	}
+	list := fault.All(err)
+	moved := make(fault.List, len(list))
+	for i, f := range list {
+		at := *f
+		at.Field = "/bridge" + f.Field
+		moved[i] = &at
+	}
+	return moved.Err()
 }
 
 // handFault gives the words of what failed; the end of the caller's patience stays what it is.

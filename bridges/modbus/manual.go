@@ -132,7 +132,7 @@ func (t tools) with(ctx context.Context, s *Settings, do func(field) error) erro
 	defer w.Close()
 	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
 	defer stop()
-	return do(ownField{s: s, bus: newBus(w, s, &ledger{}, debts{})})
+	return do(ownField{s: s, bus: newBus(w, s, &ledger{}, newDebts())})
 }
 
 // shared gives the link of the bridge while it runs.

@@ -131,7 +131,9 @@ func (b *bridge) Scan(ctx context.Context, question json.RawMessage, tell func(b
 		format = scanFormat{link.Serial.Baud, link.Serial.Format}
 	}
 	s := newScanner(q, tell, 1)
-	_, err = s.format(ctx, f, format)
+	if _, err = s.format(ctx, f, format); err == nil {
+		s.end()
+	}
 	return err
 }
 
