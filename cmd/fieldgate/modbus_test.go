@@ -40,7 +40,7 @@ func TestModbus_TalksToTheDeviceItselfOrThroughTheService(t *testing.T) {
 	owned := simulate(t, "eastron-sdm630")
 	b.apply("bridges: [{id: cabinet, kind: modbus, link: {serial: {port: " + owned + "}}, devices: [{id: meter, unit: 1, template: eastron-sdm630, interval: 100ms}]}]\n")
 	await(t, "the bridge is online", func() bool {
-		_, out, _ := run(t, "modbus", "read", "0", "--bridge", "cabinet", "--config", b.config())
+		_, out, _ := run(t, "modbus", "read", "0", "--table", "input", "--bridge", "cabinet", "--config", b.config())
 		return strings.Contains(out, "ADDRESS")
 	})
 	for name, port := range map[string]string{"direct": direct, "through the service": owned} {
