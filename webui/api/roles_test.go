@@ -63,9 +63,14 @@ viewer   GET    /templates
 viewer   GET    /templates/:id
 operator PUT    /templates/:id
 operator DELETE /templates/:id
+viewer   GET    /home-assistant
+operator PUT    /home-assistant
+operator PATCH  /home-assistant
 viewer   GET    /values
 viewer   GET    /values/:device/:point/history
 viewer   GET    /events
+admin    GET    /backups/now
+admin    POST   /restore
 viewer   GET    /uplinks
 operator POST   /uplinks
 viewer   GET    /uplinks/:id
