@@ -19,6 +19,7 @@ import type {
   Value,
   WriteResult,
 } from "./types";
+import type { Found, History, Job, Read, ReadResult, Scan, Template, TemplateEntry } from "./tool-types";
 
 const base = "/api/v1";
 
@@ -54,11 +55,13 @@ interface Options {
   etag?: string; // "*" overwrites whatever stands there
   seconds?: number; // to wait for the answer, default 15
   merge?: boolean;
+  yaml?: string; // sent as it is, in the place of body
 }
 
 async function call<T>(method: string, path: string, o: Options = {}): Promise<Stored<T>> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (o.body !== undefined) headers["Content-Type"] = "application/json";
+  if (o.yaml !== undefined) headers["Content-Type"] = "application/yaml";
   if (o.etag !== undefined) headers["If-Match"] = o.etag;
   let response: Response;
   let text: string;
@@ -66,7 +69,7 @@ async function call<T>(method: string, path: string, o: Options = {}): Promise<S
     response = await fetch(base + path, {
       method,
       headers,
-      body: o.body === undefined ? null : JSON.stringify(o.body),
+      body: o.yaml ?? (o.body === undefined ? null : JSON.stringify(o.body)),
       signal: AbortSignal.timeout((o.seconds ?? 15) * 1000),
     });
     text = await response.text();
@@ -77,7 +80,8 @@ async function call<T>(method: string, path: string, o: Options = {}): Promise<S
   readClock(response.headers.get("Date"));
   const data = parse(text);
   if (response.ok) {
-    if (method !== "GET" && !/\/(session|setup|test|write)$/.test(path.replace(/\?.*/, ""))) ownChanges.value++;
+    if (method !== "GET" && !/\/(session|setup|test|write|scan|read|cancel)$/.test(path.replace(/\?.*/, "")))
+      ownChanges.value++;
     return { data: data as T, etag: response.headers.get("ETag") ?? "*" };
   }
   if (response.status === 401 && path !== "/session") onSessionEnd.run();
@@ -162,6 +166,25 @@ export const api = {
   uplinks: resource<Uplink>("/uplinks"),
   write: (device: string, point: string, value: Scalar) =>
     data<WriteResult>("POST", `/devices/${id(device)}/points/${id(point)}/write`, { body: { value }, seconds: 30 }),
+
+  templates: {
+    list: (words: string) => items<TemplateEntry>(`/templates${words === "" ? "" : `?q=${id(words)}`}`),
+    get: (name: string) => call<Template>("GET", `/templates/${id(name)}`),
+    put: (name: string, yaml: string, etag: string) => data<Template>("PUT", `/templates/${id(name)}`, { yaml, etag }),
+    remove: (name: string, etag: string) => data<undefined>("DELETE", `/templates/${id(name)}`, { etag }),
+  },
+  scan: (bridge: string | undefined, body: Scan) =>
+    data<Job>("POST", bridge === undefined ? "/bridges/scan" : `/bridges/${id(bridge)}/scan`, { body }),
+  read: (bridge: string | undefined, body: Read) =>
+    data<ReadResult>("POST", bridge === undefined ? "/bridges/read" : `/bridges/${id(bridge)}/read`, {
+      body,
+      seconds: 60,
+    }),
+  job: (name: string, after: number) =>
+    data<Job & { results: Found[] | null }>("GET", `/jobs/${id(name)}?after=${after}`),
+  cancel: (name: string) => data<undefined>("POST", `/jobs/${id(name)}/cancel`),
+  frames: (bridge: string) => new EventSource(`${base}/bridges/${id(bridge)}/monitor`),
+  history: (device: string, point: string) => data<History>("GET", `/values/${id(device)}/${id(point)}/history`),
 
   values: () => items<Value>("/values"),
   alarms: () => items<Alarm>("/alarms"),

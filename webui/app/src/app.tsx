@@ -11,6 +11,7 @@ import { Account } from "./screens/account";
 import { DeviceScreen } from "./screens/device";
 import { DeviceAdd, DeviceEdit } from "./screens/device-form";
 import { Devices } from "./screens/devices";
+import { FramesScreen } from "./screens/frames";
 import { Login } from "./screens/login";
 import { Overview } from "./screens/overview";
 import { Setup } from "./screens/setup";
@@ -120,14 +121,15 @@ function Head() {
 }
 
 function Screen() {
-  const [first, second, third] = segments.value;
+  const [first, second, third, fourth] = segments.value;
   switch (first) {
     case "devices":
       if (second === undefined) return <Devices />;
-      if (second === "new" && third === undefined) return <DeviceAdd />;
+      if (second === "new" && (third === undefined || third === "on")) return <DeviceAdd key={fourth} on={fourth} />;
       return third === "edit" ? <DeviceEdit key={second} id={second} /> : <DeviceScreen key={second} id={second} />;
     case "wires":
-      return second === undefined ? <Devices /> : <WireScreen key={second} id={second} />;
+      if (second === undefined) return <Devices />;
+      return third === "frames" ? <FramesScreen key={second} id={second} /> : <WireScreen key={second} id={second} />;
     case "uplinks":
       if (second === undefined) return <Uplinks />;
       return second === "new" ? <UplinkAdd /> : <UplinkEdit key={second} id={second} />;

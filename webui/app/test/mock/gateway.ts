@@ -410,7 +410,7 @@ export class MockGateway {
     if (this.sick.has(d.id)) return { ...base, value: null, quality: "bad", error: "timeout" };
     const written = this.written.get(`${d.id}/${p.id}`);
     const bool = p.table === "coil" || p.table === "discrete_input";
-    const wave = Math.round((230 + 10 * Math.sin(Date.now() / 5000 + (p.address ?? 0))) * 10) / 10;
+    const wave = Math.round((230 + 10 * Math.sin(Date.now() / 5000 + Number(p.address ?? 0))) * 10) / 10;
     return { ...base, value: written ?? (bool ? false : wave), quality: "good", error: "" };
   }
 
