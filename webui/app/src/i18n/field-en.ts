@@ -36,6 +36,7 @@ export const fieldEn = {
     read === all
       ? n(all, "point of the model", "points of the model")
       : `${read} of ${all} points of the model are read`,
+  change: "Change",
   changePoint: (point: string) => `Change the point ${point}`,
   overText: "Changes the model’s point. What is empty stays as the model has it.",
   ownPoints: "Points of your own, and changes of the model’s",

@@ -31,6 +31,7 @@ export const fieldZh: Messages["field"] = {
   source: (source) => `来源：${source}`,
   otherModel: "换一个型号",
   templatePoints: (read, all) => (read === all ? `该型号的 ${all} 个测点` : `读取该型号 ${all} 个测点中的 ${read} 个`),
+  change: "修改",
   changePoint: (point) => `修改测点 ${point}`,
   overText: "修改型号中的测点。留空的项目沿用型号的设置。",
   ownPoints: "自己的测点，以及对型号测点的修改",

@@ -293,9 +293,9 @@ function toPoint(p: PointDraft, kind: Kind, c: Checks, at: string, addresses = "
   const was = p.keep.id === "" && !p.over ? undefined : fromPoint(p.keep, kind, addresses, p.over);
   const settings = allModbusPoint.filter((s) => !s.path.startsWith("/write/"));
   if (p.over) return withEntries(point, settings, p.more, c, at);
-  const moved = was === undefined || was.table !== p.table || was.type !== p.type || was.bit !== p.bit;
+  const moved = was?.table !== p.table || was.type !== p.type || was.bit !== p.bit;
   if (was?.table !== p.table) point.table = p.table;
-  if (was === undefined || was.address !== p.address || was.manual !== p.manual || was.table !== p.table) {
+  if (was?.address !== p.address || was.manual !== p.manual || was.table !== p.table) {
     if (p.keep.sunspec === undefined) point.address = address(p, c, at + "/address", addresses);
   }
   const single = bits(p.table);

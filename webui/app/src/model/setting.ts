@@ -88,7 +88,7 @@ function pairs(v: unknown): string {
 function shown(s: Setting, v: unknown): string {
   switch (s.as) {
     case "yes":
-      return String(v ?? s.usual ?? false);
+      return String(v === undefined ? (s.usual ?? false) : v === true);
     case "bytes":
       return visible(plain(v));
     case "seconds":

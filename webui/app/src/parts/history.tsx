@@ -45,7 +45,12 @@ function Charts({ device, point }: { device: string; point: string }) {
   );
 }
 
-type Sample = { time: string; value: number; min?: number; max?: number };
+interface Sample {
+  time: string;
+  value: number;
+  min?: number;
+  max?: number;
+}
 
 /** Chart draws samples over time; where two are more than gap milliseconds apart the line is broken. */
 function Chart({ title, points, gap, unit }: { title: string; points: Sample[]; gap: number; unit: History["unit"] }) {

@@ -2,7 +2,7 @@
 import { useText } from "../i18n";
 import { expression, groupNames, newPoint, type DeviceDraft } from "../model/device";
 import { lineAsk, lineDevice, parseMore, parseOf, parses, type Parse } from "../model/field-settings";
-import { AreaField, SelectField } from "./field";
+import { AreaField, SelectField, type Option } from "./field";
 import { Icon } from "./icon";
 import { SettingFields } from "./setting-fields";
 
@@ -21,7 +21,7 @@ export function FrameFields(p: Props) {
   const more = (settings: Parameters<typeof SettingFields>[0]["settings"]) => (
     <SettingFields settings={settings} entries={device.more} change={(m) => change({ more: m })} at="/device" />
   );
-  const options = parses.map((f) => ({ value: f as string, label: t.field.parses[f] }));
+  const options: Option[] = parses.map((f) => ({ value: f, label: t.field.parses[f] }));
   if (device.template !== "") options.unshift({ value: "", label: t.field.asTemplate });
   return (
     <>

@@ -34,7 +34,10 @@ export function OrderTrial({ point, i, unit, line, take }: Props) {
 
   const read = async (): Promise<void> => {
     const of = line();
-    if (!of || !at) return setWrong(at ? "" : t.own.bad_address);
+    if (!of || !at) {
+      setWrong(at ? "" : t.own.bad_address);
+      return;
+    }
     setBusy(true);
     setWrong("");
     const single = bits(point.table);

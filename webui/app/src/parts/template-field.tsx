@@ -146,7 +146,7 @@ export function TemplatePoints({ template, off, setOff, changed, change }: Point
                 aria-label={t.field.changePoint(p.id)}
                 data-testid={`template-change-${p.id}`}
               >
-                {t.edit}
+                {t.field.change}
               </button>
             )}
           </li>

@@ -176,7 +176,7 @@ function FrameRow({ frame: f }: { frame: Frame }) {
           {fault(f, t)}
         </p>
       )}
-      <code class="frame-bytes">{f.text ? f.text : spaced(f.hex)}</code>
+      <code class="frame-bytes">{f.text ?? spaced(f.hex)}</code>
       {(f.values ?? []).length > 0 && <p class="muted frame-values">= {(f.values ?? []).join(" ")}</p>}
     </li>
   );

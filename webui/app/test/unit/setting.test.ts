@@ -101,7 +101,7 @@ describe("what somebody set by YAML", () => {
       { id: "t", unit: "°C", invalid: [-99.9], units: { C: 1 }, field: "t" },
       { id: "tare", type: "string", write: { command: "\\x02T\\x03", ack: "^OK", values: { now: "" } } },
     ],
-  } as Device;
+  } as unknown as Device;
   const bridges: Bridge[] = [
     {
       id: "a",
@@ -185,7 +185,7 @@ describe("a device with a template", () => {
     const wire = withTemplate(newWire("w"), {
       kind: "line",
       serial: { baud: 2400, format: "7E1" },
-      bridge: { framing } as Partial<Bridge>,
+      bridge: { framing },
     });
     expect(wire).toMatchObject({ kind: "line", baud: "2400", format: "7E1", framing: "marks" });
     expect(toBridge({ ...wire, port: "/dev/x" }).bridge).toEqual({
