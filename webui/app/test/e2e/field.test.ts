@@ -198,7 +198,7 @@ describe("a device", () => {
 
   it("keeps what was set by YAML, and takes new settings", async () => {
     const rich = { id: "x", address: "4x105", type: "bits", length: 2, enum: { "0": "run" }, odd_key: 1 };
-    device(0)?.points?.push(rich as never);
+    device(0)?.points?.push(rich);
     await open("/devices/meter/edit");
     await unfold("point-more-0");
     await fill("setting-precision-0", "1");

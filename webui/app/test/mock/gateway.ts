@@ -223,7 +223,7 @@ export class MockGateway {
     if (method === "PUT") {
       const yaml = String(body);
       refuse(checkTemplate(yaml));
-      const next = { ...(old ?? templates[0]!), id, own: true, yaml };
+      const next = { ...templates[0], ...old, id, own: true, yaml } as Template;
       this.templates = [...this.templates.filter((t) => t.id !== id), next];
       return ok(next, { ETag: etag(next) });
     }
