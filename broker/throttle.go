@@ -19,7 +19,7 @@ const (
 
 const (
 	throttledAddresses = 4096 // that are remembered
-	nameSlots          = 32   // of one address; names share them by their hash
+	throttledNames     = 64   // of one address; further names share one count
 )
 
 // throttle counts wrong passwords per address. Its zero value is ready; all methods
@@ -33,7 +33,8 @@ type throttle struct {
 // failures is what one address has done.
 type failures struct {
 	all   debt
-	names [nameSlots]debt
+	names map[uint64]debt // by the hash of the name
+	rest  debt            // of names for which there is no room
 	last  time.Time
 }
 
@@ -65,7 +66,11 @@ func (t *throttle) look(from netip.Addr, name string, at time.Time) (mayTry, may
 	if f == nil {
 		return true, true
 	}
-	mayTry = f.names[t.slot(name)].now(at, nameRefill) <= nameFailures-1
+	mine, has := f.names[maphash.String(t.seed, name)]
+	if !has && len(f.names) >= throttledNames {
+		mine = f.rest
+	}
+	mayTry = mine.now(at, nameRefill) <= nameFailures-1
 	return mayTry, mayTry && f.all.now(at, addressRefill) <= addressFailures-1
 }
 
@@ -82,7 +87,7 @@ func (t *throttle) failed(from netip.Addr, name string, hashed bool, at time.Tim
 		f = t.remember(key, at)
 	}
 	f.last = at
-	f.names[t.slot(name)].add(at, nameRefill)
+	f.add(maphash.String(t.seed, name), at)
 	if hashed {
 		f.all.add(at, addressRefill)
 	}
@@ -96,7 +101,7 @@ func (t *throttle) remember(key netip.Addr, at time.Time) *failures {
 	if len(t.found) >= throttledAddresses {
 		t.forget(at)
 	}
-	f := &failures{}
+	f := &failures{names: map[uint64]debt{}}
 	t.found[key] = f
 	return f
 }
@@ -116,8 +121,22 @@ func (t *throttle) forget(at time.Time) {
 	}
 }
 
-func (t *throttle) slot(name string) int {
-	return int(maphash.String(t.seed, name) % nameSlots)
+// add counts a failure of a name.
+func (f *failures) add(name uint64, at time.Time) {
+	mine, has := f.names[name]
+	if !has && len(f.names) >= throttledNames {
+		for other, d := range f.names {
+			if d.now(at, nameRefill) == 0 {
+				delete(f.names, other)
+			}
+		}
+		if len(f.names) >= throttledNames {
+			f.rest.add(at, nameRefill)
+			return
+		}
+	}
+	mine.add(at, nameRefill)
+	f.names[name] = mine
 }
 
 // throttledAs gives what is counted together with the address: an IPv6 network of

@@ -81,7 +81,7 @@ func TestLogins_ManyNamesFromOneAddress(t *testing.T) {
 		g := newGate(t, users...)
 		require.NoError(t, g.try("10.0.0.1", "ben", "right"))
 		looked := 0
-		for _, name := range users[2:] { // names share their counts by chance; the address has one of its own
+		for _, name := range users[2:] { // each once: the address has a count of its own
 			if err := g.try("10.0.0.1", name, "x"); errors.Is(err, broker.ErrCredentials) {
 				looked++
 			}

@@ -167,7 +167,6 @@ func TestEncode_ReadsBackTheSame(t *testing.T) {
 	})
 }
 
-
 func TestEncode_RefusesWhatDoesNotFit(t *testing.T) {
 	f := func(f float64) *float64 { return &f }
 	for _, c := range []struct {
