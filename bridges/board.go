@@ -18,13 +18,14 @@ import (
 // board is what a bridge said last: its state and counters, its devices' states
 // and every point's last reading.
 type board struct {
-	config  Config
-	role    Role
-	devices []Device
-	version *atomic.Uint64 // of the readings of all bridges
-	alarms  *fault.Alarms
-	wake    func() // after a state changed
-	log     *slog.Logger
+	config    Config
+	role      Role
+	devices   []Device
+	version   *atomic.Uint64 // of the readings of all bridges
+	alarms    *fault.Alarms
+	wake      func()     // after a state changed
+	histories *histories // of all bridges
+	log       *slog.Logger
 
 	mu       sync.Mutex // protects what follows
 	status   stated
@@ -55,12 +56,13 @@ type lastReading struct {
 	version uint64
 	rule    PublishRule
 	gate    Gate
+	history *history // nil before the first number
 }
 
 func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
 	now := time.Now().UTC()
 	b := &board{
-		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, log: log,
+		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, histories: &s.histories, log: log,
 		status: stated{state: Connecting, since: now, pending: true},
 		states: map[string]*stated{}, index: map[pointKey]int{},
 	}
@@ -209,6 +211,7 @@ func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
 		in.Value = Value{}
 	}
 	last.Reading, last.version = in, b.version.Add(1)
+	last.history = last.history.add(in, b.histories)
 	return in, last.gate.Pass(last.rule, in), nil
 }
 
@@ -234,6 +237,7 @@ func (b *board) makeBad(code string) []Reading {
 		}
 		p.Value, p.Quality, p.Error, p.Time = Value{}, Bad, code, now
 		p.version = b.version.Add(1)
+		p.history = p.history.add(p.Reading, b.histories)
 		p.gate.Reset()
 		if !p.rule.silent() {
 			changed = append(changed, p.Reading)

@@ -32,6 +32,9 @@ func (s *Set) Kind(k bridges.Kind) bridges.Kind {
 			return devices(c)
 		}
 	}
+	if k.Tools != nil {
+		k.Tools = s.tools(k.Name, k.Tools)
+	}
 	return k
 }
 

@@ -36,6 +36,17 @@ operator POST   /bridges/:id/pause
 operator POST   /bridges/:id/resume
 operator POST   /bridges/:id/test
 operator POST   /bridges/test
+operator POST   /bridges/:id/scan
+operator POST   /bridges/scan
+operator POST   /bridges/:id/read
+operator POST   /bridges/read
+operator POST   /bridges/:id/write
+operator POST   /bridges/write
+viewer   GET    /bridges/:id/monitor
+viewer   GET    /jobs
+viewer   GET    /jobs/:id
+operator POST   /jobs/:id/cancel
+operator DELETE /jobs/:id
 viewer   GET    /bridge-kinds
 viewer   GET    /devices
 operator POST   /devices
@@ -51,6 +62,7 @@ viewer   GET    /templates/:id
 operator PUT    /templates/:id
 operator DELETE /templates/:id
 viewer   GET    /values
+viewer   GET    /values/:device/:point/history
 viewer   GET    /events
 viewer   GET    /uplinks
 operator POST   /uplinks
