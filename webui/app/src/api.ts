@@ -170,7 +170,8 @@ export const api = {
   templates: {
     list: (words: string) => items<TemplateEntry>(`/templates${words === "" ? "" : `?q=${id(words)}`}`),
     get: (name: string) => call<Template>("GET", `/templates/${id(name)}`),
-    put: (name: string, yaml: string, etag: string) => data<Template>("PUT", `/templates/${id(name)}`, { yaml, etag }),
+    put: (name: string, yaml: string, etag?: string) =>
+      data<Template>("PUT", `/templates/${id(name)}`, { yaml, ...(etag !== undefined && { etag }) }),
     remove: (name: string, etag: string) => data<undefined>("DELETE", `/templates/${id(name)}`, { etag }),
   },
   scan: (bridge: string | undefined, body: Scan) =>

@@ -15,6 +15,7 @@ import { FramesScreen } from "./screens/frames";
 import { Login } from "./screens/login";
 import { Overview } from "./screens/overview";
 import { Setup } from "./screens/setup";
+import { TemplatesScreen } from "./screens/templates";
 import { UplinkAdd, UplinkEdit } from "./screens/uplink-form";
 import { Uplinks } from "./screens/uplinks";
 import { WireScreen } from "./screens/wire";
@@ -99,7 +100,7 @@ function Head() {
     { to: "uplinks", icon: "uplinks", text: t.nav.uplinks, testid: "nav-uplinks" },
     { to: "account", icon: "account", text: t.nav.account, testid: "nav-account" },
   ];
-  const here = first === "wires" ? "devices" : (first ?? "");
+  const here = first === "wires" || first === "templates" ? "devices" : (first ?? "");
   return (
     <header>
       <span class="brand">fieldgate</span>
@@ -130,6 +131,8 @@ function Screen() {
     case "wires":
       if (second === undefined) return <Devices />;
       return third === "frames" ? <FramesScreen key={second} id={second} /> : <WireScreen key={second} id={second} />;
+    case "templates":
+      return <TemplatesScreen id={second} />;
     case "uplinks":
       if (second === undefined) return <Uplinks />;
       return second === "new" ? <UplinkAdd /> : <UplinkEdit key={second} id={second} />;

@@ -50,6 +50,7 @@ export const fieldEn = {
   templateText: "Template (YAML)",
   templateTextHint: "docs/templates.md explains it. Start from a model that is like yours.",
   templateFile: "Take a file",
+  place: (line: number, pointer: string) => `line ${line} ${pointer}`.trim(),
   templateSaved: (id: string) => `The model ${id} is kept.`,
   templateDelete: (id: string) => `Delete the model ${id}?`,
   templateDeleteText: "Devices that name it must be deleted or changed first.",

@@ -44,6 +44,7 @@ export const fieldZh: Messages["field"] = {
   templateText: "模板（YAML）",
   templateTextHint: "说明见 docs/templates.md。建议从相近的型号改起。",
   templateFile: "选择文件",
+  place: (line, pointer) => `第 ${line} 行 ${pointer}`.trim(),
   templateSaved: (id) => `型号 ${id} 已保存。`,
   templateDelete: (id) => `删除型号 ${id}？`,
   templateDeleteText: "使用它的设备必须先删除或更改。",

@@ -35,6 +35,11 @@ export function Devices() {
         <>
           <DeviceList devices={data.devices} />
           {data.bridges.length > 0 && <Wires bridges={data.bridges} />}
+          <p>
+            <a class="button" href={href("templates")} data-testid="templates-open">
+              {t.field.templates}
+            </a>
+          </p>
         </>
       ) : error !== undefined ? (
         <Failed error={error} retry={reload} />

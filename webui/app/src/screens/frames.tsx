@@ -176,7 +176,7 @@ function FrameRow({ frame: f }: { frame: Frame }) {
           {fault(f, t)}
         </p>
       )}
-      <code class="frame-bytes">{f.text ?? spaced(f.hex)}</code>
+      <code class="frame-bytes">{content(f)}</code>
       {(f.values ?? []).length > 0 && <p class="muted frame-values">= {(f.values ?? []).join(" ")}</p>}
     </li>
   );
@@ -200,13 +200,18 @@ function clock(time: string): string {
   return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}.${two(d.getMilliseconds(), 3)}`;
 }
 
+/** content is the text of a line device's frame, or the bytes. */
+function content(f: Frame): string {
+  return f.text !== undefined && f.text !== "" ? f.text : spaced(f.hex);
+}
+
 function spaced(hex: string): string {
   return hex.replace(/(..)(?=.)/g, "$1 ");
 }
 
 function asText(f: Frame): string {
   const head = [f.time, f.direction, f.unit, f.name, f.quantity > 0 ? `${f.address}+${f.quantity}` : ""];
-  return [...head, f.text ?? spaced(f.hex), f.problem, f.words].filter((x) => x !== "").join("\t");
+  return [...head, content(f), f.problem, f.words].filter((x) => x !== "").join("\t");
 }
 
 function save(name: string, text: string): void {

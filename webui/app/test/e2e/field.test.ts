@@ -297,6 +297,25 @@ describe("a wire", () => {
   });
 });
 
+it("keeps a model of one's own, and says on which line it is wrong", async () => {
+  await open("/devices");
+  await click("templates-open");
+  await expectAccessible(b.page, "models");
+  await click("template-acme-em3");
+  await click("template-copy");
+  await seen(at("template-form"));
+  expect(await b.page.inputValue(at("template-id"))).toBe("acme-em3-2");
+  await fill("template-yaml", "id: acme-em3-2\nkind: modbus\npoints:\n  - {id: a, table: inputs}\n");
+  await click("template-save");
+  await seen(at("problems"));
+  expect(await text("problems")).toContain("line 4 /points/0/table: Must be coil, discrete_input, holding or input.");
+  await expectAccessible(b.page, "a model with a fault");
+  await fill("template-yaml", "id: acme-em3-2\nkind: modbus\npoints:\n  - {id: a, table: input}\n");
+  await click("template-save");
+  await seen(at("template-acme-em3-2"));
+  expect(g.templates.at(-1)).toMatchObject({ id: "acme-em3-2", own: true });
+});
+
 describe("a value", () => {
   it("has a history", async () => {
     await open("/devices/meter");

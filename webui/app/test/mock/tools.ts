@@ -208,6 +208,7 @@ export function monitor(r: ServerResponse): void {
         direction: "answer",
         quantity: 2,
         hex: `0${unit}03044366199a`,
+        text: "",
         values: [17254, 6554],
         problem: damaged ? "crc" : "",
         words: damaged ? "the checksum is wrong: 199a in place of 3c21" : "",
@@ -230,7 +231,7 @@ export function checkTemplate(yaml: string): Fault[] {
         {
           pointer: "/points/0/table",
           code: "invalid",
-          detail: `line ${line + 1}: must be coil, discrete_input, holding or input`,
+          detail: `must be coil, discrete_input, holding or input`,
         },
       ];
 }
