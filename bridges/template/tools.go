@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"fieldgate/bridges"
 )
@@ -57,11 +58,12 @@ func (s *Set) Guess(ctx context.Context, kind string, step bridges.ScanStep) {
 	step.Found.Templates = append([]string{}, all[:min(len(all), most)]...)
 }
 
-// namedIn tells whether the words, in small letters, have the model.
+// namedIn tells whether the words, in small letters, have the name of the model: a part of it with a digit, such as sdm630.
 func (t *Template) namedIn(words string) bool {
-	compact := strings.NewReplacer("-", "", " ", "", "_", "").Replace
-	for model := range strings.FieldsFuncSeq(strings.ToLower(t.Model), func(r rune) bool { return r == ',' || r == '/' || r == '(' || r == ')' }) {
-		if model = compact(model); len(model) >= 4 && strings.Contains(compact(words), model) {
+	other := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	compact := strings.Join(strings.FieldsFunc(words, other), "")
+	for model := range strings.FieldsFuncSeq(strings.ToLower(t.Model), other) {
+		if len(model) >= 4 && strings.ContainsAny(model, "0123456789") && strings.Contains(compact, model) {
 			return true
 		}
 	}

@@ -118,6 +118,7 @@ func (a *API) routes() {
 	a.addMonitor()
 	a.addJobs()
 	a.addDevices()
+	a.addPoints()
 	a.addTemplates()
 	a.addValues()
 	a.addUplinks()

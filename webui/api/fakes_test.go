@@ -316,7 +316,12 @@ func newUnclaimed(t *testing.T) *house {
 				return bridges.WriteResult{OK: true, Value: bridges.Float(21.5), Took: 38 * time.Millisecond}, nil
 			},
 		},
-		field: &fakeField{},
+		field: &fakeField{
+			scan: func(context.Context, bridges.Config, json.RawMessage, func(bridges.ScanStep)) error { return nil },
+			hand: func(bridges.Config, json.RawMessage) (bridges.HandAnswer, error) { return handed{OK: true}, nil },
+			// Nobody waits for these but the test of the monitor.
+			looks: make(chan bool, 1000), gone: make(chan struct{}),
+		},
 		uplinks: &fakeLinks{
 			statuses: func() []bridges.Status {
 				return []bridges.Status{{ID: "cloud", Kind: "uplink", State: bridges.Connected, Since: since}}

@@ -73,12 +73,15 @@ func (h handed) Answered() bool { return h.OK }
 func TestScan_IsAJobWhoseResultsCome(t *testing.T) {
 	h := newHouse(t)
 	more, seen := make(chan bool), make(chan bool)
-	h.field.scan = func(_ context.Context, c bridges.Config, q json.RawMessage, tell func(bridges.ScanStep)) error {
+	h.field.scan = func(ctx context.Context, c bridges.Config, q json.RawMessage, tell func(bridges.ScanStep)) error {
 		require.Equal(t, "cabinet", c.ID)
 		require.JSONEq(t, `{"units":{"from":1,"to":9}}`, string(q))
 		tell(bridges.ScanStep{Done: 1, Total: 9, Words: "unit 1", Found: &bridges.Found{Unit: 1, Certain: true, Product: "SDM630", Templates: []string{}}})
 		seen <- true
-		<-more
+		select {
+		case <-more:
+		case <-ctx.Done():
+		}
 		tell(bridges.ScanStep{Done: 2, Total: 9, Words: "unit 2", Found: &bridges.Found{Unit: 2, Templates: []string{}}})
 		return nil
 	}

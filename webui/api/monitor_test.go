@@ -16,7 +16,6 @@ import (
 
 func TestMonitor_SendsFramesAndCountsWhatIsDropped(t *testing.T) {
 	h := newHouse(t)
-	h.field.looks, h.field.gone = make(chan bool, 2), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.echo.ServeHTTP(w, r.WithContext(api.WithLocal(r.Context())))
 	}))

@@ -57,6 +57,8 @@ operator DELETE /devices/:id
 operator POST   /devices/test
 operator POST   /devices/:id/test
 operator POST   /devices/:id/points/:pid/write
+viewer   GET    /devices/:id/points/export
+operator POST   /devices/:id/points/import
 viewer   GET    /templates
 viewer   GET    /templates/:id
 operator PUT    /templates/:id
