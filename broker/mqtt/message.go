@@ -45,7 +45,7 @@ type Message struct {
 	Props    Properties    // nil for none
 	Expiry   time.Duration // message expiry interval counted from Accepted, 0 for never
 	Accepted time.Time     // when the broker accepted it
-	Origin   string        // client identifier of the publisher, for no local; not stored
+	Origin   string        // client identifier of the publisher, for no local; only stored with retained messages
 }
 
 // Delivery is a Message on its way to one subscriber.

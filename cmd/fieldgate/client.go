@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -84,8 +85,8 @@ func dialService(ctx context.Context, file config.File) (*client, error) {
 	return &client{http: &http.Client{Transport: transport, Timeout: apiTimeout}, close: func() error { return nil }}, nil
 }
 
-// stream gives the server-sent events of a path to each until ctx ends, which is no error, or each fails.
-func (c *client) stream(ctx context.Context, path string, each func(event string, data []byte) error) error {
+// follow gives the server-sent events of a path to each until ctx ends, which is no error, or each fails.
+func (c *client) follow(ctx context.Context, path string, each func(event string, data []byte) error) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, apiPrefix+path, nil)
 	if err != nil {
 		return err
@@ -152,31 +153,65 @@ func becomeOwner(dataDir string) error {
 // handlerTransport answers requests by a handler in the process.
 type handlerTransport struct{ handler http.Handler }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper. The body comes as the handler writes it;
+// who gives it up ends the handler's writes and waits for it.
 func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	in := r.Clone(r.Context())
 	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
-	w := &answer{header: http.Header{}, status: http.StatusOK}
-	t.handler.ServeHTTP(w, in)
+	from, to := io.Pipe()
+	w := &answer{header: http.Header{}, to: to, begun: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		t.handler.ServeHTTP(w, in)
+		w.WriteHeader(http.StatusOK)
+		_ = to.Close() // never fails
+	}()
+	<-w.begun
 	return &http.Response{
 		StatusCode: w.status, Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
-		Header: w.header, Body: io.NopCloser(&w.body), Request: r,
+		Header: w.sent, Body: &answerBody{from, w.done}, Request: r,
 	}, nil
 }
 
-// answer is a http.ResponseWriter into memory.
+// answer is a http.ResponseWriter whose body is read by another goroutine.
 type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+	header, sent http.Header
+	status       int
+	to           *io.PipeWriter
+	begun        chan struct{} // closed when status and sent are set
+	done         chan struct{} // closed when the handler has returned
+	once         sync.Once
 }
 
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) {
+	a.once.Do(func() {
+		a.status, a.sent = status, a.header.Clone()
+		close(a.begun)
+	})
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.to.Write(b)
+}
+
+// answerBody is the other end of an answer.
+type answerBody struct {
+	*io.PipeReader
+	done chan struct{}
+}
+
+// Close waits until the handler has returned.
+func (b *answerBody) Close() error {
+	err := b.PipeReader.Close()
+	<-b.done
+	return err
+}
 
 // call makes one request; body and answer are JSON. A *fault.Error or fault.List says why it was refused.
 func (c *client) call(ctx context.Context, method, path string, body []byte, into any) error {

@@ -469,7 +469,7 @@ func (l *modbusLink) monitor(ctx context.Context) error {
 	case id == "":
 		return errors.New("no bridge of a running service has this link: the monitor shows what a bridge does")
 	}
-	return c.stream(ctx, "/bridges/"+url.PathEscape(id)+"/monitor", func(event string, data []byte) error {
+	return c.follow(ctx, "/bridges/"+url.PathEscape(id)+"/monitor", func(event string, data []byte) error {
 		if event != "frames" {
 			return errors.New("the bridge was removed or got other settings")
 		}

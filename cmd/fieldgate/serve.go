@@ -34,14 +34,19 @@ func serve(ctx context.Context, std stdio, host string) error {
 		debug.SetMemoryLimit(limit)
 		log.Info("memory limited", "bytes", limit)
 	}
-	g, err := gateway.New(file, version, log)
-	if err != nil {
-		return err
+	for {
+		g, err := gateway.New(file, version, log)
+		if err != nil {
+			return err
+		}
+		log.Info("fieldgate starts", "version", version, "data_dir", file.DataDir)
+		err = errors.Join(g.Run(ctx), g.Close())
+		log.Info("fieldgate stopped")
+		// systemd has been told that it stops: it starts the service again by itself
+		if err != nil || ctx.Err() != nil || !g.StartAnew() || os.Getenv("NOTIFY_SOCKET") != "" {
+			return err
+		}
 	}
-	log.Info("fieldgate starts", "version", version, "data_dir", file.DataDir)
-	err = errors.Join(g.Run(ctx), g.Close())
-	log.Info("fieldgate stopped")
-	return err
 }
 
 func newCheck(std stdio, host *string) *cobra.Command {

@@ -124,6 +124,7 @@ func (a *API) routes() {
 	a.addUplinks()
 	a.addAccounts()
 	a.addAccessRules()
+	a.addHomeAssistant()
 	a.addConfig()
 	a.addSystem()
 	a.addHealth()
@@ -135,6 +136,7 @@ func (a *API) routes() {
 	a.addLogs()
 	a.addAudit()
 	a.addDiagnostics()
+	a.addBackups()
 }
 
 // operation names one route. Tag groups it in the description.

@@ -66,6 +66,8 @@ operator DELETE /templates/:id
 viewer   GET    /values
 viewer   GET    /values/:device/:point/history
 viewer   GET    /events
+admin    GET    /backups/now
+admin    POST   /restore
 viewer   GET    /uplinks
 operator POST   /uplinks
 viewer   GET    /uplinks/:id

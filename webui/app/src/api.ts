@@ -55,13 +55,15 @@ interface Options {
   etag?: string; // "*" overwrites whatever stands there
   seconds?: number; // to wait for the answer, default 15
   merge?: boolean;
-  yaml?: string; // sent as it is, in the place of body
+  text?: { type: string; body: string }; // a body that is no JSON
+  accept?: string; // another type than JSON; the answer is text then
 }
 
-async function call<T>(method: string, path: string, o: Options = {}): Promise<Stored<T>> {
-  const headers: Record<string, string> = { Accept: "application/json" };
+/** call makes one call; a path begins behind /api/v1. The screens use api and admin. */
+export async function call<T>(method: string, path: string, o: Options = {}): Promise<Stored<T>> {
+  const headers: Record<string, string> = { Accept: o.accept ?? "application/json" };
   if (o.body !== undefined) headers["Content-Type"] = "application/json";
-  if (o.yaml !== undefined) headers["Content-Type"] = "application/yaml";
+  if (o.text) headers["Content-Type"] = o.text.type;
   if (o.etag !== undefined) headers["If-Match"] = o.etag;
   let response: Response;
   let text: string;
@@ -69,7 +71,7 @@ async function call<T>(method: string, path: string, o: Options = {}): Promise<S
     response = await fetch(base + path, {
       method,
       headers,
-      body: o.yaml ?? (o.body === undefined ? null : JSON.stringify(o.body)),
+      body: o.text?.body ?? (o.body === undefined ? null : JSON.stringify(o.body)),
       signal: AbortSignal.timeout((o.seconds ?? 15) * 1000),
     });
     text = await response.text();
@@ -78,9 +80,12 @@ async function call<T>(method: string, path: string, o: Options = {}): Promise<S
     throw new ApiError(0, late ? "no_answer" : "unreachable", "");
   }
   readClock(response.headers.get("Date"));
-  const data = parse(text);
+  const data = response.ok && o.accept ? text : parse(text);
   if (response.ok) {
-    if (method !== "GET" && !/\/(session|setup|test|write|scan|read|cancel)$/.test(path.replace(/\?.*/, "")))
+    if (
+      method !== "GET" &&
+      !/\/(session|setup|test|write|scan|read|cancel|check|publish|disconnect)$/.test(path.replace(/\?.*/, ""))
+    )
       ownChanges.value++;
     return { data: data as T, etag: response.headers.get("ETag") ?? "*" };
   }
@@ -110,6 +115,7 @@ export function problem(status: number, body: unknown): ApiError {
         pointer: e.pointer ?? "",
         code: e.code ?? "invalid",
         detail: e.detail ?? "",
+        ...(e.line !== undefined && { line: e.line }),
       }))
     : [];
   const text = (v: unknown): string => (typeof v === "string" ? v : "");
@@ -171,7 +177,10 @@ export const api = {
     list: (words: string) => items<TemplateEntry>(`/templates${words === "" ? "" : `?q=${id(words)}`}`),
     get: (name: string) => call<Template>("GET", `/templates/${id(name)}`),
     put: (name: string, yaml: string, etag?: string) =>
-      data<Template>("PUT", `/templates/${id(name)}`, { yaml, ...(etag !== undefined && { etag }) }),
+      data<Template>("PUT", `/templates/${id(name)}`, {
+        text: { type: "application/yaml", body: yaml },
+        ...(etag !== undefined && { etag }),
+      }),
     remove: (name: string, etag: string) => data<undefined>("DELETE", `/templates/${id(name)}`, { etag }),
   },
   scan: (bridge: string | undefined, body: Scan) =>

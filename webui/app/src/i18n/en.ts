@@ -2,10 +2,13 @@
 // language must fill: a missing or superfluous key fails the type check.
 
 import { fieldEn } from "./field-en";
+import { adminEn } from "./admin-en";
 
 const n = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
 export const en = {
+  ...adminEn,
+
   language: "English",
   skip: "Skip to content",
   retry: "Try again",

@@ -1,8 +1,11 @@
 // 界面的全部简体中文文字。键由 en.ts 规定，缺一不可。
 import type { Messages } from ".";
 import { fieldZh } from "./field-zh";
+import { adminZh } from "./admin-zh";
 
 export const zh: Messages = {
+  ...adminZh,
+
   language: "简体中文",
   skip: "跳到正文",
   retry: "重试",
