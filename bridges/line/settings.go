@@ -54,6 +54,7 @@ type Device struct {
 	Enabled  *bool          `json:"enabled"`
 	Topic    string         `json:"topic"`
 	Payload  string         `json:"payload"`
+	Document bool           `json:"document"` // all points in one message too
 	Address  string         `json:"address"`  // where several devices are on the link
 	Interval time.Duration  `json:"interval"` // of the requests; without any: as throttle
 	Throttle *time.Duration `json:"throttle"` // in place of the bridge's
@@ -458,7 +459,7 @@ func devices(c bridges.Config) []bridges.Device {
 	s, _ := decode(c) // the faults are told by New
 	var list []bridges.Device
 	for _, d := range s.Devices {
-		device := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value"}
+		device := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", Document: d.Document}
 		for _, p := range d.Points {
 			device.Points = append(device.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Publish: p.PublishRule})
 		}
