@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"fieldgate/bridges"
@@ -54,9 +55,14 @@ type Gateway struct {
 	bridges   *bridges.Supervisor
 	settings  *config.Manager
 	templates *template.Set
+	presets   []bridges.Preset
 	page      *webui.Server
 	ready     chan struct{} // closed once all parts have been started
+	restart   atomic.Pointer[context.CancelCauseFunc]
 }
+
+// ErrRestart is what RunUntilRestart returns when an administrator wants the process to begin anew.
+var ErrRestart = errors.New("a restart was asked for")
 
 // New opens the storage and builds the parts; nothing runs yet. It fails when
 // data_dir can't be used: with fault.Conflict when another process uses it.
@@ -71,6 +77,9 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	var err error
 	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
 		return nil, err
+	}
+	if g.presets, err = all.UplinkPresets(); err != nil {
+		return nil, errors.Join(err, g.db.Close())
 	}
 	g.templates = template.New(ReadTemplate, filepath.Join(file.DataDir, "templates"))
 	kinds, clouds := all.Kinds(g.templates), all.Uplinks()
@@ -123,6 +132,8 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Broker:      g.bus.peers,
 		Disk:        g.disk,
 		Logs:        g.logs,
+		Presets:     g.presets,
+		Restart:     g.askForRestart,
 	}
 }
 
@@ -224,6 +235,30 @@ func (g *Gateway) Run(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	return up.stop(stopWithin)
+}
+
+// RunUntilRestart is Run for a process that somebody starts again: it ends with ErrRestart when an administrator asks for that.
+func (g *Gateway) RunUntilRestart(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	g.restart.Store(&cancel)
+	err := g.Run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, ErrRestart) {
+		return errors.Join(cause, err)
+	}
+	return err
+}
+
+// restartAfter lets the answer of the request that asked go out first.
+const restartAfter = 500 * time.Millisecond
+
+func (g *Gateway) askForRestart() error {
+	cancel := g.restart.Load()
+	if cancel == nil {
+		return fault.New(fault.Unavailable, "the gateway does not run as a service here: nobody would start it again")
+	}
+	time.AfterFunc(restartAfter, func() { (*cancel)(ErrRestart) })
+	return nil
 }
 
 // setRules makes the access rules what clients may do.

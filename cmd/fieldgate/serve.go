@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -39,9 +40,30 @@ func serve(ctx context.Context, std stdio, host string) error {
 		return err
 	}
 	log.Info("fieldgate starts", "version", version, "data_dir", file.DataDir)
-	err = errors.Join(g.Run(ctx), g.Close())
-	log.Info("fieldgate stopped")
+	err = g.RunUntilRestart(ctx)
+	restart := errors.Is(err, gateway.ErrRestart)
+	if restart {
+		err = nil // what did not stop in time ends with the process
+	}
+	err = errors.Join(err, g.Close())
+	log.Info("fieldgate stopped", "restart", restart)
+	if restart {
+		return errors.Join(err, again())
+	}
 	return err
+}
+
+// again begins the process anew with the binary that stands there now. systemd does
+// that by itself (Restart=always), and would take a process that announced its end and goes on for a stuck one.
+func again() error {
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		return nil
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("restart: %w", err)
+	}
+	return fmt.Errorf("restart %s: %w", binary, syscall.Exec(binary, os.Args, os.Environ()))
 }
 
 func newCheck(std stdio, host *string) *cobra.Command {

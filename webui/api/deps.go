@@ -30,6 +30,10 @@ type Deps struct {
 	Broker      func() (Broker, error) // Unavailable while it does not run
 	Disk        func() Disk
 	Logs        *logring.Ring // the last log records
+
+	Presets      []bridges.Preset // settings to begin an uplink with
+	Certificates Certificates     // webui sets it
+	Restart      func() error     // begins a restart and returns; Unavailable when nobody would start the gateway again
 }
 
 // Sections of the managed settings.
