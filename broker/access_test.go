@@ -391,6 +391,17 @@ func TestAccess_OfflineSessionKeepsItsUserOverARestart(t *testing.T) {
 	c.close()
 }
 
+func TestMayPublish_IsWhatTheClientMayItself(t *testing.T) {
+	g := gated(t, memory(t), []access.Rule{{Filter: "answers/%u", Allow: write}}, "panel")
+	require.False(t, g.MayPublish("panel", "answers/panel"), "nobody of that name is there")
+	g.as(t, mqtt.V5, "panel", nil)
+	require.True(t, g.MayPublish("panel", "answers/panel"))
+	require.False(t, g.MayPublish("panel", "answers/other"))
+	require.True(t, g.MayPublish("$uplink/cloud", "answers/other"), "a part of the gateway")
+	g.rule(t, nil)
+	require.True(t, g.MayPublish("panel", "answers/other"), "without rules everybody may")
+}
+
 func TestAccess_SharedSubscriptionSkipsWhoMayNotRead(t *testing.T) {
 	b := gated(t, memory(t), []access.Rule{{Account: "pump", Filter: "site/#", Allow: read}, {Filter: "end", Allow: read}, {Account: "fan", Filter: "site/x", Allow: read}}, "pump", "fan")
 	pump, fan := b.as(t, mqtt.V5, "pump", nil), b.as(t, mqtt.V5, "fan", nil)

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
@@ -67,6 +68,21 @@ func (cl *client) mayRead(topic string) bool {
 // mayWrite tells whether the client may publish to the topic.
 func (c *conn) mayWrite(topic []byte) bool {
 	return c.writes.May(c.client.rights.Load(), access.Write, topic)
+}
+
+// MayPublish tells whether the session of that client identifier may publish to the topic now: a part of
+// the gateway, whose identifier begins with $, may always, a client whose session is not there never.
+func (b *Broker) MayPublish(clientID, topic string) bool {
+	if strings.HasPrefix(clientID, "$") {
+		return true
+	}
+	b.mu.Lock()
+	cl := b.clients[clientID]
+	b.mu.Unlock()
+	if cl == nil {
+		return false
+	}
+	return cl.rights.Load().May(access.Write, topic)
 }
 
 // mayLeave tells whether the user may have a will with the topic.

@@ -176,7 +176,7 @@ func (r *run) listen(ctx context.Context, source bridges.Source) error {
 	}
 }
 
-// set queues a command that came under a /set topic; its result goes to /result.
+// set queues a command that came under a /set topic.
 func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 	m := delivery.Message
 	d, point, ours := r.target(m.Topic)
@@ -188,9 +188,9 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 		return
 	}
 	read, err := bridges.ParseCommand(m.Payload)
+	result := bridges.AnswerTo(r.host, m, d.Topic+"/"+point+"/result")
 	c := command{device: d, point: point, value: read.Value, since: time.Now(), done: func(w bridges.WriteResult) {
-		result := &mqtt.Message{Topic: d.Topic + "/" + point + "/result", Payload: w.AppendJSON(nil, read.ID), QoS: mqtt.AtLeastOnce}
-		answerTo(result, m)
+		result.Payload = w.AppendJSON(nil, read.ID)
 		if err := r.host.Publish(ctx, result, nil); err != nil && ctx.Err() == nil {
 			r.bridge.log.Warn("result not published", "topic", result.Topic, "err", err)
 		}
@@ -207,17 +207,6 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 		c.expires = accepted.Add(read.Expires)
 	}
 	r.queue.push(c)
-}
-
-// answerTo sends a result where an MQTT 5.0 request wants it, with its correlation data [v5 4.10];
-// not to where it would be a command itself, or the broker's own.
-func answerTo(result, request *mqtt.Message) {
-	if topic := request.Props.ResponseTopic(); topic != "" && mqtt.CheckName(topic) == nil && !strings.HasPrefix(topic, "$") && !strings.HasSuffix(topic, "/set") {
-		result.Topic = topic
-	}
-	if data := request.Props.CorrelationData(); data != nil {
-		result.Props = result.Props.AppendCorrelationData(data)
-	}
 }
 
 // target finds whose command topic it is.
