@@ -20,8 +20,9 @@ type deviceRun struct {
 	flying      int       // polls that are under way
 	state       bridges.State
 	reason      string
-	noMaskWrite bool   // the device does not know function code 22
-	told        counts // as they were given to the host
+	noMaskWrite bool           // the device does not know function code 22
+	wrote       map[*Point]int // writes that are read back
+	told        counts         // as they were given to the host
 }
 
 // block is one read that is made again and again.
@@ -44,7 +45,7 @@ type block struct {
 }
 
 func newDeviceRun(d *Device, l Link) *deviceRun {
-	run := &deviceRun{Device: d, limits: limitsOf(l, d)}
+	run := &deviceRun{Device: d, limits: limitsOf(l, d), wrote: map[*Point]int{}}
 	if !d.enabled() || d.Unit == broadcast && l.TCP == nil { // nobody answers a broadcast
 		return run
 	}
