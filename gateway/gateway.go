@@ -223,6 +223,7 @@ func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 // reverse. It fails when they did not stop within 10 s. Close comes after it.
 func (g *Gateway) Run(ctx context.Context) error {
 	up := newStack(ctx, g.log)
+	g.page.Prepare()
 	up.start("webui", g.page.Run)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.

@@ -123,5 +123,17 @@ func (s *Server) keepCertificate(certPEM, keyPEM []byte) error {
 	return writeFile(certFile, certPEM, 0o644)
 }
 
+// Prepare makes the own certificate if there is none yet, so that listeners that use it too find it. What fails is told by Run.
+func (s *Server) Prepare() {
+	if s.cfg.TLS.Mode != TLSAuto {
+		return
+	}
+	s.certifying.Lock()
+	defer s.certifying.Unlock()
+	if cert, err := s.ownCertificate(); err == nil {
+		s.shown.Store(&cert)
+	}
+}
+
 // show gives the certificate for a handshake.
 func (s *Server) show(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.shown.Load(), nil }
