@@ -10,9 +10,9 @@ import (
 // usual topic, or where an MQTT 5.0 request wants it, with its correlation data [v5 4.10]. A
 // response topic is not followed where the answer would be a command itself or the broker's own, nor where
 // who asked may not publish: the gateway must not write for somebody what he could not write himself.
-func AnswerTo(bus Bus, request *mqtt.Message, usual string) *mqtt.Message {
+func AnswerTo(request *mqtt.Message, usual string) *mqtt.Message {
 	answer := &mqtt.Message{Topic: usual, QoS: mqtt.AtLeastOnce}
-	if wanted := request.Props.ResponseTopic(); mayAnswer(wanted) && bus.MayPublish(request.Origin, wanted) {
+	if wanted := request.Props.ResponseTopic(); mayAnswer(wanted) && !request.Unanswered {
 		answer.Topic = wanted
 	}
 	if data := request.Props.CorrelationData(); data != nil {

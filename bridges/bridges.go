@@ -22,8 +22,6 @@ type Bus interface {
 	Attach(ctx context.Context, a mqtt.Attachment) (Source, error)
 	// Forget ends a durable session with its queue; nil when there is none.
 	Forget(ctx context.Context, clientID string) error
-	// MayPublish tells whether the session of that client identifier may publish to the topic now.
-	MayPublish(clientID, topic string) bool
 }
 
 // Source is an attached session: *broker.Local.

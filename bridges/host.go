@@ -68,10 +68,6 @@ func (h *host) Forget(ctx context.Context, clientID string) error {
 	return h.r.s.bus.Forget(ctx, h.r.s.role.SessionID(h.r.config.ID, clientID))
 }
 
-func (h *host) MayPublish(clientID, topic string) bool {
-	return h.r.s.bus.MayPublish(clientID, topic)
-}
-
 func (h *host) Report(ctx context.Context, readings ...Reading) error {
 	if h.stopping() {
 		return errEnded

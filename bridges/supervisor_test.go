@@ -743,4 +743,3 @@ func (nowhere) Attach(context.Context, mqtt.Attachment) (bridges.Source, error) 
 	return nil, errors.New("nobody is here")
 }
 func (nowhere) Forget(context.Context, string) error { return nil }
-func (nowhere) MayPublish(string, string) bool       { return true }

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"log/slog"
-	"strings"
 
 	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
@@ -70,19 +69,13 @@ func (c *conn) mayWrite(topic []byte) bool {
 	return c.writes.May(c.client.rights.Load(), access.Write, topic)
 }
 
-// MayPublish tells whether the session of that client identifier may publish to the topic now: a part of
-// the gateway, whose identifier begins with $, may always, a client whose session is not there never.
-func (b *Broker) MayPublish(clientID, topic string) bool {
-	if strings.HasPrefix(clientID, "$") {
+// mayBeAnswered tells whether the client may itself publish to the response topic of its message, if it has one.
+func (c *conn) mayBeAnswered(p *packet.Publish) bool {
+	if len(p.Props) == 0 {
 		return true
 	}
-	b.mu.Lock()
-	cl := b.clients[clientID]
-	b.mu.Unlock()
-	if cl == nil {
-		return false
-	}
-	return cl.rights.Load().May(access.Write, topic)
+	wanted := p.Props.ResponseTopic()
+	return wanted == "" || c.mayWrite([]byte(wanted))
 }
 
 // mayLeave tells whether the user may have a will with the topic.

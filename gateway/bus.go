@@ -56,12 +56,6 @@ func (b *bus) Forget(ctx context.Context, clientID string) error {
 	return loaded.Forget(ctx, clientID)
 }
 
-// MayPublish implements bridges.Bus.
-func (b *bus) MayPublish(clientID, topic string) bool {
-	loaded, err := b.get()
-	return err == nil && loaded.MayPublish(clientID, topic)
-}
-
 // peers is the broker for the page.
 func (b *bus) peers() (api.Broker, error) {
 	loaded, err := b.get()

@@ -24,8 +24,6 @@ type Bus struct {
 	OnAttach  func(ctx context.Context, a mqtt.Attachment) error
 	OnForget  func(ctx context.Context, clientID string) error
 
-	OnMayPublish func(clientID, topic string) bool
-
 	mu        sync.Mutex // protects what follows
 	log       []*mqtt.Message
 	retained  map[string]*mqtt.Message
@@ -85,11 +83,6 @@ func (b *Bus) Attach(ctx context.Context, a mqtt.Attachment) (bridges.Source, er
 	b.sources = append(b.sources, s)
 	b.changed()
 	return s, nil
-}
-
-// MayPublish asks OnMayPublish; without it everybody may.
-func (b *Bus) MayPublish(clientID, topic string) bool {
-	return b.OnMayPublish == nil || b.OnMayPublish(clientID, topic)
 }
 
 // Forget records the client identifier.

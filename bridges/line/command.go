@@ -150,7 +150,7 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 		return
 	}
 	read, err := bridges.ParseCommand(m.Payload)
-	result := bridges.AnswerTo(r.host, m, d.Topic+"/"+point+"/result")
+	result := bridges.AnswerTo(m, d.Topic+"/"+point+"/result")
 	c := command{device: d, point: point, value: read.Value, since: time.Now(), done: func(w bridges.WriteResult) {
 		result.Payload = w.AppendJSON(nil, read.ID)
 		if err := r.host.Publish(ctx, result, nil); err != nil && ctx.Err() == nil {

@@ -103,7 +103,6 @@ func (g *gateway) Attach(context.Context, mqtt.Attachment) (bridges.Source, erro
 	return (*source)(g), nil
 }
 func (g *gateway) Forget(context.Context, string) error             { return nil }
-func (g *gateway) MayPublish(string, string) bool                   { return true }
 func (g *gateway) Report(context.Context, ...bridges.Reading) error { return nil }
 func (g *gateway) SetDevice(string, bridges.State, string)          {}
 func (g *gateway) SetCounters(map[string]int64)                     {}

@@ -18,7 +18,6 @@ const (
 	maxShown        = 4 << 10   // bytes of a payload that lists show
 	maxShownPage    = 256 << 10 // bytes of the payloads of one page of a queue
 	publishPatience = 10 * time.Second
-	byHand          = "$admin" // who published what a person did: a part of the gateway
 )
 
 // ShownPayload is a message's payload as lists show it: as text when it is some, else in base64.
@@ -261,7 +260,6 @@ func (a *API) publish(ctx context.Context, in *struct{ Body publishBody }) (*str
 	if err != nil {
 		return nil, err
 	}
-	m.Origin = byHand
 	start := time.Now()
 	receivers, err := publishSafely(ctx, b, m)
 	if err != nil {
