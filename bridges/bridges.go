@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"time"
 
 	"fieldgate/broker/mqtt"
 )
@@ -106,6 +107,10 @@ type Device struct {
 	// Document is for one retained message on Topic with all points, after each report, beside those of the points.
 	Document bool
 	Points   []Point
+
+	Manufacturer  string // of its template, empty without one
+	Model         string
+	HomeAssistant *bool // its own switch for Home Assistant; nil follows the one for all
 }
 
 // Point is what the page needs to know of a configured point.
@@ -115,4 +120,8 @@ type Point struct {
 	Writable bool
 	Name     Names       // for a person, may be nil
 	Publish  PublishRule // which of its readings the supervisor publishes
+	Disabled bool        // it is not read
+	// Fresh is how long a good reading stays good without a newer one; then it is published once as stale, with its own time. 0 for ever.
+	Fresh  time.Duration
+	Values ValueSet
 }

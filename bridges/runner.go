@@ -221,6 +221,8 @@ func (r *runner) publishBad(code string) {
 	r.s.mu.Lock()
 	ctx := r.s.ctx
 	r.s.mu.Unlock()
+	r.board.telling.Lock()
+	defer r.board.telling.Unlock()
 	changed := r.board.makeBad(code)
 	for _, reading := range changed {
 		if !r.s.publish(ctx, reading.Message()) {
@@ -277,4 +279,30 @@ func limitText(text string, most int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// clockSet publishes readings again whose times were wrong, and tells how many.
+func (r *runner) clockSet(ctx context.Context) int {
+	r.board.telling.Lock()
+	defer r.board.telling.Unlock()
+	corrected := r.board.clockSet()
+	for _, reading := range corrected {
+		if !r.s.publish(ctx, reading.Message()) {
+			break // it is at its limit; the next reading is right anyway
+		}
+	}
+	return len(corrected)
+}
+
+// markStale publishes what has become stale. It never waits for a bridge that is just publishing: that one is alive.
+func (r *runner) markStale(ctx context.Context) {
+	if !r.board.telling.TryLock() {
+		return
+	}
+	defer r.board.telling.Unlock()
+	for _, reading := range r.board.makeStale() {
+		if !r.s.publish(ctx, reading.Message()) {
+			return
+		}
+	}
 }

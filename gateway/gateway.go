@@ -15,14 +15,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/all"
+	"fieldgate/bridges/homeassistant"
 	"fieldgate/bridges/template"
 	"fieldgate/broker"
 	"fieldgate/broker/access"
+	"fieldgate/broker/listen"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
 	"fieldgate/internal/logring"
@@ -53,16 +56,16 @@ type Gateway struct {
 	bus       *bus
 	uplinks   *bridges.Supervisor
 	bridges   *bridges.Supervisor
+	announcer *homeassistant.Announcer
 	settings  *config.Manager
 	templates *template.Set
 	presets   []bridges.Preset
 	page      *webui.Server
-	ready     chan struct{} // closed once all parts have been started
-	restart   atomic.Pointer[context.CancelCauseFunc]
+	ready     chan struct{}   // closed once all parts have been started
+	anew      context.Context // done when another Gateway is to take this one's place
+	startAnew context.CancelFunc
+	running   atomic.Bool // Run has begun, so that startAnew has a meaning
 }
-
-// ErrRestart is what RunUntilRestart returns when an administrator wants the process to begin anew.
-var ErrRestart = errors.New("a restart was asked for")
 
 // New opens the storage and builds the parts; nothing runs yet. It fails when
 // data_dir can't be used: with fault.Conflict when another process uses it.
@@ -74,6 +77,7 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 		file: file, version: version, started: time.Now(), log: log,
 		alarms: &fault.Alarms{}, accounts: broker.NewAccounts(), bus: &bus{}, ready: make(chan struct{}),
 	}
+	g.anew, g.startAnew = context.WithCancel(context.Background())
 	var err error
 	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
 		return nil, err
@@ -89,6 +93,10 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	}
 	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
 	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)
+	clock := systemClock()
+	g.uplinks.SetClock(clock)
+	g.bridges.SetClock(clock)
+	g.announcer = homeassistant.New(g.bus, kinds, version, log.With("part", "homeassistant"))
 	g.settings = config.NewManager(config.ManagerConfig{
 		State: g.db.State(), Kinds: slices.Concat(kinds, clouds), Check: g.checker(kinds, clouds),
 		Hash: broker.HashPassword, Alarms: g.alarms, Log: log.With("part", "settings"),
@@ -133,7 +141,8 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Disk:        g.disk,
 		Logs:        g.logs,
 		Presets:     g.presets,
-		Restart:     g.askForRestart,
+		Restart:     g.restart,
+		Backups:     g,
 	}
 }
 
@@ -143,9 +152,9 @@ func ReadTemplate(name string, text []byte) (json.RawMessage, func(error) error,
 	return doc, func(faults error) error { return lines.InFile(name, faults) }, err
 }
 
-func fromYAML(text []byte) (json.RawMessage, error) {
-	doc, _, err := config.FromYAML("body", text)
-	return doc, err
+func fromYAML(text []byte) (json.RawMessage, func(string) int, error) {
+	doc, lines, err := config.FromYAML("body", text)
+	return doc, lines.Of, err
 }
 
 // serialPorts lists the machine's serial ports and whose they are.
@@ -173,7 +182,14 @@ func (g *Gateway) system() api.System {
 	if err != nil {
 		hostname = "localhost"
 	}
-	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine()}
+	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine(), Anonymous: g.file.MQTT.AllowAnonymous}
+	for _, l := range g.file.MQTT.Listeners {
+		e := api.Endpoint{Address: l.Address, Transport: cmp.Or(l.Transport, listen.TCP), TLS: l.TLS != nil, ClientCert: l.TLS != nil && l.TLS.RequireClientCert}
+		if e.Transport == listen.WebSocket {
+			e.Path = cmp.Or(l.Path, listen.DefaultPath)
+		}
+		s.Endpoints = append(s.Endpoints, e)
+	}
 	for _, a := range g.MQTTAddrs() {
 		s.Listeners = append(s.Listeners, a.String())
 	}
@@ -219,18 +235,28 @@ func (g *Gateway) MQTTAddrs() []net.Addr {
 // Ready is closed once all parts have been started.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 
-// Run starts the parts in order and works until ctx is done; then it stops them in
-// reverse. It fails when they did not stop within 10 s. Close comes after it.
+// Run starts the parts in order and works until ctx is done, or a backup was
+// restored; then it stops them in reverse. It fails when they did not stop within 10 s. Close comes after it.
 func (g *Gateway) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.anew, cancel)()
+	g.running.Store(true)
 	up := newStack(ctx, g.log)
 	g.page.Prepare()
 	up.start("webui", g.page.Run)
+	up.start("memory", trimMemory)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
-		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules})
+		g.settings.Start(config.Parts{
+			Bridges: g.setBridges, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules,
+			HomeAssistant: g.announcer.SetSettings,
+		})
+		g.forgetOrphans(ctx, b)
 		up.start("mqtt", b.Run)
 		up.start("uplinks", g.uplinks.Run)
 		up.start("bridges", g.bridges.Run)
+		up.start("homeassistant", g.announcer.Run)
 		up.start("notify", newNotifier(g.probe, g.log).run)
 		close(g.ready)
 		<-ctx.Done()
@@ -238,28 +264,42 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return up.stop(stopWithin)
 }
 
-// RunUntilRestart is Run for a process that somebody starts again: it ends with ErrRestart when an administrator asks for that.
-func (g *Gateway) RunUntilRestart(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	g.restart.Store(&cancel)
-	err := g.Run(ctx)
-	if cause := context.Cause(ctx); errors.Is(cause, ErrRestart) {
-		return errors.Join(cause, err)
+// forgetOrphans ends the queues of uplinks that were removed while the gateway was off. Nothing is
+// forgotten when the settings may not be what they were: a queue is worth more than its disk space.
+func (g *Gateway) forgetOrphans(ctx context.Context, b *broker.Broker) {
+	if !g.settings.Trusted() {
+		return
 	}
-	return err
+	known := map[string]bool{}
+	for _, raw := range g.settings.List(config.Uplinks) {
+		var u struct {
+			ID string `json:"id"`
+		}
+		if json.Unmarshal(raw, &u) == nil {
+			known[u.ID] = true
+		}
+	}
+	const limit = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for _, client := range b.Clients() {
+		rest, ours := strings.CutPrefix(client.ClientID, bridges.UplinkRole.SessionID("", ""))
+		id, _, _ := strings.Cut(rest, "/")
+		if !ours || known[id] {
+			continue
+		}
+		if err := b.Forget(ctx, client.ClientID); err != nil {
+			g.log.Warn("queue of a removed uplink not dropped", "uplink", id, "err", err)
+			continue
+		}
+		g.log.Warn("queue of a removed uplink dropped", "uplink", id)
+	}
 }
 
-// restartAfter lets the answer of the request that asked go out first.
-const restartAfter = 500 * time.Millisecond
-
-func (g *Gateway) askForRestart() error {
-	cancel := g.restart.Load()
-	if cancel == nil {
-		return fault.New(fault.Unavailable, "the gateway does not run as a service here: nobody would start it again")
-	}
-	time.AfterFunc(restartAfter, func() { (*cancel)(ErrRestart) })
-	return nil
+// setBridges makes the bridges run as they are set up.
+func (g *Gateway) setBridges(list []bridges.Config) error {
+	g.announcer.SetBridges(list)
+	return g.bridges.Apply(list)
 }
 
 // setRules makes the access rules what clients may do.

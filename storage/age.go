@@ -73,6 +73,14 @@ func (m *marks) before(at time.Duration) mqtt.MsgID {
 // age is the time that spools on this file have seen pass.
 func (s *Spool) age() time.Duration { return s.lived + s.now() }
 
+// tellTime makes the moment at which a message that expires was accepted one that
+// lies as far back as it is old: the wall clock may have been set since then.
+func (s *Spool) tellTime(b stored) {
+	if b.message.Expiry > 0 {
+		b.message.Accepted = time.Now().Add(-max(s.age()-b.age, 0))
+	}
+}
+
 // dropOutdated takes what has waited for too long out of the queues, when it is time to look.
 func (s *Spool) dropOutdated() {
 	now := s.now()

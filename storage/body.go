@@ -11,9 +11,10 @@ import (
 	"fieldgate/broker/session"
 )
 
-// A message's row: version, flags, position in its segment, time, expiry, whom it
-// is owed to, topic, properties, payload, and CRC32C over its ID and all that,
-// because SQLite does not see a flipped bit.
+// A message's row: version, flags, position in its segment, time, expiry with the
+// age of the spool, publisher (of a retained message), whom it is owed to, topic,
+// properties, payload, and CRC32C over its ID and all that, because SQLite does not
+// see a flipped bit.
 const bodyVersion = 1
 
 // The bits of the flags byte; the lowest two are the QoS.
@@ -22,6 +23,8 @@ const (
 	flagExpiry
 	flagProps
 	flagAccepted
+	flagOrigin
+	flagsEnd // what is unknown can't be read
 )
 
 // The bits of the byte that goes with a session in the owed list; the lowest two are the QoS.
@@ -33,9 +36,18 @@ const (
 // maxOwed bounds the lists in a body that can be taken for real.
 const maxOwed = 1 << 20
 
+// stored is a message as it stands in a row.
+type stored struct {
+	message *mqtt.Message
+	pos     int
+	owed    []session.Owed
+	age     time.Duration // of the spool when a message that expires was accepted, in ms
+	origin  bool          // with the publisher's client identifier
+}
+
 // appendBody writes the row of a message behind dst.
-func appendBody(dst []byte, pos int, m *mqtt.Message, owed []session.Owed) []byte {
-	start := len(dst)
+func appendBody(dst []byte, s stored) []byte {
+	start, m := len(dst), s.message
 	flags := byte(m.QoS & 3)
 	if m.Retain {
 		flags |= flagRetain
@@ -49,15 +61,23 @@ func appendBody(dst []byte, pos int, m *mqtt.Message, owed []session.Owed) []byt
 	if !m.Accepted.IsZero() {
 		flags |= flagAccepted
 	}
+	if s.origin {
+		flags |= flagOrigin
+	}
 	dst = append(dst, bodyVersion, flags)
-	dst = binary.AppendUvarint(dst, uint64(pos))
+	dst = binary.AppendUvarint(dst, uint64(s.pos))
 	if flags&flagAccepted != 0 {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Accepted.UnixNano()))
 	}
 	if flags&flagExpiry != 0 {
 		dst = binary.AppendUvarint(dst, uint64(m.Expiry))
+		dst = binary.AppendUvarint(dst, uint64(s.age.Milliseconds()))
 	}
-	dst = appendOwed(dst, owed)
+	if s.origin {
+		dst = binary.AppendUvarint(dst, uint64(len(m.Origin)))
+		dst = append(dst, m.Origin...)
+	}
+	dst = appendOwed(dst, s.owed)
 	dst = binary.AppendUvarint(dst, uint64(len(m.Topic)))
 	dst = append(dst, m.Topic...)
 	if flags&flagProps != 0 {
@@ -97,13 +117,6 @@ func checksum(id mqtt.MsgID, body []byte) uint32 {
 	return crc32.Update(crc32.Checksum(raw[:], table), table, body)
 }
 
-// stored is a row as it was read.
-type stored struct {
-	message *mqtt.Message
-	pos     int
-	owed    []session.Owed
-}
-
 // decodeBody reads a row; the payload and properties point into raw. It fails
 // with errDamaged on anything that appendBody did not write for this ID.
 func decodeBody(id mqtt.MsgID, raw []byte) (stored, error) {
@@ -114,8 +127,8 @@ func decodeBody(id mqtt.MsgID, raw []byte) (stored, error) {
 	if binary.LittleEndian.Uint32(raw[end:]) != checksum(id, raw[:end]) {
 		return stored{}, fmt.Errorf("message %d: %w: checksum", id, errDamaged)
 	}
-	if raw[0] != bodyVersion {
-		return stored{}, fmt.Errorf("message %d: %w: version %d", id, errDamaged, raw[0])
+	if raw[0] != bodyVersion || raw[1] >= flagsEnd {
+		return stored{}, fmt.Errorf("message %d: %w: version %d, flags %#x", id, errDamaged, raw[0], raw[1])
 	}
 	flags, r := raw[1], reader{rest: raw[2:end:end]}
 	m := &mqtt.Message{ID: id, QoS: mqtt.QoS(flags & 3), Retain: flags&flagRetain != 0}
@@ -125,6 +138,10 @@ func decodeBody(id mqtt.MsgID, raw []byte) (stored, error) {
 	}
 	if flags&flagExpiry != 0 {
 		m.Expiry = time.Duration(r.uvarint(math.MaxInt64))
+		s.age = time.Duration(r.uvarint(math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond
+	}
+	if s.origin = flags&flagOrigin != 0; s.origin {
+		m.Origin = string(r.counted())
 	}
 	s.owed = r.owed()
 	m.Topic = string(r.counted())
@@ -138,18 +155,18 @@ func decodeBody(id mqtt.MsgID, raw []byte) (stored, error) {
 	return s, nil
 }
 
-// appendRetained writes the row of a retained message behind dst: its ID, and then as a message.
-func appendRetained(dst []byte, m *mqtt.Message) []byte {
-	return appendBody(binary.LittleEndian.AppendUint64(dst, uint64(m.ID)), 0, m, nil)
+// appendRetained writes the row of a retained message behind dst: its ID, and then
+// as a message. Who published it decides about no local as long as it stays.
+func appendRetained(dst []byte, m *mqtt.Message, age time.Duration) []byte {
+	return appendBody(binary.LittleEndian.AppendUint64(dst, uint64(m.ID)), stored{message: m, age: age, origin: true})
 }
 
 // decodeRetained reads what appendRetained has written.
-func decodeRetained(raw []byte) (*mqtt.Message, error) {
+func decodeRetained(raw []byte) (stored, error) {
 	if len(raw) < 8 {
-		return nil, fmt.Errorf("retained message: %w: %d bytes", errDamaged, len(raw))
+		return stored{}, fmt.Errorf("retained message: %w: %d bytes", errDamaged, len(raw))
 	}
-	s, err := decodeBody(mqtt.MsgID(binary.LittleEndian.Uint64(raw)), raw[8:])
-	return s.message, err
+	return decodeBody(mqtt.MsgID(binary.LittleEndian.Uint64(raw)), raw[8:])
 }
 
 // reader takes fields off the front of rest; once bad it gives zero values.

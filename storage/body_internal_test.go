@@ -17,21 +17,22 @@ func TestBody_ReadsWhatItWrote(t *testing.T) {
 		name string
 		m    mqtt.Message
 		owed []session.Owed
+		age  time.Duration
 	}{
-		{"least", mqtt.Message{Topic: "t", Payload: []byte{}}, nil},
+		{"least", mqtt.Message{Topic: "t", Payload: []byte{}}, nil, 0},
 		{"all", mqtt.Message{
 			Topic: "a/b", Payload: []byte("p"), QoS: 2, Retain: true, Props: mqtt.Properties{1, 1},
 			Expiry: time.Hour, Accepted: time.Unix(1700000000, 123456789),
-		}, []session.Owed{{Session: 1, QoS: 1}, {Session: 1 << 31, QoS: 2, Retain: true, SubscriptionIDs: []uint32{1, 268435455}}}},
-		{"empty properties", mqtt.Message{Topic: "t", Payload: []byte{0}, Props: mqtt.Properties{}}, []session.Owed{{Session: 7}}},
-		{"before 1970", mqtt.Message{Topic: "t", Payload: []byte{}, Accepted: time.Unix(-5, 5)}, nil},
+		}, []session.Owed{{Session: 1, QoS: 1}, {Session: 1 << 31, QoS: 2, Retain: true, SubscriptionIDs: []uint32{1, 268435455}}}, 400 * 24 * time.Hour},
+		{"empty properties", mqtt.Message{Topic: "t", Payload: []byte{0}, Props: mqtt.Properties{}}, []session.Owed{{Session: 7}}, 0},
+		{"before 1970", mqtt.Message{Topic: "t", Payload: []byte{}, Accepted: time.Unix(-5, 5)}, nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.m.ID = 1 << 40
-			raw := appendBody(nil, 4095, &c.m, c.owed)
+			raw := appendBody(nil, stored{message: &c.m, pos: 4095, owed: c.owed, age: c.age})
 			got, err := decodeBody(c.m.ID, raw)
 			require.NoError(t, err)
-			require.Equal(t, stored{message: &c.m, pos: 4095, owed: c.owed}, got)
+			require.Equal(t, stored{message: &c.m, pos: 4095, owed: c.owed, age: c.age}, got)
 			_, err = decodeBody(c.m.ID+1, raw)
 			require.ErrorIs(t, err, errDamaged, "it is the row of another message")
 			for i := range raw {
@@ -42,9 +43,10 @@ func TestBody_ReadsWhatItWrote(t *testing.T) {
 				_, err = decodeBody(c.m.ID, raw[:i])
 				require.ErrorIs(t, err, errDamaged, "cut at %d", i)
 			}
-			retained, err := decodeRetained(appendRetained(nil, &c.m))
+			c.m.Origin = "publisher"
+			retained, err := decodeRetained(appendRetained(nil, &c.m, c.age))
 			require.NoError(t, err)
-			require.Equal(t, &c.m, retained)
+			require.Equal(t, stored{message: &c.m, age: c.age, origin: true}, retained)
 		})
 	}
 }
@@ -57,11 +59,11 @@ func reseal(raw []byte) []byte {
 func FuzzDecodeBody(f *testing.F) {
 	add := func(m mqtt.Message, owed ...session.Owed) {
 		m.ID = 1
-		raw := appendBody(nil, 3, &m, owed)
+		raw := appendBody(nil, stored{message: &m, pos: 3, owed: owed, origin: m.Origin != ""})
 		f.Add(raw[:len(raw)-4])
 	}
 	add(mqtt.Message{Topic: "t"})
-	add(mqtt.Message{Topic: "a/b", Payload: []byte("p"), QoS: 2, Retain: true, Props: mqtt.Properties{1}, Expiry: 5, Accepted: time.Unix(1, 1)},
+	add(mqtt.Message{Topic: "a/b", Payload: []byte("p"), QoS: 2, Retain: true, Props: mqtt.Properties{1}, Expiry: 5, Accepted: time.Unix(1, 1), Origin: "c"},
 		session.Owed{Session: 1, QoS: 1}, session.Owed{Session: 9, QoS: 2, SubscriptionIDs: []uint32{1, 2}})
 	f.Add([]byte{bodyVersion, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -70,7 +72,7 @@ func FuzzDecodeBody(f *testing.F) {
 			require.ErrorIs(t, err, errDamaged)
 			return
 		}
-		again, err := decodeBody(1, appendBody(nil, got.pos, got.message, got.owed))
+		again, err := decodeBody(1, appendBody(nil, got))
 		require.NoError(t, err)
 		require.Equal(t, got, again)
 	})

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,8 @@ const (
 	putRetained    = "INSERT INTO retained(topic, body) VALUES(?, ?) ON CONFLICT(topic) DO UPDATE SET body = excluded.body"
 	removeRetained = "DELETE FROM retained WHERE topic = ?"
 	putCeiling     = "INSERT OR REPLACE INTO meta(k, v) VALUES('next_id', ?)"
+	putClean       = "INSERT OR REPLACE INTO meta(k, v) VALUES('clean', 1)"
+	removeClean    = "DELETE FROM meta WHERE k = 'clean'"
 	putClock       = "INSERT OR REPLACE INTO meta(k, v) VALUES('clock', ?)"
 )
 
@@ -50,19 +53,39 @@ func tableSQL(slot int) table {
 }
 
 // commit writes the batch in one transaction. After a failure the connection is
-// opened anew: what SQLite has in its cache can't be trusted then.
+// opened anew: what SQLite has in its cache can't be trusted then. A table that is
+// beyond repair and was only to be emptied is left as it is.
 func (s *Spool) commit(b *batch) error {
 	w := &s.writer
-	if err := s.connect(); err != nil {
-		return err
-	}
-	err := w.write(b)
-	if err != nil {
+	for {
+		if err := s.connect(); err != nil {
+			return err
+		}
+		err := w.write(b)
+		if err == nil {
+			return nil
+		}
 		w.c.close()
 		w.c = nil
+		if beyondRepair(err) {
+			s.suspect(err)
+		}
+		broken, is := errors.AsType[*brokenTable](err)
+		if !is {
+			return err
+		}
+		w.broken[broken.slot] = true
 	}
-	return err
 }
+
+// brokenTable says that a table can't be emptied.
+type brokenTable struct {
+	slot int
+	err  error
+}
+
+func (e *brokenTable) Error() string { return fmt.Sprintf("empty table %d: %v", e.slot, e.err) }
+func (e *brokenTable) Unwrap() error { return e.err }
 
 // connect sees to it that the writer has a connection.
 func (s *Spool) connect() error {
@@ -129,7 +152,7 @@ func (w *writer) writeEntry(o *step, t table) error {
 		}
 	}
 	if o.row {
-		w.buf = appendBody(w.buf[:0], e.pos, e.m, o.owed)
+		w.buf = appendBody(w.buf[:0], stored{message: e.m, pos: e.pos, owed: o.owed, age: w.lived + e.at})
 		if err := w.c.exec(t.put, int64(e.id), w.buf); err != nil {
 			return err
 		}
@@ -143,7 +166,7 @@ func (w *writer) writeEntry(o *step, t table) error {
 	case e.retain && len(e.m.Payload) == 0:
 		return w.c.exec(removeRetained, e.m.Topic)
 	case e.retain:
-		w.buf = appendRetained(w.buf[:0], e.m)
+		w.buf = appendRetained(w.buf[:0], e.m, w.lived+e.at)
 		return w.c.exec(putRetained, e.m.Topic, w.buf)
 	}
 	return nil
@@ -212,12 +235,21 @@ func (w *writer) writeLazy(b *batch) error {
 	if b.ceiling == 0 {
 		return nil
 	}
+	if err := w.c.exec(removeClean); err != nil { // the first commit reserves IDs, so the file is in use from here on
+		return err
+	}
 	return w.c.exec(putCeiling, int64(b.ceiling))
 }
 
 func (w *writer) freeSlot(slot int) error {
-	if err := w.c.exec(tableSQL(slot).empty); err != nil {
-		return err
+	if !w.broken[slot] { // a failed try may have left half of it in this transaction, so there is no second one
+		err := w.c.exec(tableSQL(slot).empty)
+		if err != nil && beyondRepair(err) {
+			err = &brokenTable{slot, err}
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := w.c.exec(freeSegment, int64(slot)); err != nil {
 		return err

@@ -52,20 +52,52 @@ func beyondRepair(err error) bool {
 	return false
 }
 
-// openOrReplace calls open; when the content of the file is beyond repair it moves
-// the file aside, raises an alarm for the part and calls open again.
-func openOrReplace(file, part string, alarms *fault.Alarms, log *slog.Logger, open func() error) error {
+// openOrReplace calls open. When the content of the file is beyond repair, what
+// can be read of it is saved into a new file, the old one moves aside, an alarm for
+// the part says so, and open is called again. The old file stays where it is until
+// the new one is complete: a crash meanwhile only makes it begin again.
+func openOrReplace(file, part string, alarms *fault.Alarms, log *slog.Logger, salvage func(from, to string) (string, error), open func() error) error {
+	salvaged := file + ".salvaged"
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		_ = os.Rename(salvaged, file) // a crash came between the last two steps
+	}
 	err := open()
 	if err == nil || !beyondRepair(err) {
 		return err
+	}
+	words := "an empty one was begun"
+	if !errors.Is(err, errNewer) {
+		saved, failed := saveInto(file, salvaged, salvage)
+		switch {
+		case failed == nil:
+			words = saved
+		case !beyondRepair(failed):
+			return errors.Join(err, fmt.Errorf("save what can be read: %w", failed))
+		}
 	}
 	aside, moveErr := moveAside(file, time.Now())
 	if moveErr != nil {
 		return errors.Join(err, moveErr)
 	}
-	log.Error("database moved aside", "file", file, "aside", aside, "err", err)
-	alarms.Raise(part, Damaged, fmt.Sprintf("%s could not be read (%v); it was kept as %s and an empty one was begun", filepath.Base(file), err, filepath.Base(aside)))
+	if renameErr := os.Rename(salvaged, file); renameErr != nil && !errors.Is(renameErr, os.ErrNotExist) {
+		return errors.Join(err, renameErr)
+	}
+	log.Error("database moved aside", "file", file, "aside", aside, "err", err, "saved", words)
+	alarms.Raise(part, Damaged, fmt.Sprintf("%s could not be read (%v); it was kept as %s; %s", filepath.Base(file), err, filepath.Base(aside), words))
 	return open()
+}
+
+// saveInto makes the file salvaged of what can be read, or none.
+func saveInto(file, salvaged string, salvage func(from, to string) (string, error)) (words string, err error) {
+	draft := file + ".salvaging"
+	defer func() { _ = removeDatabase(draft) }()
+	if words, err = salvage(file, draft); err != nil {
+		return "", err
+	}
+	if err := os.Rename(draft, salvaged); err != nil {
+		return "", err
+	}
+	return words, syncDir(filepath.Dir(file))
 }
 
 // moveAside renames the database with its companions and removes the oldest copies beyond keepDamaged.
@@ -77,6 +109,7 @@ func moveAside(file string, now time.Time) (string, error) {
 			return "", err
 		}
 	}
+	_ = os.Remove(suspectFile(file)) // at worst the new file is saved into a newer one
 	copies, err := filepath.Glob(globQuote(file) + ".damaged-*[0-9]")
 	if err != nil {
 		return "", err

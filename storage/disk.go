@@ -52,17 +52,15 @@ func (d *disk) check(file string, must bool) error {
 	if !must && time.Since(d.checked) < checkPause {
 		return nil
 	}
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(d.dir, &fs); err != nil {
-		return fmt.Errorf("free space of %s: %w", d.dir, err)
+	free, keep, err := d.space()
+	if err != nil {
+		return err
 	}
 	info, err := os.Stat(file)
 	if err != nil {
 		return err
 	}
-	d.checked = time.Now()
-	d.free = int64(fs.Bavail) * fs.Bsize
-	keep := min(d.minFree, int64(fs.Blocks)*fs.Bsize/10) // a small file system can't keep more
+	d.checked, d.free = time.Now(), free
 	if !d.reserve && d.free > keep+2*reserveBytes {
 		if d.reserve = d.makeReserve() == nil; d.reserve {
 			d.free -= reserveBytes
@@ -80,6 +78,16 @@ func (d *disk) check(file string, must bool) error {
 		d.limit = max((info.Size()+max(left, 0))/pageSize, 1) // SQLite never goes below what there is
 	}
 	return nil
+}
+
+// space gives how many bytes are free, and how many of them are to stay so.
+func (d *disk) space() (free, keep int64, err error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(d.dir, &fs); err != nil {
+		return 0, 0, fmt.Errorf("free space of %s: %w", d.dir, err)
+	}
+	// a small file system can't keep more than a tenth
+	return int64(fs.Bavail) * fs.Bsize, min(d.minFree, int64(fs.Blocks)*fs.Bsize/10), nil
 }
 
 // makeReserve makes the reserve file; without one a full disk only is harder to leave.

@@ -37,7 +37,7 @@ func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Log
 		sessions:  map[session.ID]*queue{},
 	}
 	s.room, s.called = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
-	err := openOrReplace(file, "spool", alarms, log, s.open)
+	err := openOrReplace(file, "spool", alarms, log, salvageSpool, s.open)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
@@ -73,6 +73,9 @@ func (s *Spool) load(c *conn) error {
 	if err := migrate(c, "spool"); err != nil {
 		return err
 	}
+	if s.wasSuspect() {
+		return fmt.Errorf("%w: damage was found while it was in use", errDamaged)
+	}
 	var clock []byte
 	next, err := c.number("SELECT v FROM meta WHERE k = 'next_id'")
 	if err != nil {
@@ -88,6 +91,7 @@ func (s *Spool) load(c *conn) error {
 		return err
 	}
 	s.decodeClock(clock)
+	s.writer.lived, s.writer.broken = s.lived, map[int]bool{}
 	s.marks.list = append(s.marks.list, mark{s.next, s.age()}) // of what came after the last one that was stored
 	err = c.query("SELECT id FROM session", 1, func(row []driver.Value) error {
 		s.sessions[sessionOf(row[0])] = &queue{released: map[mqtt.MsgID]struct{}{}}
@@ -121,7 +125,8 @@ func (s *Spool) findTables(c *conn) error {
 		used[f.seg.slot] = true
 	}
 	name := regexp.MustCompile(`^seg(\d{1,6})$`)
-	return c.query("SELECT name FROM sqlite_schema WHERE type = 'table'", 1, func(row []driver.Value) error {
+	var unused []int
+	err := c.query("SELECT name FROM sqlite_schema WHERE type = 'table'", 1, func(row []driver.Value) error {
 		match := name.FindStringSubmatch(asString(row[0]))
 		if match == nil {
 			return nil
@@ -132,10 +137,16 @@ func (s *Spool) findTables(c *conn) error {
 		}
 		s.writer.slots = max(s.writer.slots, slot+1)
 		if !used[slot] {
-			s.writer.free = append(s.writer.free, slot)
+			unused = append(unused, slot)
 		}
 		return nil
 	})
+	for _, slot := range unused {
+		if n, err := c.number(fmt.Sprintf("SELECT 1 FROM seg%d LIMIT 1", slot)); err == nil && n == 0 {
+			s.writer.free = append(s.writer.free, slot) // another one could not be emptied
+		}
+	}
+	return err
 }
 
 // loadSegments rebuilds the index: sealed segments from their own, others from their rows.
@@ -376,7 +387,8 @@ func (s *Spool) loadRetained(c *conn, v session.Visitor) error {
 		return nil
 	}
 	return c.query("SELECT topic, body FROM retained", 2, func(row []driver.Value) error {
-		m, err := decodeRetained(asBytes(row[1]))
+		body, err := decodeRetained(asBytes(row[1]))
+		m := body.message
 		if err == nil && m.Topic != asString(row[0]) {
 			err = fmt.Errorf("%w: it is of another topic", errDamaged)
 		}
@@ -385,6 +397,7 @@ func (s *Spool) loadRetained(c *conn, v session.Visitor) error {
 			s.alarms.Raise("spool", LostMessages, "retained messages could not be read and were left out; the disk may be failing")
 			return nil
 		}
+		s.tellTime(body)
 		v.Retained(m)
 		return nil
 	})

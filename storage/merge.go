@@ -48,6 +48,10 @@ func (s *Spool) mergeThin() {
 			s.log.Warn("thin segments not merged", "err", err)
 			s.writer.c.close()
 			s.writer.c = nil
+			if beyondRepair(err) {
+				s.suspect(err)
+				s.keepApart(m)
+			}
 			if written {
 				s.resolveMerge(m)
 			} else {
@@ -56,6 +60,15 @@ func (s *Spool) mergeThin() {
 			return
 		}
 		s.finishMerge(m)
+	}
+}
+
+// keepApart leaves the segments of a merge that can't be read alone from now on.
+func (s *Spool) keepApart(m *merger) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range m.run {
+		g.torn = true
 	}
 }
 
@@ -95,7 +108,7 @@ func (s *Spool) thinRun() []*segment {
 			_, g.alive, g.aliveBytes = g.living()
 			g.recount = false
 		}
-		thin := g.sealed && g.alive < segmentRows/thinShare && g.aliveBytes < segmentBytes/thinShare
+		thin := g.sealed && !g.torn && g.alive < segmentRows/thinShare && g.aliveBytes < segmentBytes/thinShare
 		fits := rows+g.alive <= segmentRows && bytes+g.aliveBytes <= segmentBytes && (run == nil || g.last()-run[0].base < math.MaxUint32)
 		if !thin || !fits {
 			if len(run) >= minRun {

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"sort"
 
 	"fieldgate/broker/mqtt"
@@ -109,6 +110,10 @@ func (s *Spool) readPicks(id session.ID, picks []pick) (again bool, err error) {
 		}
 		run := runOf(picks)
 		bad, err := s.readRun(id, picks[:run])
+		if err != nil && beyondRepair(err) {
+			s.suspect(err)
+			bad, err = s.readEach(id, picks[:run])
+		}
 		if err != nil {
 			return false, err
 		}
@@ -154,6 +159,7 @@ func (s *Spool) readRun(id session.ID, picks []pick) (bad map[mqtt.MsgID]error, 
 		if err == nil {
 			owed, found := findOwed(body.owed, id)
 			if found {
+				s.tellTime(body)
 				picks[next].queued = queued(body.message, owed)
 				return nil
 			}
@@ -172,6 +178,24 @@ func (s *Spool) readRun(id session.ID, picks []pick) (bad map[mqtt.MsgID]error, 
 		s.reader = nil
 	}
 	return bad, err
+}
+
+// readEach reads the rows of the picks one by one, because one of them is beyond
+// repair and takes the others with it.
+func (s *Spool) readEach(id session.ID, picks []pick) (map[mqtt.MsgID]error, error) {
+	all := map[mqtt.MsgID]error{}
+	for i := range picks {
+		bad, err := s.readRun(id, picks[i:i+1])
+		switch {
+		case err == nil:
+			maps.Copy(all, bad)
+		case beyondRepair(err):
+			all[picks[i].id] = err
+		default:
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // missing decides about a message that was not found: acknowledged meanwhile, moved

@@ -37,6 +37,7 @@ type segment struct {
 	parts   map[session.ID]*part
 	merging bool // its rows are being moved to another segment: they may stand here or there
 	gone    bool // freed or merged into another one
+	torn    bool // its table is damaged
 
 	recount    bool // alive and aliveBytes are out of date
 	alive      int  // messages that somebody is owed; only of a sealed segment

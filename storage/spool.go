@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fieldgate/broker/mqtt"
@@ -48,6 +49,8 @@ type Spool struct {
 	quit chan struct{} // closed together with closing set
 	done chan struct{} // closed when the writer has ended and all callbacks have run
 	lazy *time.Timer   // wakes the writer for acknowledgements alone
+
+	damaged atomic.Bool // damage was found while the file was in use
 
 	writer writer // used by its goroutine alone
 

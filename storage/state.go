@@ -36,7 +36,7 @@ type Revision struct {
 
 func openState(file string, alarms *fault.Alarms, log *slog.Logger) (*State, error) {
 	s := &State{file: file}
-	err := openOrReplace(file, "state", alarms, log, func() error {
+	err := openOrReplace(file, "state", alarms, log, salvageState, func() error {
 		c, err := dial(file, false)
 		if err != nil {
 			return err
@@ -59,6 +59,11 @@ func (s *State) check(c *conn) error {
 	if err := migrate(c, "state"); err != nil {
 		return err
 	}
+	return quickCheck(c)
+}
+
+// quickCheck has SQLite look at every page.
+func quickCheck(c *conn) error {
 	return c.query("PRAGMA quick_check(1)", 1, func(row []driver.Value) error {
 		if verdict := asString(row[0]); verdict != "ok" {
 			return fmt.Errorf("%w: %s", errDamaged, verdict)

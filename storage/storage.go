@@ -10,15 +10,19 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"fieldgate/internal/fault"
 )
 
 // DB is the open data directory.
 type DB struct {
+	cfg   Config
 	lock  *lock
 	spool *Spool
 	state *State
+
+	copying sync.Mutex // held by a backup and by Restore
 }
 
 // Open takes the data directory for this process and opens both files. A file
@@ -36,7 +40,7 @@ func Open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{lock: lock}
+	db := &DB{cfg: cfg, lock: lock}
 	if err := db.open(cfg, alarms, log); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -44,6 +48,14 @@ func Open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (*DB, error) {
 }
 
 func (db *DB) open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (err error) {
+	_ = os.RemoveAll(filepath.Join(cfg.DataDir, draftDir)) // of a backup that was cut short
+	restored, err := takeRestore(cfg.DataDir)
+	if err != nil {
+		return fmt.Errorf("restore the backup: %w", err)
+	}
+	if restored {
+		log.Info("backup restored", "replaced", filepath.Join(cfg.DataDir, beforeDir))
+	}
 	if db.state, err = openState(filepath.Join(cfg.DataDir, "state.db"), alarms, log); err != nil {
 		return err
 	}

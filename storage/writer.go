@@ -35,6 +35,8 @@ type writer struct {
 	buf       []byte
 	batch     batch
 	disk      disk
+	lived     time.Duration // as Spool.lived
+	broken    map[int]bool  // slots whose tables can't be emptied: they are not used again
 }
 
 // run commits what comes until the spool is closed.
@@ -49,8 +51,30 @@ func (s *Spool) run() {
 		s.release(b, s.store(b))
 		s.mergeThin()
 	}
-	if s.writer.c != nil {
-		s.writer.c.close()
+	s.leave()
+}
+
+// leave writes into the file that nothing is missing, and the time, and closes it.
+func (s *Spool) leave() {
+	w := &s.writer
+	if w.c == nil {
+		return
+	}
+	defer w.c.close()
+	if w.gaveUp != nil {
+		return
+	}
+	s.mu.Lock()
+	clock := s.encodeClock(s.age())
+	s.mu.Unlock()
+	err := w.c.tx(func() error {
+		if err := w.c.exec(putClock, clock); err != nil {
+			return err
+		}
+		return w.c.exec(putClean)
+	})
+	if err != nil {
+		s.log.Debug("clean end not noted", "err", err) // the next start looks at the file, that is all
 	}
 }
 
@@ -211,7 +235,9 @@ func (s *Spool) settleBatch(b *batch) {
 	}
 	s.evict()
 	for _, g := range b.free {
-		s.writer.free = append(s.writer.free, g.slot)
+		if !s.writer.broken[g.slot] {
+			s.writer.free = append(s.writer.free, g.slot)
+		}
 	}
 	if b.ceiling > s.ceiling {
 		s.ceiling = b.ceiling

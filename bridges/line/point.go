@@ -214,3 +214,27 @@ func (p *Point) checkField(f *bridges.Faults, at string, d *Device) {
 	}
 	p.index = i
 }
+
+// values tells what values the point has.
+func (p *Point) values() bridges.ValueSet {
+	v := bridges.ValueSet{Form: bridges.NumberForm}
+	switch w := p.Write; {
+	case w != nil && w.Values != nil:
+		v.Form, v.Labels = bridges.TextForm, slices.Sorted(maps.Keys(w.Values))
+		if p.Type == "bool" || len(v.Labels) == 2 && v.Labels[0] == "false" && v.Labels[1] == "true" {
+			v.Form, v.Labels = bridges.BoolForm, nil
+		}
+	case p.Enum != nil:
+		v.Form, v.Labels = bridges.TextForm, slices.Sorted(maps.Values(p.Enum))
+	case p.Type == "string" || p.Type == "raw":
+		v.Form = bridges.TextForm
+	case p.Type == "bool" || p.Bit != nil:
+		v.Form = bridges.BoolForm
+	default:
+		v.Whole = p.isPlain() && strings.Contains(p.Type, "int")
+		if w != nil {
+			v.Min, v.Max, v.Step = w.Min, w.Max, w.Step
+		}
+	}
+	return v
+}

@@ -62,6 +62,8 @@ type Device struct {
 	Parse    Parse          `json:"parse"`
 	Points   []Point        `json:"points"`
 
+	HomeAssistant *bool `json:"home_assistant"` // announce it there; nil follows the switch for all
+
 	patience time.Duration // silence that is no fault: Timeout or the bridge's
 	throttle time.Duration
 	bound    int // cells
@@ -251,9 +253,11 @@ func devices(c bridges.Config) []bridges.Device {
 	s, _ := decode(c) // the faults are told by New
 	var list []bridges.Device
 	for _, d := range s.Devices {
-		device := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", Document: d.Document}
+		device := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", Document: d.Document, HomeAssistant: d.HomeAssistant}
 		for _, p := range d.Points {
-			device.Points = append(device.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Publish: p.PublishRule})
+			device.Points = append(device.Points, bridges.Point{
+				ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(),
+			})
 		}
 		list = append(list, device)
 	}

@@ -45,7 +45,7 @@ type Message struct {
 	Props    Properties    // nil for none
 	Expiry   time.Duration // message expiry interval counted from Accepted, 0 for never
 	Accepted time.Time     // when the broker accepted it
-	Origin   string        // client identifier of the publisher, for no local; not stored
+	Origin   string        // client identifier of the publisher, for no local; only stored with retained messages
 	// Unanswered says that the publisher may not publish to the response topic itself, so that nobody should
 	// in its name; not stored.
 	Unanswered bool

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -95,31 +96,65 @@ func becomeOwner(dataDir string) error {
 // handlerTransport answers requests by a handler in the process.
 type handlerTransport struct{ handler http.Handler }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper. The body comes as the handler writes it;
+// who gives it up ends the handler's writes and waits for it.
 func (t handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	in := r.Clone(r.Context())
 	in.RequestURI, in.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
-	w := &answer{header: http.Header{}, status: http.StatusOK}
-	t.handler.ServeHTTP(w, in)
+	from, to := io.Pipe()
+	w := &answer{header: http.Header{}, to: to, begun: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		t.handler.ServeHTTP(w, in)
+		w.WriteHeader(http.StatusOK)
+		_ = to.Close() // never fails
+	}()
+	<-w.begun
 	return &http.Response{
 		StatusCode: w.status, Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
-		Header: w.header, Body: io.NopCloser(&w.body), Request: r,
+		Header: w.sent, Body: &answerBody{from, w.done}, Request: r,
 	}, nil
 }
 
-// answer is a http.ResponseWriter into memory.
+// answer is a http.ResponseWriter whose body is read by another goroutine.
 type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+	header, sent http.Header
+	status       int
+	to           *io.PipeWriter
+	begun        chan struct{} // closed when status and sent are set
+	done         chan struct{} // closed when the handler has returned
+	once         sync.Once
 }
 
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) {
+	a.once.Do(func() {
+		a.status, a.sent = status, a.header.Clone()
+		close(a.begun)
+	})
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.to.Write(b)
+}
+
+// answerBody is the other end of an answer.
+type answerBody struct {
+	*io.PipeReader
+	done chan struct{}
+}
+
+// Close waits until the handler has returned.
+func (b *answerBody) Close() error {
+	err := b.PipeReader.Close()
+	<-b.done
+	return err
+}
 
 // call makes one request; body and answer are JSON. A *fault.Error or fault.List says why it was refused.
 func (c *client) call(ctx context.Context, method, path string, body []byte, into any) error {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -35,35 +34,30 @@ func serve(ctx context.Context, std stdio, host string) error {
 		debug.SetMemoryLimit(limit)
 		log.Info("memory limited", "bytes", limit)
 	}
-	g, err := gateway.New(file, version, log)
-	if err != nil {
-		return err
+	for {
+		g, err := gateway.New(file, version, log)
+		if err != nil {
+			return err
+		}
+		log.Info("fieldgate starts", "version", version, "data_dir", file.DataDir)
+		err = errors.Join(g.Run(ctx), g.Close())
+		log.Info("fieldgate stopped")
+		// systemd has been told that it stops: it starts the service again by itself
+		if err != nil || ctx.Err() != nil || !g.StartAnew() || os.Getenv("NOTIFY_SOCKET") != "" {
+			return err
+		}
+		file = reloaded(host, file, log)
 	}
-	log.Info("fieldgate starts", "version", version, "data_dir", file.DataDir)
-	err = g.RunUntilRestart(ctx)
-	restart := errors.Is(err, gateway.ErrRestart)
-	if restart {
-		err = nil // what did not stop in time ends with the process
-	}
-	err = errors.Join(err, g.Close())
-	log.Info("fieldgate stopped", "restart", restart)
-	if restart {
-		return errors.Join(err, again())
-	}
-	return err
 }
 
-// again begins the process anew with the binary that stands there now. systemd does
-// that by itself (Restart=always), and would take a process that announced its end and goes on for a stuck one.
-func again() error {
-	if os.Getenv("NOTIFY_SOCKET") != "" {
-		return nil
-	}
-	binary, err := os.Executable()
+// reloaded reads the host file again. One that is wrong now leaves what was read before: the page must come up.
+func reloaded(host string, last config.File, log *slog.Logger) config.File {
+	file, err := config.Load(named(host))
 	if err != nil {
-		return fmt.Errorf("restart: %w", err)
+		log.Error("host file can't be used; the gateway goes on with the one that it has", "err", err)
+		return last
 	}
-	return fmt.Errorf("restart %s: %w", binary, syscall.Exec(binary, os.Args, os.Environ()))
+	return file
 }
 
 func newCheck(std stdio, host *string) *cobra.Command {

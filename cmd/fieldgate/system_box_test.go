@@ -55,6 +55,7 @@ log: {level: info}
 mqtt:
   listeners: [{address: "%s"}]
   allow_anonymous: true
+  max_queued_messages: 10000000
 admin: {address: "%s"}
 `, b.data(), b.mqtt, b.admin)
 	require.NoError(t, os.WriteFile(b.config(), []byte(host), 0o600))
@@ -80,6 +81,13 @@ func (b *box) config() string { return filepath.Join(b.dir, "fieldgate.yaml") }
 // start runs `fieldgate serve` and returns once the broker accepts connections.
 func (b *box) start() {
 	b.t.Helper()
+	b.spawn()
+	awaitPort(b.t, b.mqtt)
+}
+
+// spawn runs `fieldgate serve`.
+func (b *box) spawn() {
+	b.t.Helper()
 	path, err := built()
 	require.NoError(b.t, err)
 	b.cmd = exec.Command(path, "serve", "--config", b.config())
@@ -90,7 +98,6 @@ func (b *box) start() {
 	err = b.cmd.Start()
 	runtime.UnlockOSThread()
 	require.NoError(b.t, err)
-	awaitPort(b.t, b.mqtt)
 }
 
 // kill ends the gateway with a signal and waits until it is gone.

@@ -127,8 +127,13 @@ func readRaw(r *bufio.Reader) ([]byte, error) {
 // after each loss of the connection what was not acknowledged, in order.
 type publisher struct {
 	client
-	topic string
-	qos   mqtt.QoS
+	topic   string
+	qos     mqtt.QoS
+	retain  bool
+	window  int
+	limit   int                              // of messages; 0 for none
+	topicOf func(number int) string          // nil for topic
+	tell    func(format string, args ...any) // what was sent and acknowledged
 
 	mu           sync.Mutex
 	next         int // number of the next new message
@@ -146,7 +151,7 @@ type outgoing struct {
 const publisherWindow = 20
 
 func newPublisher(address, topic string, qos mqtt.QoS) *publisher {
-	p := &publisher{topic: topic, qos: qos}
+	p := &publisher{topic: topic, qos: qos, window: publisherWindow, tell: func(string, ...any) {}}
 	p.client = client{address: address, id: "pub-" + topic, onConnect: p.connected, onPacket: p.packet}
 	return p
 }
@@ -166,7 +171,11 @@ func (p *publisher) encode(dst []byte, o outgoing, dup bool) []byte {
 	if o.received {
 		return packet.AppendAck(dst, packet.PUBREL, o.packetID)
 	}
-	m := packet.Publish{Topic: []byte(p.topic), Payload: fmt.Append(nil, o.number), QoS: p.qos, PacketID: o.packetID, Dup: dup}
+	topic := p.topic
+	if p.topicOf != nil {
+		topic = p.topicOf(o.number)
+	}
+	m := packet.Publish{Topic: []byte(topic), Payload: fmt.Append(nil, o.number), QoS: p.qos, PacketID: o.packetID, Dup: dup, Retain: p.retain}
 	return m.Append(dst, mqtt.V311)
 }
 
@@ -174,10 +183,11 @@ func (p *publisher) encode(dst []byte, o outgoing, dup bool) []byte {
 func (p *publisher) fill() {
 	p.mu.Lock()
 	var out []byte
-	for !p.quiet && len(p.inflight) < publisherWindow {
+	for !p.quiet && len(p.inflight) < p.window && (p.limit == 0 || p.next < p.limit) {
 		o := outgoing{number: p.next, packetID: uint16(1 + p.next%65535)}
 		p.next++
 		p.inflight = append(p.inflight, o)
+		p.tell("sent %s %d %d", p.topic, o.number, o.packetID)
 		out = p.encode(out, o, false)
 	}
 	p.mu.Unlock()
@@ -198,15 +208,18 @@ func (p *publisher) packet(raw []byte) {
 	var reply []byte
 	switch a.Type {
 	case packet.PUBACK:
+		p.tell("safe %s %d", p.topic, p.inflight[i].number)
 		p.acknowledged = append(p.acknowledged, p.inflight[i].number)
 		p.inflight = slices.Delete(p.inflight, i, i+1)
 	case packet.PUBREC:
 		if !p.inflight[i].received {
 			p.inflight[i].received = true
+			p.tell("safe %s %d", p.topic, p.inflight[i].number)
 			p.acknowledged = append(p.acknowledged, p.inflight[i].number)
 		}
 		reply = packet.AppendAck(nil, packet.PUBREL, a.PacketID)
 	case packet.PUBCOMP:
+		p.tell("done %s %d", p.topic, p.inflight[i].number)
 		p.inflight = slices.Delete(p.inflight, i, i+1)
 	}
 	p.mu.Unlock()
@@ -220,7 +233,7 @@ func (p *publisher) finish() { p.mu.Lock(); p.quiet = true; p.mu.Unlock() }
 func (p *publisher) idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.inflight) == 0
+	return len(p.inflight) == 0 && (p.quiet || p.limit > 0 && p.next == p.limit)
 }
 
 func (p *publisher) acks() []int {
@@ -240,12 +253,14 @@ type subscriber struct {
 	held    map[uint16]bool     // QoS 2 received, PUBREL not yet
 	history map[uint16][]string // of each packet identifier, for the report of a failure
 	conns   int
+	absent  bool          // some CONNACK said that there was no session
 	ready   chan struct{} // closed at the first SUBACK
 	once    sync.Once
+	tell    func(format string, args ...any) // what came, before it is acknowledged
 }
 
 func newSubscriber(address, filter string, qos mqtt.QoS) *subscriber {
-	s := &subscriber{filter: filter, qos: qos, held: map[uint16]bool{}, history: map[uint16][]string{}, ready: make(chan struct{})}
+	s := &subscriber{filter: filter, qos: qos, held: map[uint16]bool{}, history: map[uint16][]string{}, ready: make(chan struct{}), tell: func(string, ...any) {}}
 	s.client = client{address: address, id: "sub-" + filter, onConnect: s.connected, onPacket: s.packet}
 	return s
 }
@@ -253,6 +268,7 @@ func newSubscriber(address, filter string, qos mqtt.QoS) *subscriber {
 func (s *subscriber) connected(present bool) {
 	s.mu.Lock()
 	s.conns++
+	s.absent = s.absent || !present
 	s.mu.Unlock()
 	if !present {
 		sub := packet.Subscribe{PacketID: 1, Subscriptions: []mqtt.Subscription{{Filter: s.filter, QoS: s.qos}}}
@@ -263,6 +279,7 @@ func (s *subscriber) connected(present bool) {
 func (s *subscriber) packet(raw []byte) {
 	switch packet.TypeOf(raw[0]) {
 	case packet.SUBACK:
+		s.tell("subscribed %s", s.id)
 		s.once.Do(func() { close(s.ready) })
 	case packet.PUBLISH:
 		var p packet.Publish
@@ -275,6 +292,7 @@ func (s *subscriber) packet(raw []byte) {
 		s.note(p.PacketID, "PUBLISH of %d, dup %v, held %v", n, p.Dup, s.held[p.PacketID])
 		if p.QoS != mqtt.ExactlyOnce || !s.held[p.PacketID] {
 			s.numbers = append(s.numbers, n)
+			s.tell("got %s %d %d", s.id, n, p.PacketID)
 		}
 		answer := packet.PUBACK
 		if p.QoS == mqtt.ExactlyOnce {
@@ -291,6 +309,7 @@ func (s *subscriber) packet(raw []byte) {
 		s.mu.Lock()
 		s.note(a.PacketID, "PUBREL, held %v", s.held[a.PacketID])
 		delete(s.held, a.PacketID)
+		s.tell("released %s %d", s.id, a.PacketID)
 		s.mu.Unlock()
 		s.send(packet.AppendAck(nil, packet.PUBCOMP, a.PacketID))
 	}

@@ -117,6 +117,7 @@ func (a *API) routes() {
 	a.addPresets()
 	a.addAccounts()
 	a.addAccessRules()
+	a.addHomeAssistant()
 	a.addConfig()
 	a.addSystem()
 	a.addCertificate()
@@ -130,6 +131,7 @@ func (a *API) routes() {
 	a.addLogs()
 	a.addAudit()
 	a.addDiagnostics()
+	a.addBackups()
 }
 
 // operation names one route. Tag groups it in the description.

@@ -97,6 +97,9 @@ func (f *fakeSettings) Export(context.Context) (json.RawMessage, error) {
 func (f *fakeSettings) Apply(_ context.Context, author string, doc json.RawMessage, dryRun bool) (json.RawMessage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if string(doc) == "{\"bridges\":[1]}" {
+		return nil, &fault.Error{Field: "/bridges/0", Code: fault.Invalid, Message: "must be an object"}
+	}
 	f.applied = append(f.applied, string(doc))
 	if dryRun {
 		return json.RawMessage(`{"revision":0,"changes":[],"diff":""}`), nil
@@ -109,9 +112,12 @@ func (f *fakeSettings) Revisions(context.Context) (json.RawMessage, error) {
 	return json.RawMessage(`[{"revision":7,"time":"2026-11-22T10:00:00Z","author":"anna","summary":"change bridge cabinet"}]`), nil
 }
 
-func (f *fakeSettings) Restore(_ context.Context, _ string, revision int64) (json.RawMessage, error) {
+func (f *fakeSettings) Restore(_ context.Context, _ string, revision int64, dryRun bool) (json.RawMessage, error) {
 	if revision != 7 {
 		return nil, fault.New(fault.NotFound, "there is no revision %d", revision)
+	}
+	if dryRun {
+		return json.RawMessage(`{"revision":7,"changes":[],"diff":""}`), nil
 	}
 	return json.RawMessage(`{"revision":8,"changes":[],"diff":""}`), nil
 }
@@ -262,11 +268,11 @@ func quick() api.Passwords {
 // lines stands for YAML: it reads what it wrote.
 func lines() api.YAML {
 	return api.YAML{
-		FromYAML: func(text []byte) (json.RawMessage, error) {
+		FromYAML: func(text []byte) (json.RawMessage, func(string) int, error) {
 			if doc, ok := strings.CutPrefix(string(text), "settings: "); ok {
-				return json.RawMessage(doc), nil
+				return json.RawMessage(doc), func(pointer string) int { return strings.Count(pointer, "/") }, nil
 			}
-			return nil, errors.New("line 1: must be settings")
+			return nil, nil, errors.New("line 1: must be settings")
 		},
 		ToYAML: func(settings json.RawMessage) []byte { return append([]byte("settings: "), settings...) },
 	}
@@ -285,6 +291,7 @@ type house struct {
 	log      *bytes.Buffer
 	broker   func() (api.Broker, error)
 	restarts int
+	backups  *fakeBackups
 }
 
 const password = "correct horse"
@@ -361,6 +368,8 @@ func newUnclaimed(t *testing.T) *house {
 	h.deps.Presets = []bridges.Preset{{ID: "aws-iot-core", Settings: json.RawMessage(`{"version":5}`)}}
 	h.deps.Certificates = &fakeCertificates{}
 	h.deps.Restart = func() error { h.restarts++; return nil }
+	h.backups = &fakeBackups{}
+	h.deps.Backups = h.backups
 	h.deps.Disk = func() api.Disk { return api.Disk{Spool: 1, State: 2, Pending: 3, Free: 7, Size: 9} }
 	var err error
 	h.api, err = api.New(h.echo, h.deps, slog.New(h.deps.Logs.Handler(slog.NewTextHandler(h.log, nil))))

@@ -54,6 +54,8 @@ operator PUT    /templates/:id
 operator DELETE /templates/:id
 viewer   GET    /values
 viewer   GET    /events
+admin    GET    /backups/now
+admin    POST   /restore
 viewer   GET    /uplinks
 operator POST   /uplinks
 viewer   GET    /uplinks/:id
@@ -67,6 +69,9 @@ operator POST   /uplinks/test
 viewer   GET    /uplinks/:id/queue
 admin    DELETE /uplinks/:id/queue
 viewer   GET    /uplink-presets
+viewer   GET    /home-assistant
+operator PUT    /home-assistant
+operator PATCH  /home-assistant
 admin    GET    /accounts
 admin    POST   /accounts
 admin    GET    /accounts/:id

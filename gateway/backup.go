@@ -1,0 +1,33 @@
+package gateway
+
+import (
+	"context"
+	"io"
+
+	"fieldgate/storage"
+	"fieldgate/webui/api"
+)
+
+// alongDirs are the directories in data_dir that go into a backup.
+func alongDirs() []string { return []string{"templates"} }
+
+// Backup implements api.Backups.
+func (g *Gateway) Backup(ctx context.Context, messages bool) (api.Snapshot, error) {
+	b, err := g.db.Backup(ctx, storage.BackupOptions{Messages: messages, Version: g.version, Dirs: alongDirs()})
+	if err != nil {
+		return nil, err // not b, which would be no nil Snapshot
+	}
+	return b, nil
+}
+
+// Restore implements api.Backups; Run ends then, and who runs it makes a new Gateway.
+func (g *Gateway) Restore(ctx context.Context, from io.Reader) error {
+	if err := g.db.Restore(ctx, from, alongDirs()); err != nil {
+		return err
+	}
+	g.startAnew()
+	return nil
+}
+
+// StartAnew tells whether Run has ended, or will, so that another Gateway takes its place.
+func (g *Gateway) StartAnew() bool { return g.anew.Err() != nil }
