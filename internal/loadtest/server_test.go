@@ -135,6 +135,7 @@ type proc struct {
 	at          time.Time
 	cpu         time.Duration // user and system
 	rss         int64         // bytes
+	private     int64         // bytes of rss that are not pages of a file
 	writes      int64         // bytes to the disk
 	threads     int
 	descriptors int
@@ -178,6 +179,9 @@ func readProc(pid int) (p proc, err error) {
 			line := lines.Text()
 			if n, err := fmt.Sscanf(line, "VmRSS: %d kB", &p.rss); n == 1 && err == nil {
 				p.rss <<= 10
+			}
+			if n, err := fmt.Sscanf(line, "RssAnon: %d kB", &p.private); n == 1 && err == nil {
+				p.private <<= 10
 			}
 			_, _ = fmt.Sscanf(line, "Threads: %d", &p.threads)
 			_, _ = fmt.Sscanf(line, "write_bytes: %d", &p.writes)

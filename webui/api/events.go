@@ -24,7 +24,7 @@ const (
 func (a *API) addEvents() {
 	op := operation{
 		method: http.MethodGet, path: "/events", id: "stream-events", tag: "values", role: Viewer, errors: []int{http.StatusServiceUnavailable},
-		summary: "Server-sent events: values, bridges, uplinks, alarms, each {\"items\":[...]}; the first of each holds all",
+		summary: "Server-sent events: values, bridges, uplinks, alarms, jobs, log, each {\"items\":[...]}; the first of each holds all",
 	}
 	add(a, op, a.openStream)
 	a.describeStream(op.path)
@@ -134,6 +134,7 @@ func (s *stream) collect(all bool) {
 	s.changed("uplinks", statusList(s.api.Uplinks.Statuses(), uplinkStatusOf))
 	alarms, _ := s.api.Alarms.List()
 	s.changed("alarms", listItems(alarms))
+	s.changed("jobs", s.api.jobs.all())
 	s.logs(all)
 }
 

@@ -81,8 +81,10 @@ export async function call<T>(method: string, path: string, o: Options = {}): Pr
   readClock(response.headers.get("Date"));
   const data = response.ok && o.accept ? text : parse(text);
   if (response.ok) {
-    if (method !== "GET" && !/\/(session|setup|test|write|check|publish|disconnect)$/.test(path.replace(/\?.*/, "")))
-      ownChanges.value++;
+    const only =
+      path.includes("dry_run=true") ||
+      /\/(session|setup|test|write|check|publish|disconnect)$/.test(path.replace(/\?.*/, ""));
+    if (method !== "GET" && !only) ownChanges.value++;
     return { data: data as T, etag: response.headers.get("ETag") ?? "*" };
   }
   if (response.status === 401 && path !== "/session") onSessionEnd.run();

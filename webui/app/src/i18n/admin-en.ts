@@ -49,7 +49,7 @@ export const adminEn = {
     addAccount: "Add an account",
     none: "The gateway listens nowhere for MQTT.",
     noneText: "Name an address under mqtt.listeners in the host file and restart the gateway.",
-    copy: (what: string) => `Copy what to enter: ${what}`,
+    copy: (what: string) => `What to enter: ${what}`,
     plain: "Without TLS the password goes over the network as it is. Use this only in a network that you trust.",
     example: "To try it on a computer",
   },

@@ -49,7 +49,7 @@ export const adminZh: typeof adminEn = {
     addAccount: "添加账号",
     none: "网关没有任何 MQTT 监听地址。",
     noneText: "请在主机文件的 mqtt.listeners 中写入地址，然后重启网关。",
-    copy: (what) => `复制要填写的内容：${what}`,
+    copy: (what) => `要填写的内容：${what}`,
     plain: "没有 TLS 时，密码以明文在网络中传输。只应在可信的网络中使用。",
     example: "在电脑上试一试",
   },

@@ -33,7 +33,13 @@ export function CopyButton({ text, label, testid }: { text: string; label?: stri
     tell(done ? t.parts.copied : t.parts.copyFailed, { failed: !done });
   };
   return (
-    <button type="button" class="button small" aria-label={label} data-testid={testid} onClick={() => void copy()}>
+    <button
+      type="button"
+      class="button small"
+      aria-label={label && `${t.parts.copy}: ${label}`}
+      data-testid={testid}
+      onClick={() => void copy()}
+    >
       <Icon name="copy" />
       {t.parts.copy}
     </button>
@@ -44,7 +50,7 @@ export function CopyButton({ text, label, testid }: { text: string; label?: stri
 export function CopyBox({ text, label, testid }: { text: string; label: string; testid?: string }) {
   return (
     <div class="copy-box">
-      <pre tabIndex={0} role="region" aria-label={label} data-testid={testid}>
+      <pre tabIndex={0} role="group" aria-label={label} data-testid={testid}>
         {text}
       </pre>
       <CopyButton text={text} label={label} />

@@ -4,7 +4,7 @@ import { useText } from "../i18n";
 export function Diff({ text }: { text: string }) {
   const t = useText();
   return (
-    <pre class="diff" tabIndex={0} role="region" aria-label={t.history.diffLabel} data-testid="diff">
+    <pre class="diff" tabIndex={0} role="group" aria-label={t.history.diffLabel} data-testid="diff">
       {text
         .replace(/\n$/, "")
         .split("\n")

@@ -14,7 +14,7 @@ export function PayloadView({ payload, testid }: { payload: Payload; testid?: st
   const text = view === "json" ? jsonOf(payload) : view === "hex" ? hexOf(payload) : payload.payload;
   return (
     <div class="payload">
-      <pre tabIndex={0} role="region" aria-label={t.topics.payload} data-testid={testid} data-view={view}>
+      <pre tabIndex={0} role="group" aria-label={t.topics.payload} data-testid={testid} data-view={view}>
         {text}
       </pre>
       {payload.truncated && <p class="muted">{t.topics.truncated(bytes(payload.payload_bytes))}</p>}

@@ -107,7 +107,7 @@ export function Trace({ id }: { id: string }) {
         {watch.dropped > 0 && <p class="muted">{t.clients.traceDropped(watch.dropped)}</p>}
       </div>
       {watch.packets.length > 0 && (
-        <div class="packets" tabIndex={0} role="region" aria-label={t.clients.traceTable}>
+        <div class="packets" tabIndex={0} role="group" aria-label={t.clients.traceTable}>
           <ul class="plain" data-testid="packets">
             {watch.packets.map((p) => (
               <li key={p.key} data-type={p.type ?? "closed"}>

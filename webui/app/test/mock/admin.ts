@@ -130,7 +130,10 @@ export class AdminMock {
       case "publish":
         return this.publish(body as { topic: string; payload: string; retain: boolean });
       case "users":
-        return this.objects(this.people, "name", method, id, { created: since, ...(body as Person) });
+        return this.objects(this.people, "name", method, id, {
+          ...(body as Person),
+          ...(method === "POST" && { created: since }),
+        });
       case "tokens":
         return this.token(method, id, body as Token);
       case "config":

@@ -1,0 +1,90 @@
+package storage_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// shim compiles the library that makes writes and flushes fail.
+func shim(t *testing.T) string {
+	t.Helper()
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("cc is missing")
+		}
+		t.Skip("cc is missing")
+	}
+	library := filepath.Join(t.TempDir(), "fault.so")
+	out, err := exec.Command(cc, "-shared", "-fPIC", "-O1", "-o", library, "testdata/fault.c", "-ldl").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return library
+}
+
+// TestSpool_OutlivesFailingWrites has a child append while some of its writes or flushes fail: nothing that it said
+// was safe is lost, the process goes on, and once they work again everything is acknowledged.
+func TestSpool_OutlivesFailingWrites(t *testing.T) {
+	const messages = 500
+	library := shim(t)
+	for _, c := range []struct {
+		name  string
+		op    string
+		errno syscall.Errno
+		count int
+		tries int
+	}{
+		{"a flush fails and takes the writes along", "fsync", syscall.EIO, 1, 12},
+		{"flushes fail three times", "fsync", syscall.EIO, 3, 4},
+		{"a write fails", "write", syscall.EIO, 1, 12},
+		{"writes fail three times", "write", syscall.EIO, 3, 4},
+		{"a write finds no room", "write", syscall.ENOSPC, 1, 12},
+		{"the file system is read-only for a while", "write", syscall.EROFS, 5, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			run := func(dir string, after int) (out []byte, err error) {
+				cmd := exec.Command(os.Args[0])
+				cmd.Env = append(os.Environ(), childEnv+"="+dir, fmt.Sprint(childEnv, "_MESSAGES=", messages), "LD_PRELOAD="+library, "FAULT_DIR="+dir,
+					"FAULT_OP="+c.op, fmt.Sprint("FAULT_ERRNO=", int(c.errno)), fmt.Sprint("FAULT_AFTER=", after), fmt.Sprint("FAULT_COUNT=", c.count))
+				return cmd.CombinedOutput()
+			}
+			whole, err := run(t.TempDir(), math.MaxInt32)
+			require.NoError(t, err, "%s", whole)
+			places := bytes.Count(whole, []byte("SEEN "))
+			hit := 0
+			for range c.tries {
+				dir := t.TempDir()
+				after := rand.IntN(places)
+				out, err := run(dir, after)
+				hit += min(bytes.Count(out, []byte("FAULT ")), 1)
+				safe, acked := map[int]bool{}, map[int]bool{}
+				refused := false
+				for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+					if refused = refused || strings.HasPrefix(lines.Text(), "E "); !refused {
+						note(t, lines.Text(), safe, acked)
+					}
+				}
+				if refused { // it could not begin: nothing was promised, and it says why
+					require.ErrorContains(t, err, "exit status 1", "after %d: %s", after, out)
+					require.Empty(t, safe)
+				} else {
+					require.NoError(t, err, "after %d: %s", after, out)
+					require.Len(t, safe, messages, "after %d", after)
+				}
+				checkAfterKill(t, dir, safe, acked)
+			}
+			t.Logf("%d of %d runs met a failure at one of %d places", hit, c.tries, places)
+			require.Greater(t, hit, c.tries/2)
+		})
+	}
+}
