@@ -9,6 +9,7 @@ GOFILES := $(shell git ls-files -co --exclude-standard '*.go' 2>/dev/null)
 APP := webui/app
 PAGE := webui/dist/index.html
 FUZZTIME ?= 10s
+SOAK ?= 30m
 TOOL := go tool -modfile=tools.mod
 
 export CGO_ENABLED := 1
@@ -92,7 +93,16 @@ judge: ## the MQTT conversations against Debian's mosquitto; docs/conformance.md
 	FIELDGATE_JUDGE=/usr/sbin/mosquitto go test -count=1 -run TestJudge ./broker
 
 .PHONY: bench
-bench: ## benchmarks of all packages
+bench: build ## docs/performance.md, beside Debian's mosquitto; PART=broker,durable,spool,elision,memory,hot,bridges,idle picks some
+	FIELDGATE=$(CURDIR)/bin/fieldgate BENCH_PAGE=$(CURDIR)/docs/performance.md BENCH_PART="$(PART)" BENCH_ROUNDS=$(ROUNDS) BENCH_ROW="$(ROW)" \
+		go test -count=1 -timeout 60m -v -run '^TestBench$$' ./internal/loadtest
+
+.PHONY: soak
+soak: build ## mixed load, kills, slow readers for SOAK (30m): nothing lost, nothing grows
+	FIELDGATE=$(CURDIR)/bin/fieldgate FIELDGATE_SOAK=$(SOAK) go test -count=1 -timeout 0 -run '^TestSoak$$' ./internal/loadtest -v
+
+.PHONY: benchmarks
+benchmarks: ## Go benchmarks of all packages
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: faults

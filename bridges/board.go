@@ -18,13 +18,17 @@ import (
 // board is what a bridge said last: its state and counters, its devices' states
 // and every point's last reading.
 type board struct {
-	config  Config
-	role    Role
-	devices []Device
-	version *atomic.Uint64 // of the readings of all bridges
-	alarms  *fault.Alarms
-	wake    func() // after a state changed
-	log     *slog.Logger
+	config    Config
+	role      Role
+	devices   []Device
+	version   *atomic.Uint64 // of the readings of all bridges
+	alarms    *fault.Alarms
+	wake      func() // after a state changed
+	clock     Clock
+	histories *histories // of all bridges
+	log       *slog.Logger
+
+	telling sync.Mutex // held while readings are kept and published, so that the last one that goes out is the newest; before mu
 
 	mu       sync.Mutex // protects what follows
 	status   stated
@@ -48,6 +52,8 @@ type stated struct {
 	told     string           // the failure that was logged last, until all is well again
 }
 
+const notReadYet = "not read yet"
+
 type pointKey struct{ device, point string }
 
 type lastReading struct {
@@ -55,20 +61,23 @@ type lastReading struct {
 	version uint64
 	rule    PublishRule
 	gate    Gate
+	history *history      // nil before the first number
+	fresh   time.Duration // how long it stays good, 0 for ever
+	seen    time.Time     // when it was reported, by the monotonic clock
 }
 
 func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
 	now := time.Now().UTC()
 	b := &board{
-		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, log: log,
+		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, clock: s.clock, histories: &s.histories, log: log,
 		status: stated{state: Connecting, since: now, pending: true},
 		states: map[string]*stated{}, index: map[pointKey]int{},
 	}
 	for _, d := range devices {
-		b.states[d.ID] = &stated{state: Offline, since: now, reason: "not read yet"}
+		b.states[d.ID] = &stated{state: Offline, since: now, reason: notReadYet}
 		for _, p := range d.Points {
 			b.index[pointKey{d.ID, p.ID}] = len(b.points)
-			b.points = append(b.points, lastReading{version: b.version.Add(1), rule: p.Publish, Reading: Reading{
+			b.points = append(b.points, lastReading{version: b.version.Add(1), rule: p.Publish, fresh: p.Fresh, Reading: Reading{
 				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
 			}})
 		}
@@ -142,7 +151,9 @@ func (b *board) alarm() {
 		return
 	}
 	code, message := b.status.code, cmp.Or(b.status.reason, string(b.status.state))
-	if s := b.status.state; s != Failed && s != Offline && s != Disconnected {
+	if s := b.status.state; s == Connected {
+		code, message = fault.Unreachable, b.status.reason // a link that works, and does not do all that it should
+	} else if s != Failed && s != Offline && s != Disconnected {
 		code, message = fault.Unreachable, b.lostDevices()
 	}
 	part := b.role.Part(b.config.ID)
@@ -208,8 +219,11 @@ func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
 	if in.Quality == Bad {
 		in.Value = Value{}
 	}
-	last.Reading, last.version = in, b.version.Add(1)
-	return in, last.gate.Pass(last.rule, in), nil
+	publish = last.gate.Pass(last.rule, in) // by the monotonic clock
+	b.clock.stamp(&in)
+	last.Reading, last.version, last.seen = in, b.version.Add(1), time.Now()
+	last.history = last.history.add(in, b.histories)
+	return in, publish, nil
 }
 
 // unpublished says that a reading did not get through: the next one is news again.
@@ -233,13 +247,60 @@ func (b *board) makeBad(code string) []Reading {
 			continue
 		}
 		p.Value, p.Quality, p.Error, p.Time = Value{}, Bad, code, now
+		b.clock.stamp(&p.Reading)
 		p.version = b.version.Add(1)
+		p.history = p.history.add(p.Reading, b.histories)
 		p.gate.Reset()
 		if !p.rule.silent() {
 			changed = append(changed, p.Reading)
 		}
 	}
 	return changed
+}
+
+// makeStale turns good readings that nothing has renewed for too long into stale ones and gives those to publish.
+func (b *board) makeStale() []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var changed []Reading
+	now := time.Now()
+	for i := range b.points {
+		p := &b.points[i]
+		if p.fresh == 0 || p.Quality != Good || now.Sub(p.seen) <= p.fresh {
+			continue
+		}
+		p.Quality, p.version = Stale, b.version.Add(1)
+		p.gate.Reset()
+		if !p.rule.silent() && !p.Plain { // a bare value can't say that it is stale
+			changed = append(changed, p.Reading)
+		}
+	}
+	return changed
+}
+
+// clockSet puts the times right that the clock told before it was set, and gives the readings whose messages had them.
+func (b *board) clockSet() []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.since = b.clock.again(b.status.since)
+	b.status.pending = true
+	for _, d := range b.states {
+		d.since = b.clock.again(d.since)
+		d.pending = d.pending || d.state != Offline || d.reason != notReadYet
+	}
+	var corrected []Reading
+	for i := range b.points {
+		p := &b.points[i]
+		if p.Boot == "" {
+			continue
+		}
+		p.Time, p.Boot = b.clock.at(p.Uptime), ""
+		p.version = b.version.Add(1)
+		if !p.rule.silent() && !p.Plain {
+			corrected = append(corrected, p.Reading)
+		}
+	}
+	return corrected
 }
 
 // since appends the readings that are newer than the version.

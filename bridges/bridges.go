@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"time"
 
 	"fieldgate/broker/mqtt"
 )
@@ -87,6 +88,9 @@ type Kind struct {
 	// disabled, for topics, names and the page; what can be read of wrong settings.
 	// nil when the kind has no devices.
 	Devices func(c Config) []Device
+	// Tools gives what a person may do by hand on the link of the settings, which need have
+	// no devices; each call opens the link, which must be free. Faults as those of New. nil when there is nothing.
+	Tools func(c Config, log *slog.Logger) (Tools, error)
 }
 
 // Config is one bridge as it stands in the managed settings.
@@ -104,6 +108,10 @@ type Device struct {
 	Topic  string // of which its points' topics and $state are the levels below
 	Plain  bool   // "payload: value"
 	Points []Point
+
+	Manufacturer  string // of its template, empty without one
+	Model         string
+	HomeAssistant *bool // its own switch for Home Assistant; nil follows the one for all
 }
 
 // Point is what the page needs to know of a configured point.
@@ -113,4 +121,8 @@ type Point struct {
 	Writable bool
 	Name     Names       // for a person, may be nil
 	Publish  PublishRule // which of its readings the supervisor publishes
+	Disabled bool        // it is not read
+	// Fresh is how long a good reading stays good without a newer one; then it is published once as stale, with its own time. 0 for ever.
+	Fresh  time.Duration
+	Values ValueSet
 }

@@ -72,6 +72,8 @@ func (h *host) Report(ctx context.Context, readings ...Reading) error {
 	if h.stopping() {
 		return errEnded
 	}
+	h.r.board.telling.Lock()
+	defer h.r.board.telling.Unlock()
 	var first error
 	for _, in := range readings {
 		out, publish, err := h.r.board.keep(in)
@@ -136,6 +138,24 @@ type ownSource struct {
 	h    *host
 	once sync.Once
 	err  error
+}
+
+// Next puts times right that a clock told before it was set: what goes to a cloud is right even when it had to wait.
+func (o *ownSource) Next(ctx context.Context, limit int) ([]mqtt.Delivery, error) {
+	list, err := o.Source.Next(ctx, limit)
+	s := o.h.r.s
+	if s.role != UplinkRole {
+		return list, err
+	}
+	for i := range list {
+		m := list[i].Message
+		if right := s.clock.Correct(m.Payload); len(right) != len(m.Payload) {
+			corrected := *m // others hold the message too
+			corrected.Payload = right
+			list[i].Message = &corrected
+		}
+	}
+	return list, err
 }
 
 func (o *ownSource) Close() error {

@@ -54,7 +54,10 @@ func (l Labels) Check(f *Faults, at string) {
 }
 
 // List gives the labels in the order of their numbers, for a person.
-func (l Labels) List() string {
+func (l Labels) List() string { return strings.Join(l.Texts(), ", ") }
+
+// Texts gives the labels in the order of their numbers.
+func (l Labels) Texts() []string {
 	numbers := make([]int64, 0, len(l))
 	for n := range l {
 		numbers = append(numbers, n)
@@ -64,7 +67,7 @@ func (l Labels) List() string {
 	for _, n := range numbers {
 		words = append(words, l[n])
 	}
-	return strings.Join(words, ", ")
+	return words
 }
 
 // NoValues are what a device sends when it has no value: [nan, "0x8000", 32767, -9999]. In

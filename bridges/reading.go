@@ -38,10 +38,16 @@ type Reading struct {
 	Quality Quality
 	Error   string
 	Time    time.Time // when the last byte of the answer came
+
+	// Set by the supervisor while the machine's clock is not right: the run of the machine, and the time since that began.
+	// Boot is empty for a time that is right.
+	Boot   string
+	Uptime time.Duration
 }
 
 // AppendPayload appends the payload as section 5 of the design has it: an object
-// with value, unit (left out when empty), quality, time and, when not good, error. With Plain
+// with value, unit (left out when empty), quality, time, behind a time that may be wrong clock, boot and uptime_ms,
+// and, when not good, error. With Plain
 // it is the bare value; a bad one is empty, which also removes the retained value,
 // for a bare number cannot say that it is none.
 func (r Reading) AppendPayload(b []byte) []byte {
@@ -67,7 +73,7 @@ func (r Reading) AppendPayload(b []byte) []byte {
 	b = append(b, `,"quality":"`...)
 	b = append(b, r.Quality...)
 	b = append(b, `","time":`...)
-	b = appendTime(b, r.Time)
+	b = r.appendClock(appendTime(b, r.Time))
 	if r.Error != "" {
 		b = append(b, `,"error":`...)
 		b = appendText(b, r.Error)
@@ -91,6 +97,6 @@ func appendTime(b []byte, t time.Time) []byte {
 		return append(b, "null"...)
 	}
 	b = append(b, '"')
-	b = t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = t.UTC().AppendFormat(b, timeForm)
 	return append(b, '"')
 }

@@ -28,6 +28,7 @@ type runner struct {
 	conflict  error  // why it must not run: its kind is unknown, or a device is another bridge's
 	log       *slog.Logger
 	board     *board
+	tap       *Tap
 
 	mu     sync.Mutex // protects what follows
 	cancel context.CancelFunc
@@ -42,7 +43,7 @@ func newRunner(s *Supervisor, c Config, devices []Device, conflict error) *runne
 	log := s.log.With(string(s.role), c.ID, "kind", c.Kind)
 	return &runner{
 		s: s, config: c, canonical: canonical(c.Settings), conflict: conflict,
-		log: log, board: newBoard(s, c, devices, log),
+		log: log, board: newBoard(s, c, devices, log), tap: newTap(),
 	}
 }
 
@@ -162,6 +163,9 @@ func (r *runner) live(ctx context.Context, predecessor <-chan struct{}, first Br
 func (r *runner) round(ctx context.Context, b Bridge) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	h := &host{r: r, ctx: ctx}
+	if t, ok := b.(Tapped); ok {
+		t.SetTap(r.tap)
+	}
 	r.setBridge(b)
 	defer func() {
 		cancel()
@@ -221,6 +225,8 @@ func (r *runner) publishBad(code string) {
 	r.s.mu.Lock()
 	ctx := r.s.ctx
 	r.s.mu.Unlock()
+	r.board.telling.Lock()
+	defer r.board.telling.Unlock()
 	for _, reading := range r.board.makeBad(code) {
 		if !r.s.publish(ctx, reading.Message()) {
 			return // the broker is stopping, or at its limit: the next ones would fare no better
@@ -271,4 +277,30 @@ func limitText(text string, most int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// clockSet publishes readings again whose times were wrong, and tells how many.
+func (r *runner) clockSet(ctx context.Context) int {
+	r.board.telling.Lock()
+	defer r.board.telling.Unlock()
+	corrected := r.board.clockSet()
+	for _, reading := range corrected {
+		if !r.s.publish(ctx, reading.Message()) {
+			break // it is at its limit; the next reading is right anyway
+		}
+	}
+	return len(corrected)
+}
+
+// markStale publishes what has become stale. It never waits for a bridge that is just publishing: that one is alive.
+func (r *runner) markStale(ctx context.Context) {
+	if !r.board.telling.TryLock() {
+		return
+	}
+	defer r.board.telling.Unlock()
+	for _, reading := range r.board.makeStale() {
+		if !r.s.publish(ctx, reading.Message()) {
+			return
+		}
+	}
 }

@@ -22,6 +22,8 @@ const (
 	publishAgain  = 5 * time.Second  // pause before what could not be published is tried again
 	testWithin    = 30 * time.Second // the longest test
 	maxBridges    = 1000
+	lookAtClock   = time.Second // while it is not right
+	lookForStale  = 5 * time.Second
 )
 
 // Supervisor runs the bridges of one role: starts, watches, restarts and stops
@@ -32,10 +34,12 @@ type Supervisor struct {
 	kinds  []Kind
 	bus    Bus
 	alarms *fault.Alarms
+	clock  Clock
 	log    *slog.Logger
 
-	changed chan struct{} // holds 1: some state waits to be published
-	version atomic.Uint64 // of the readings
+	changed   chan struct{} // holds 1: some state waits to be published
+	version   atomic.Uint64 // of the readings
+	histories histories
 
 	applying sync.Mutex // held while a set of settings takes effect, before every other lock
 	outgoing sync.Mutex // held while states go out, so that they go out in order and none after its topic was cleared
@@ -66,10 +70,14 @@ func NewSupervisor(role Role, kinds []Kind, bus Bus, alarms *fault.Alarms, log *
 		names[k.Name] = true
 	}
 	return &Supervisor{
-		role: role, kinds: kinds, bus: bus, alarms: alarms, log: log,
+		role: role, kinds: kinds, bus: bus, alarms: alarms, clock: rightClock(), log: log,
 		changed: make(chan struct{}, 1), testing: map[string]bool{},
 	}
 }
+
+// SetClock gives the clock that readings' times are held against. It is to be called before all else;
+// without it the clock counts as right.
+func (s *Supervisor) SetClock(c Clock) { s.clock = c }
 
 // Run starts what Apply was given, before or from now on, and works until ctx is
 // done. It returns nil once all bridges have ended, or 1 s later. It may be called once.
@@ -174,6 +182,13 @@ func (s *Supervisor) reconcile(configs []Config) {
 		}
 	}
 	stopAll(gone)
+	for r, former := range predecessor {
+		r.board.inherit(former.board)
+	}
+	for _, r := range gone {
+		r.tap.close()
+		r.board.forgetHistories()
+	}
 	s.replace(next, gone)
 	for _, r := range fresh {
 		r.start(predecessor[r])
@@ -238,11 +253,30 @@ func (s *Supervisor) publishStates(ctx context.Context) {
 	defer tick.Stop()
 	again := time.NewTimer(publishAgain)
 	defer again.Stop()
+	clock := time.NewTicker(lookAtClock)
+	defer clock.Stop()
+	stale := time.NewTicker(lookForStale)
+	defer stale.Stop()
+	wrong := !s.clock.Synced()
+	if !wrong {
+		clock.Stop()
+	}
 	for {
 		all := false
 		select {
 		case <-ctx.Done():
 			return
+		case <-stale.C:
+			for _, r := range s.list() {
+				r.markStale(ctx)
+			}
+			continue
+		case <-clock.C:
+			if wrong && s.clock.Synced() {
+				wrong = false
+				clock.Stop()
+				s.clockSet(ctx)
+			}
 		case <-tick.C:
 			all = true
 		case <-s.changed:
@@ -252,6 +286,16 @@ func (s *Supervisor) publishStates(ctx context.Context) {
 			again.Reset(publishAgain)
 		}
 	}
+}
+
+// clockSet publishes again what went out with a time that was wrong.
+func (s *Supervisor) clockSet(ctx context.Context) {
+	corrected := 0
+	for _, r := range s.list() {
+		corrected += r.clockSet(ctx)
+	}
+	s.log.Info("clock set", "role", string(s.role), "corrected", corrected)
+	s.wake()
 }
 
 // publishPending sends the states that changed, or all; false when the broker did not take one.

@@ -45,9 +45,10 @@ func (b fakeBridge) Write(_ context.Context, device, point string, value json.Ra
 
 type fakeSettings struct {
 	bridges.Header
-	Device string `json:"device"`
-	Topic  string `json:"topic"`
-	Point  string `json:"point"`
+	Device string        `json:"device"`
+	Topic  string        `json:"topic"`
+	Point  string        `json:"point"`
+	Fresh  time.Duration `json:"fresh"`
 	bridges.PublishRule
 }
 
@@ -73,7 +74,7 @@ func (f *fake) kind(name string) bridges.Kind {
 			if s.Topic != "" {
 				topic = s.Topic
 			}
-			return []bridges.Device{{ID: s.Device, Topic: topic, Points: []bridges.Point{{ID: s.Point, Unit: "V", Writable: true, Publish: s.PublishRule}}}}
+			return []bridges.Device{{ID: s.Device, Topic: topic, Points: []bridges.Point{{ID: s.Point, Unit: "V", Writable: true, Publish: s.PublishRule, Fresh: s.Fresh}}}}
 		},
 	}
 }

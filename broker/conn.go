@@ -33,6 +33,7 @@ type conn struct {
 	identity string           // the name in the client's certificate, known with CONNECT; empty without one
 	number   uint64           // names it to the spool as a publisher
 	in       input
+	turn     int // bytes that were handled while the client always had more
 	out      outbox
 	answers  answers // under out.mu
 	refused  bool    // under out.mu: something could not be kept, so nothing more is acknowledged
@@ -196,6 +197,27 @@ func (c *conn) work() (err error) {
 		if err := c.waitForRoom(); err != nil {
 			return err
 		}
+		c.takeTurns(used)
+	}
+}
+
+// Turns of connections that always have something to read.
+const (
+	turnBytes = readSize / 2
+	turnPause = 50 * time.Microsecond
+)
+
+// takeTurns lets others go first when this connection has filled its buffer again and again. It has to
+// sleep: while a goroutine only yields, the runtime does not ask the system who else has something to
+// read, and everybody waits for many milliseconds behind one who floods.
+func (c *conn) takeTurns(used int) {
+	if 2*used < len(c.in.buf) {
+		c.turn = 0
+		return
+	}
+	if c.turn += used; c.turn >= turnBytes {
+		c.turn = 0
+		time.Sleep(turnPause)
 	}
 }
 

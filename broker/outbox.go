@@ -10,9 +10,9 @@ import (
 
 // Sizes of the out buffers, in bytes.
 const (
-	outStart = 2 << 10  // of a fresh one
-	outKeep  = 64 << 10 // larger ones are not used again
-	outLimit = 1 << 20  // what a slow reader may let wait before QoS 0 is dropped and its queue stays where it is
+	outStart = 2 << 10      // of a fresh one
+	outKeep  = 4 * readSize // larger ones are not used again; what one read brings fits, for a few senders at once
+	outLimit = 1 << 20      // what a slow reader may let wait before QoS 0 is dropped and its queue stays where it is
 )
 
 // outBuffers holds the buffers of connections that have nothing to send.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"fieldgate/bridges"
+	"fieldgate/bridges/homeassistant"
 	"fieldgate/broker"
 	"fieldgate/broker/mqtt"
 	"fieldgate/gateway/config"
@@ -16,7 +17,10 @@ import (
 // bus is the broker as the bridges and the page see it, also before there is one.
 type bus struct{ broker atomic.Pointer[broker.Broker] }
 
-var _ bridges.Bus = (*bus)(nil)
+var (
+	_ bridges.Bus          = (*bus)(nil)
+	_ homeassistant.Broker = (*bus)(nil)
+)
 
 func (b *bus) get() (*broker.Broker, error) {
 	if loaded := b.broker.Load(); loaded != nil {
@@ -54,6 +58,15 @@ func (b *bus) Forget(ctx context.Context, clientID string) error {
 		return err
 	}
 	return loaded.Forget(ctx, clientID)
+}
+
+// Retained implements homeassistant.Broker.
+func (b *bus) Retained(filter, after string, limit int) ([]*mqtt.Message, bool, error) {
+	loaded, err := b.get()
+	if err != nil {
+		return nil, false, err
+	}
+	return loaded.Retained(filter, after, limit)
 }
 
 // peers is the broker for the page.

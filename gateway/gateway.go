@@ -15,13 +15,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/all"
+	"fieldgate/bridges/homeassistant"
 	"fieldgate/bridges/template"
 	"fieldgate/broker"
 	"fieldgate/broker/access"
+	"fieldgate/broker/listen"
 	"fieldgate/gateway/config"
 	"fieldgate/internal/fault"
 	"fieldgate/internal/logring"
@@ -52,6 +55,7 @@ type Gateway struct {
 	bus       *bus
 	uplinks   *bridges.Supervisor
 	bridges   *bridges.Supervisor
+	announcer *homeassistant.Announcer
 	settings  *config.Manager
 	templates *template.Set
 	page      *webui.Server
@@ -83,6 +87,10 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	}
 	g.uplinks = bridges.NewSupervisor(bridges.UplinkRole, clouds, g.bus, g.alarms, log)
 	g.bridges = bridges.NewSupervisor(bridges.FieldRole, kinds, g.bus, g.alarms, log)
+	clock := systemClock()
+	g.uplinks.SetClock(clock)
+	g.bridges.SetClock(clock)
+	g.announcer = homeassistant.New(g.bus, kinds, version, log.With("part", "homeassistant"))
 	g.settings = config.NewManager(config.ManagerConfig{
 		State: g.db.State(), Kinds: slices.Concat(kinds, clouds), Check: g.checker(kinds, clouds),
 		Hash: broker.HashPassword, Alarms: g.alarms, Log: log.With("part", "settings"),
@@ -112,6 +120,7 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 	return api.Deps{
 		Settings:    g.settings,
 		Bridges:     trial{g.bridges, g.settings, config.Bridges},
+		Field:       g.bridges,
 		Uplinks:     trial{g.uplinks, g.settings, config.Uplinks},
 		Clients:     g.bus,
 		Access:      g.accounts,
@@ -136,9 +145,9 @@ func ReadTemplate(name string, text []byte) (json.RawMessage, func(error) error,
 	return doc, func(faults error) error { return lines.InFile(name, faults) }, err
 }
 
-func fromYAML(text []byte) (json.RawMessage, error) {
-	doc, _, err := config.FromYAML("body", text)
-	return doc, err
+func fromYAML(text []byte) (json.RawMessage, func(string) int, error) {
+	doc, lines, err := config.FromYAML("body", text)
+	return doc, lines.Of, err
 }
 
 // serialPorts lists the machine's serial ports and whose they are.
@@ -166,7 +175,14 @@ func (g *Gateway) system() api.System {
 	if err != nil {
 		hostname = "localhost"
 	}
-	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine()}
+	s := api.System{Version: g.version, Hostname: hostname, Started: g.started, Machine: machine(), Anonymous: g.file.MQTT.AllowAnonymous}
+	for _, l := range g.file.MQTT.Listeners {
+		e := api.Endpoint{Address: l.Address, Transport: cmp.Or(l.Transport, listen.TCP), TLS: l.TLS != nil, ClientCert: l.TLS != nil && l.TLS.RequireClientCert}
+		if e.Transport == listen.WebSocket {
+			e.Path = cmp.Or(l.Path, listen.DefaultPath)
+		}
+		s.Endpoints = append(s.Endpoints, e)
+	}
 	for _, a := range g.MQTTAddrs() {
 		s.Listeners = append(s.Listeners, a.String())
 	}
@@ -220,17 +236,61 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer context.AfterFunc(g.anew, cancel)()
 	up := newStack(ctx, g.log)
 	up.start("webui", g.page.Run)
+	up.start("memory", trimMemory)
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
-		g.settings.Start(config.Parts{Bridges: g.bridges.Apply, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules})
+		g.settings.Start(config.Parts{
+			Bridges: g.setBridges, Uplinks: g.uplinks.Apply, Accounts: g.accounts.Set, Access: g.setRules,
+			HomeAssistant: g.announcer.SetSettings,
+		})
+		g.forgetOrphans(ctx, b)
 		up.start("mqtt", b.Run)
 		up.start("uplinks", g.uplinks.Run)
 		up.start("bridges", g.bridges.Run)
+		up.start("homeassistant", g.announcer.Run)
 		up.start("notify", newNotifier(g.probe, g.log).run)
 		close(g.ready)
 		<-ctx.Done()
 	}
 	return up.stop(stopWithin)
+}
+
+// forgetOrphans ends the queues of uplinks that were removed while the gateway was off. Nothing is
+// forgotten when the settings may not be what they were: a queue is worth more than its disk space.
+func (g *Gateway) forgetOrphans(ctx context.Context, b *broker.Broker) {
+	if !g.settings.Trusted() {
+		return
+	}
+	known := map[string]bool{}
+	for _, raw := range g.settings.List(config.Uplinks) {
+		var u struct {
+			ID string `json:"id"`
+		}
+		if json.Unmarshal(raw, &u) == nil {
+			known[u.ID] = true
+		}
+	}
+	const limit = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for _, client := range b.Clients() {
+		rest, ours := strings.CutPrefix(client.ClientID, bridges.UplinkRole.SessionID("", ""))
+		id, _, _ := strings.Cut(rest, "/")
+		if !ours || known[id] {
+			continue
+		}
+		if err := b.Forget(ctx, client.ClientID); err != nil {
+			g.log.Warn("queue of a removed uplink not dropped", "uplink", id, "err", err)
+			continue
+		}
+		g.log.Warn("queue of a removed uplink dropped", "uplink", id)
+	}
+}
+
+// setBridges makes the bridges run as they are set up.
+func (g *Gateway) setBridges(list []bridges.Config) error {
+	g.announcer.SetBridges(list)
+	return g.bridges.Apply(list)
 }
 
 // setRules makes the access rules what clients may do.

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"fieldgate/webui/api"
 )
 
@@ -23,9 +21,8 @@ func machine() api.Machine {
 	}
 	load, _, _ := strings.Cut(procText(proc, "loadavg"), " ")
 	m.Load1, _ = strconv.ParseFloat(load, 64) // 0 when the kernel does not tell
-	var clock unix.Timex
-	if state, err := unix.Adjtimex(&clock); err == nil {
-		m.ClockSynchronized = new(state != unix.TIME_ERROR && clock.Status&unix.STA_UNSYNC == 0)
+	if known, right := kernelClock(); known {
+		m.ClockSynchronized = &right
 	}
 	return m
 }

@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"context"
 	"io/fs"
 	"math"
 	"path"
+	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // MemoryLimit gives what the garbage collector should keep to, in bytes: nine
@@ -43,4 +47,41 @@ func groupLimit(root fs.FS, file string) int64 {
 		return math.MaxInt64
 	}
 	return n
+}
+
+// When memory is given back to the system.
+const (
+	trimLook  = 5 * time.Second
+	trimQuiet = 4 << 20 // bytes: less is allocated between two looks
+	trimWorth = 6 << 20 // bytes: so much at least is free and held
+)
+
+// trimMemory gives memory back to the system when a burst is over, until ctx is done: the
+// runtime itself would keep what the start or ten thousand connections needed for minutes.
+func trimMemory(ctx context.Context) error {
+	look := time.NewTicker(trimLook)
+	defer look.Stop()
+	last, trimmedAt := uint64(0), uint64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+		allocated, free := heapUse()
+		quiet := allocated-last < trimQuiet
+		// what was allocated since the last time may be garbage that nobody has collected yet
+		if quiet && free+(allocated-trimmedAt) > trimWorth {
+			debug.FreeOSMemory()
+			trimmedAt = allocated
+		}
+		last = allocated
+	}
+}
+
+// heapUse gives the bytes that were ever allocated, and those that are free and not given back.
+func heapUse() (allocated, free uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }

@@ -50,7 +50,7 @@ func (nothing) Apply(context.Context, string, json.RawMessage, bool) (json.RawMe
 
 func (nothing) Revisions(context.Context) (json.RawMessage, error) { return json.RawMessage("[]"), nil }
 
-func (nothing) Restore(context.Context, string, int64) (json.RawMessage, error) {
+func (nothing) Restore(context.Context, string, int64, bool) (json.RawMessage, error) {
 	return json.RawMessage("{}"), nil
 }
 

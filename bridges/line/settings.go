@@ -64,6 +64,8 @@ type Device struct {
 	Parse    Parse          `json:"parse"`
 	Points   []Point        `json:"points"`
 
+	HomeAssistant *bool `json:"home_assistant"` // announce it there; nil follows the switch for all
+
 	patience time.Duration // silence that is no fault: Timeout or the bridge's
 	throttle time.Duration
 	bound    int // cells
@@ -458,13 +460,39 @@ func devices(c bridges.Config) []bridges.Device {
 	s, _ := decode(c) // the faults are told by New
 	var list []bridges.Device
 	for _, d := range s.Devices {
-		device := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value"}
+		device := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", HomeAssistant: d.HomeAssistant}
 		for _, p := range d.Points {
-			device.Points = append(device.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Publish: p.PublishRule})
+			device.Points = append(device.Points, bridges.Point{
+				ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(),
+			})
 		}
 		list = append(list, device)
 	}
 	return list
+}
+
+// values tells what values the point has.
+func (p *Point) values() bridges.ValueSet {
+	v := bridges.ValueSet{Form: bridges.NumberForm}
+	switch w := p.Write; {
+	case w != nil && w.Values != nil:
+		v.Form, v.Labels = bridges.TextForm, slices.Sorted(maps.Keys(w.Values))
+		if p.Type == "bool" || len(v.Labels) == 2 && v.Labels[0] == "false" && v.Labels[1] == "true" {
+			v.Form, v.Labels = bridges.BoolForm, nil
+		}
+	case p.Enum != nil:
+		v.Form, v.Labels = bridges.TextForm, slices.Sorted(maps.Values(p.Enum))
+	case p.Type == "string" || p.Type == "raw":
+		v.Form = bridges.TextForm
+	case p.Type == "bool" || p.Bit != nil:
+		v.Form = bridges.BoolForm
+	default:
+		v.Whole = p.isPlain() && strings.Contains(p.Type, "int")
+		if w != nil {
+			v.Min, v.Max, v.Step = w.Min, w.Max, w.Step
+		}
+	}
+	return v
 }
 
 // link names the link for errors: "/dev/ttyUSB1, 9600 8N1".

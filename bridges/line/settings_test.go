@@ -67,9 +67,13 @@ func TestKind_NamesTheGroupsOfTheRegex(t *testing.T) {
 func TestKind_ListsItsDevices(t *testing.T) {
 	c, err := bridges.NewConfig(sample(t)[1], "")
 	require.NoError(t, err)
+	number := bridges.ValueSet{Form: bridges.NumberForm}
+	whole := bridges.ValueSet{Form: bridges.NumberForm, Whole: true}
 	require.Equal(t, []bridges.Device{
-		{ID: "weather", Topic: "fieldgate/weather", Points: []bridges.Point{{ID: "temperature", Unit: "°C"}, {ID: "wind", Unit: "km/h"}, {ID: "rain"}}},
-		{ID: "station-name", Topic: "fieldgate/station-name", Plain: true, Points: []bridges.Point{{ID: "name"}}},
+		{ID: "weather", Topic: "fieldgate/weather", Points: []bridges.Point{
+			{ID: "temperature", Unit: "°C", Values: number}, {ID: "wind", Unit: "km/h", Values: whole}, {ID: "rain", Values: bridges.ValueSet{Form: bridges.BoolForm}},
+		}},
+		{ID: "station-name", Topic: "fieldgate/station-name", Plain: true, Points: []bridges.Point{{ID: "name", Values: bridges.ValueSet{Form: bridges.TextForm}}}},
 	}, line.Kind(&port.Ports{}).Devices(c))
 }
 

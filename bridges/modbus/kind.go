@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"sync"
+	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/internal/port"
@@ -27,6 +28,7 @@ func Kind(ports *port.Ports) bridges.Kind {
 			return &bridge{settings: s, ports: ports, log: log}, nil
 		},
 		Devices: devices,
+		Tools:   newTools(ports),
 	}
 }
 
@@ -34,6 +36,7 @@ type bridge struct {
 	settings *Settings
 	ports    *port.Ports
 	log      *slog.Logger
+	tap      *bridges.Tap // nil when nobody may look
 
 	mu  sync.Mutex
 	run *run // nil while it does not run
@@ -90,12 +93,48 @@ func devices(c bridges.Config) []bridges.Device {
 	list := make([]bridges.Device, 0, len(s.Devices))
 	for i := range s.Devices {
 		d := &s.Devices[i]
-		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value"}
+		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", HomeAssistant: d.HomeAssistant}
 		for j := range d.Points {
 			p := &d.Points[j]
-			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule})
+			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(), Fresh: d.fresh(p)})
 		}
 		list = append(list, out)
 	}
 	return list
+}
+
+// fresh is how long a reading stays good: several intervals, for a busy bus stretches them.
+func (d *Device) fresh(p *Point) time.Duration {
+	const intervals, least = 5, 10 * time.Second
+	interval := d.Interval
+	if p.Interval != nil {
+		interval = time.Duration(*p.Interval)
+	}
+	if interval == time.Duration(once) || !p.enabled() || !d.enabled() {
+		return 0
+	}
+	return max(intervals*interval, least)
+}
+
+// values tells what values the point has.
+func (p *Point) values() bridges.ValueSet {
+	v := bridges.ValueSet{Form: bridges.NumberForm}
+	switch {
+	case len(p.Enum) > 0 || p.Type == TypeString || p.Type == TypeRaw || p.Type == TypeBits:
+		v.Form = bridges.TextForm
+		if p.Type != TypeBits {
+			v.Labels = p.Enum.Texts()
+		}
+	case p.isBit() || p.Type == TypeBool:
+		v.Form = bridges.BoolForm
+	default:
+		v.Whole = p.Type.integer() && p.exact() && p.ScaleFrom == ""
+	}
+	if w := p.Write; w != nil && v.Form == bridges.NumberForm {
+		v.Min, v.Max = w.Min, w.Max
+		if w.Step != nil {
+			v.Step = *w.Step
+		}
+	}
+	return v
 }

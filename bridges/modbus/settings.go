@@ -71,6 +71,8 @@ type Device struct {
 
 	Addresses string `json:"addresses"` // how its points' addresses are meant: wire, manual; empty refuses what can be both
 	Order     Order  `json:"order"`     // of its points
+
+	HomeAssistant *bool `json:"home_assistant"` // announce it there; nil follows the switch for all
 }
 
 // SetDefaults fills in unit 1, an interval of a second, and what most devices can do.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
@@ -49,7 +50,11 @@ func TestSample_IsRightAndListed(t *testing.T) {
 	}
 	require.Len(t, devices, 3)
 	require.Equal(t, "fieldgate/main-meter", devices[0].Topic)
-	require.Equal(t, bridges.Point{ID: "setpoint", Unit: "°C", Writable: true}, devices[0].Points[4])
+	low, high := -10.0, 60.0
+	require.Equal(t, bridges.Point{
+		ID: "setpoint", Unit: "°C", Writable: true, Values: bridges.ValueSet{Form: bridges.NumberForm, Min: &low, Max: &high, Step: 0.5},
+		Fresh: 10 * time.Second,
+	}, devices[0].Points[4])
 	require.Equal(t, "site/roof/inverter", devices[2].Topic)
 }
 

@@ -28,11 +28,39 @@ func (s *Set) Kind(k bridges.Kind) bridges.Kind {
 	}
 	if devices != nil {
 		k.Devices = func(c bridges.Config) []bridges.Device {
+			named := templatesOf(c.Settings)
 			c.Settings, _ = s.Expand(c.Settings, k.Name)
-			return devices(c)
+			list := devices(c)
+			for i := range list {
+				if t, known := s.Get(named[list[i].ID]); known {
+					list[i].Manufacturer, list[i].Model = t.Manufacturer, t.Model
+				}
+			}
+			return list
 		}
 	}
+	if k.Tools != nil {
+		k.Tools = s.tools(k.Name, k.Tools)
+	}
 	return k
+}
+
+// templatesOf gives the template of each device, by the device's id.
+func templatesOf(settings json.RawMessage) map[string]string {
+	var bridge struct {
+		Devices []struct{ ID, Template json.RawMessage }
+	}
+	named := map[string]string{}
+	if json.Unmarshal(settings, &bridge) != nil {
+		return named
+	}
+	for _, d := range bridge.Devices {
+		var id, template string
+		if json.Unmarshal(d.ID, &id) == nil && json.Unmarshal(d.Template, &template) == nil {
+			named[id] = template
+		}
+	}
+	return named
 }
 
 // Expand gives the settings of a bridge with the templates of its devices put in.

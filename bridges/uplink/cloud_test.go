@@ -62,15 +62,24 @@ func (v *visitor) send(b []byte) {
 
 func (v *visitor) read() []byte {
 	v.t.Helper()
-	first, err := v.r.ReadByte()
+	raw, err := readPacket(v.r)
 	require.NoError(v.t, err)
-	length, err := binary.ReadUvarint(v.r)
-	require.NoError(v.t, err)
+	return raw
+}
+
+func readPacket(r *bufio.Reader) ([]byte, error) {
+	first, err := r.ReadByte()
+	if err != nil {
+		return nil, err
+	}
+	length, err := binary.ReadUvarint(r)
+	if err != nil {
+		return nil, err
+	}
 	raw := binary.AppendUvarint([]byte{first}, length)
 	body := make([]byte, length)
-	_, err = io.ReadFull(v.r, body)
-	require.NoError(v.t, err)
-	return append(raw, body...)
+	_, err = io.ReadFull(r, body)
+	return append(raw, body...), err
 }
 
 func (v *visitor) publish() packet.Publish {

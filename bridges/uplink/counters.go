@@ -9,6 +9,8 @@ type counters struct {
 	received     atomic.Int64 // PUBLISH from the cloud
 	refused      atomic.Int64 // messages that the cloud will never take: refused by reason code or too large
 	unmapped     atomic.Int64 // messages that no entry of out or in gives a name on the other side
+	postponed    atomic.Int64 // refusals by a reason that may pass
+	aside        atomic.Int64 // messages that are set aside now
 	disconnects  atomic.Int64 // ended connections and tries to connect
 }
 
@@ -19,6 +21,8 @@ func (c *counters) snapshot() map[string]int64 {
 		"received":     c.received.Load(),
 		"refused":      c.refused.Load(),
 		"unmapped":     c.unmapped.Load(),
+		"postponed":    c.postponed.Load(),
+		"set_aside":    c.aside.Load(),
 		"disconnects":  c.disconnects.Load(),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,7 +32,13 @@ type link struct {
 	host      bridges.Host
 	window    *window
 	keepAlive time.Duration
-	maxSend   int // bytes of a packet, 0 for no limit
+	maxSend   int  // bytes of a packet, 0 for no limit
+	careful   bool // nothing is sent before the cloud has shown that it keeps a connection without messages
+
+	acked  atomic.Bool // something was acknowledged
+	began  time.Time
+	sentAt atomic.Int64  // when the last message was handed to the writer, in nanoseconds after began
+	pong   chan struct{} // capacity 1: PINGRESP came
 
 	mu  sync.Mutex
 	out []byte // encoded packets for the writer
@@ -45,6 +52,9 @@ func newLink(u *uplink, conn net.Conn, host bridges.Host, w *window, accepted *p
 		u: u, conn: conn, host: host, window: w,
 		keepAlive: u.cfg.KeepAlive,
 		maxSend:   int(accepted.MaxPacketSize),
+		careful:   u.suspicion.careful(),
+		began:     time.Now(),
+		pong:      make(chan struct{}, 1),
 		wake:      make(chan struct{}, 1),
 		drained:   make(chan struct{}, 1),
 	}
@@ -55,7 +65,7 @@ func newLink(u *uplink, conn net.Conn, host bridges.Host, w *window, accepted *p
 	if m := int(accepted.ReceiveMaximum); m > 0 {
 		limit = min(limit, m)
 	}
-	w.rewind(limit, accepted.SessionPresent)
+	w.rewind(limit, accepted.SessionPresent, l.careful)
 	return l
 }
 
@@ -141,6 +151,14 @@ func (l *link) write(ctx context.Context) error {
 
 // feed moves messages from the queue to the writer.
 func (l *link) feed(ctx context.Context) error {
+	if l.careful {
+		l.put(packet.AppendPingreq)
+		select {
+		case <-l.pong:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	for {
 		flights, err := l.window.next(ctx)
 		if err != nil {
@@ -185,6 +203,7 @@ func (l *link) send(ctx context.Context, f flight) error {
 		return err
 	}
 	l.put(func(dst []byte) []byte { return p.Append(dst, l.u.cfg.Version) })
+	l.sentAt.Store(int64(time.Since(l.began)))
 	l.u.counters.sent.Add(1)
 	return nil
 }
@@ -242,6 +261,7 @@ func (l *link) handle(ctx context.Context, raw []byte) error {
 	case packet.SUBACK:
 		return l.subscribed(raw)
 	case packet.PINGRESP:
+		signal(l.pong)
 		return packet.DecodeEmpty(raw, l.u.cfg.Version)
 	case packet.DISCONNECT:
 		var p packet.Disconnect
@@ -259,9 +279,12 @@ func (l *link) acknowledged(raw []byte) error {
 	if err := p.Decode(raw, l.u.cfg.Version); err != nil {
 		return err
 	}
-	if p.Reason == mqtt.QuotaExceeded { // it may take the message later
-		return &refused{p.Reason}
+	switch p.Reason {
+	case mqtt.UnspecifiedError, mqtt.ImplementationSpecificError, mqtt.QuotaExceeded:
+		l.postponed(p)
+		return nil
 	}
+	l.acked.Store(true)
 	if !l.window.acknowledge(p.PacketID) {
 		return nil // a second PUBACK after a resend
 	}
@@ -274,6 +297,24 @@ func (l *link) acknowledged(raw []byte) error {
 	return nil
 }
 
+// postponed sends a message again later that the cloud refuses for a reason that may pass. One that is refused again and
+// again is set aside; a quota is not the message's fault.
+func (l *link) postponed(p packet.Ack) {
+	l.acked.Store(true) // it lives, and speaks to us
+	refusals := l.window.postpone(p.PacketID)
+	if refusals == 0 {
+		return
+	}
+	l.u.counters.postponed.Add(1)
+	if refusals == 1 {
+		l.u.log.Warn("cloud does not take a message now", "packet_id", p.PacketID, "reason", p.Reason.String())
+	}
+	if p.Reason != mqtt.QuotaExceeded && refusals >= maxRefusals {
+		l.u.setAside(l.window, l.window.idOf(p.PacketID), p.Reason.String())
+		l.host.SetState(bridges.Connected, l.u.complaints.words())
+	}
+}
+
 func (l *link) subscribed(raw []byte) error {
 	var p packet.Suback
 	if err := p.Decode(raw, l.u.cfg.Version); err != nil {
@@ -282,7 +323,8 @@ func (l *link) subscribed(raw []byte) error {
 	for i, reason := range p.Reasons {
 		if reason >= 0x80 && i < len(l.u.cfg.In) {
 			filter := l.u.cfg.In[i].Filter
-			l.host.SetState(bridges.Connected, "the broker does not let this client subscribe to "+filter)
+			l.u.complaints.deny(filter)
+			l.host.SetState(bridges.Connected, l.u.complaints.words())
 			l.u.log.Warn("cloud refuses a subscription", "topic_filter", filter)
 		}
 	}

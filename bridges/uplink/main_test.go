@@ -27,15 +27,16 @@ const patience = 20 * time.Second
 // gateway plays the part of the gateway that an uplink sees: it keeps a queue
 // and records what comes down and what state the uplink reports.
 type gateway struct {
-	mu      sync.Mutex
-	queue   []mqtt.Delivery
-	next    int // queue[:next] was handed out
-	lastID  mqtt.MsgID
-	down    []*mqtt.Message
-	states  []bridges.State
-	reasons []string
-	changed chan struct{} // replaced and closed at every change
-	unsafe  bool          // publications are accepted and never become safe
+	mu       sync.Mutex
+	queue    []mqtt.Delivery
+	next     int // queue[:next] was handed out
+	lastID   mqtt.MsgID
+	down     []*mqtt.Message
+	states   []bridges.State
+	reasons  []string
+	counters map[string]int64
+	changed  chan struct{} // replaced and closed at every change
+	unsafe   bool          // publications are accepted and never become safe
 }
 
 func newGateway() *gateway { return &gateway{changed: make(chan struct{})} }
@@ -105,8 +106,10 @@ func (g *gateway) Attach(context.Context, mqtt.Attachment) (bridges.Source, erro
 func (g *gateway) Forget(context.Context, string) error             { return nil }
 func (g *gateway) Report(context.Context, ...bridges.Reading) error { return nil }
 func (g *gateway) SetDevice(string, bridges.State, string)          {}
-func (g *gateway) SetCounters(map[string]int64)                     {}
 func (g *gateway) SetDeviceCounters(string, map[string]int64)       {}
+func (g *gateway) SetCounters(c map[string]int64) {
+	g.change(func() { g.counters = c })
+}
 func (g *gateway) SetState(s bridges.State, reason string) {
 	g.change(func() { g.states, g.reasons = append(g.states, s), append(g.reasons, reason) })
 }
@@ -152,6 +155,7 @@ func start(t *testing.T, g *gateway, settings string) (stop func()) {
 	t.Helper()
 	b, err := uplink.Kind.New(bridges.Config{ID: "cloud", Settings: json.RawMessage(settings)}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
+	uplink.Hasten(b)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Run(ctx, g) }()

@@ -23,7 +23,7 @@ var Kind = bridges.Kind{
 	New:     newUplink,
 }
 
-// The pause between two tries to connect doubles from the first to the last, each shortened at
+// The pause between two tries to connect, or to send a message that the cloud does not take now, doubles from the first to the last, each shortened at
 // random by up to half so that a thousand gateways do not come back in the same second.
 const (
 	firstPause = time.Second
@@ -38,6 +38,11 @@ type uplink struct {
 	out, in  []mapping
 	log      *slog.Logger
 	counters counters
+
+	suspicion  suspicion // of Run alone
+	complaints complaints
+
+	firstPause, lastPause time.Duration // between two tries
 }
 
 var (
@@ -54,7 +59,7 @@ func newUplink(c bridges.Config, log *slog.Logger) (bridges.Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &uplink{cfg: cfg, cloud: cloud, log: log}
+	u := &uplink{cfg: cfg, cloud: cloud, log: log, firstPause: firstPause, lastPause: lastPause}
 	for _, o := range cfg.Out {
 		u.out = append(u.out, mapping{o.Filter, o.LocalPrefix, o.RemotePrefix})
 	}
@@ -76,8 +81,8 @@ func (u *uplink) Run(ctx context.Context, host bridges.Host) error {
 	}
 	defer queue.Close()
 	host.SetState(bridges.Connecting, "")
-	w := newWindow(queue)
-	pause := firstPause
+	w := newWindow(queue, u.firstPause, u.lastPause)
+	pause := u.firstPause
 	for {
 		began := time.Now()
 		err := u.connection(ctx, host, w)
@@ -87,12 +92,12 @@ func (u *uplink) Run(ctx context.Context, host bridges.Host) error {
 		u.counters.disconnects.Add(1)
 		host.SetState(bridges.Disconnected, explain(err))
 		if time.Since(began) > steady {
-			pause = firstPause
+			pause = u.firstPause
 		}
 		if !sleep(ctx, pause/2+rand.N(pause/2)) {
 			return nil
 		}
-		pause = min(2*pause, lastPause)
+		pause = min(2*pause, u.lastPause)
 	}
 }
 
@@ -121,12 +126,30 @@ func (u *uplink) connection(ctx context.Context, host bridges.Host, w *window) e
 		return err
 	}
 	u.log.Info("uplink connected", "remote", u.cloud.host)
-	host.SetState(bridges.Connected, "")
-	err = newLink(u, conn, host, w, accepted).run(ctx)
+	u.complaints.deny("")
+	host.SetState(bridges.Connected, u.complaints.words())
+	l := newLink(u, conn, host, w, accepted)
+	err = l.run(ctx)
 	if ctx.Err() == nil {
 		u.log.Warn("uplink lost", "remote", u.cloud.host, "err", err)
+		if id := u.suspicion.closed(l, err); id != 0 {
+			u.setAside(w, id, "the cloud closes the connection upon it")
+		}
 	}
 	return err
+}
+
+// setAside leaves a message that the cloud does not take in the queue and goes on behind it.
+func (u *uplink) setAside(w *window, id mqtt.MsgID, why string) {
+	m, ok := w.setAside(id)
+	if !ok {
+		u.log.Error("message not set aside: too many are", "limit", maxAside)
+		return
+	}
+	n := w.asides()
+	u.counters.aside.Store(int64(n))
+	u.complaints.setAside(n, m.Topic)
+	u.log.Error("message set aside", "topic", m.Topic, "bytes", len(m.Payload), "why", why)
 }
 
 // Test connects once with the settings, says goodbye, and tells in words what went wrong.

@@ -17,7 +17,17 @@ type Cache[S comparable] struct {
 	bytes      int
 	limit      int
 	may        func(name string, s S) bool // nil for everybody
+
+	looked, found int       // look-ups of this round, and those that were in results
+	cold          bool      // topics hardly come twice: to keep them all would cost more than it saves
+	once          Result[S] // what is not kept
 }
+
+// How a cache finds out whether it is worth while.
+const (
+	cacheRound = 1024 // look-ups
+	coldKeeps  = 8    // a cold cache keeps one result in so many, to see whether topics come again
+)
 
 // NewCache returns an empty cache that holds at most limit bytes of results.
 func (t *Tree[S]) NewCache(limit int) *Cache[S] {
@@ -31,22 +41,16 @@ func (c *Cache[S]) Only(may func(name string, s S) bool) {
 	c.Forget()
 }
 
-// Match gives who gets messages of the topic name; see Tree.Match.
+// Match gives who gets messages of the topic name, as Tree.Match does; the result is
+// valid until the next call.
 func (c *Cache[S]) Match(name []byte) *Result[S] {
 	now := c.refresh()
+	c.looked++
 	if r, ok := c.results[string(name)]; ok {
+		c.found++
 		return r
 	}
 	return c.miss(now, string(name))
-}
-
-// MatchString is Match for a topic name that is a string.
-func (c *Cache[S]) MatchString(name string) *Result[S] {
-	now := c.refresh()
-	if r, ok := c.results[name]; ok {
-		return r
-	}
-	return c.miss(now, name)
 }
 
 func (c *Cache[S]) refresh() *snapshot[S] {
@@ -65,11 +69,20 @@ func (c *Cache[S]) Forget() {
 }
 
 func (c *Cache[S]) miss(now *snapshot[S], name string) *Result[S] {
-	r := now.match(name)
-	if c.may != nil {
-		r = r.only(c.may)
+	if c.looked >= cacheRound {
+		c.cold = c.found*2 < c.looked
+		c.looked, c.found = 0, 0
 	}
-	if r.own > c.limit/4 { // would push all others out
+	r := &c.once
+	keep := !c.cold || c.looked%coldKeeps == 0
+	if keep {
+		r = &Result[S]{}
+	}
+	now.match(name, r)
+	if c.may != nil {
+		r.only(c.may)
+	}
+	if !keep || r.own > c.limit/4 { // a large one would push all others out
 		return r
 	}
 	if c.bytes+r.own > c.limit {
@@ -80,25 +93,24 @@ func (c *Cache[S]) miss(now *snapshot[S], name string) *Result[S] {
 	return r
 }
 
-// only gives the result without those who may not have the messages.
-func (r *Result[S]) only(may func(name string, s S) bool) *Result[S] {
-	left := *r
-	left.Subscribers = permitted(r.Subscribers, r.Topic, may)
-	gone, size := len(left.Subscribers) < len(r.Subscribers), cap(left.Subscribers)
-	left.Shared = make([]Group[S], 0, len(r.Shared))
+// only leaves out those who may not have the messages.
+func (r *Result[S]) only(may func(name string, s S) bool) {
+	all := len(r.Subscribers)
+	r.Subscribers = permitted(r.Subscribers, r.Topic, may)
+	gone, size := len(r.Subscribers) < all, cap(r.Subscribers)
+	var left []Group[S]
 	for _, g := range r.Shared {
 		all := len(g.Members)
 		g.Members = permitted(g.Members, r.Topic, may)
 		gone, size = gone || len(g.Members) < all, size+cap(g.Members)
 		if len(g.Members) > 0 {
-			left.Shared = append(left.Shared, g)
+			left = append(left, g)
 		}
 	}
-	if !gone {
-		return r
+	if gone {
+		r.Shared = left
+		r.own += size * int(unsafe.Sizeof(Match[S]{}))
 	}
-	left.own += size * int(unsafe.Sizeof(Match[S]{}))
-	return &left
 }
 
 // permitted gives the list itself while nobody has to be left out.

@@ -19,11 +19,16 @@ type Result[S comparable] struct {
 
 // Match gives who gets messages of the topic name. Each subscriber is in
 // Subscribers once; it may be a member of groups beside. See Cache for the hot path.
-func (t *Tree[S]) Match(name string) *Result[S] { return t.current.Load().match(name) }
+func (t *Tree[S]) Match(name string) *Result[S] {
+	r := &Result[S]{}
+	t.current.Load().match(name, r)
+	return r
+}
 
 // match walks all matching nodes of a level together, level by level.
-func (s *snapshot[S]) match(name string) *Result[S] {
-	found := finding[S]{result: Result[S]{Topic: name}}
+func (s *snapshot[S]) match(name string, into *Result[S]) {
+	*into = Result[S]{Topic: name}
+	found := finding[S]{result: into}
 	var firstHere, firstNext [16]*node[S]
 	here, next := append(firstHere[:0], s.root), firstNext[:0]
 	isSystem := strings.HasPrefix(name, "$") // not for leading wildcards [v3.1.1 MQTT-4.7.2-1]
@@ -50,12 +55,12 @@ func (s *snapshot[S]) match(name string) *Result[S] {
 		found.add(n.multi) // "a/#" matches "a" too [v3.1.1 4.7.1.2]
 		found.add(n.exact)
 	}
-	return found.end()
+	found.end()
 }
 
 // finding gathers a result.
 type finding[S comparable] struct {
-	result Result[S]
+	result *Result[S]
 	first  roster[S]
 	more   []roster[S]
 	list   []Match[S] // when it must be a copy
@@ -81,22 +86,24 @@ func (f *finding[S]) add(k *takers[S]) {
 }
 
 // end makes the list: that of one filter alone is taken as it is when it has one block.
-func (f *finding[S]) end() *Result[S] {
+func (f *finding[S]) end() {
 	r := f.result
-	r.own = int(unsafe.Sizeof(r)) + len(r.Topic) + cap(r.Shared)*int(unsafe.Sizeof(Group[S]{}))
+	r.own = int(unsafe.Sizeof(*r)) + len(r.Topic) + cap(r.Shared)*int(unsafe.Sizeof(Group[S]{}))
 	if len(f.more) == 0 && len(f.first.blocks) == 1 {
 		// The tree still adds to the array: no append to the result may reach it.
 		r.Subscribers = slices.Clip(f.first.blocks[0])
-		return &r
+		return
 	}
 	r.Subscribers = f.merged()
 	r.own += cap(r.Subscribers) * int(unsafe.Sizeof(Match[S]{}))
-	return &r
 }
 
 // merged copies all lists into one that has each subscriber once.
 func (f *finding[S]) merged() []Match[S] {
 	total := f.first.len
+	if total == 0 {
+		return nil
+	}
 	for _, r := range f.more {
 		total += r.len
 	}

@@ -268,7 +268,7 @@ func TestTree_AgreesWithANaiveMatcher(t *testing.T) {
 						want[s.who] = max(want[s.who], qos)
 					}
 				}
-				for _, r := range []*route.Result[int]{tree.Match(name), cache.Match([]byte(name)), cache.MatchString(name)} {
+				for _, r := range []*route.Result[int]{tree.Match(name), cache.Match([]byte(name))} {
 					got := map[int]mqtt.QoS{}
 					for _, m := range r.Subscribers {
 						got[m.Subscriber] = m.QoS
@@ -319,11 +319,11 @@ func TestTree_ReadersSeeEachChangeWhole(t *testing.T) {
 func TestCache_SeesAChangeAtOnce(t *testing.T) {
 	tree := route.New[string]()
 	cache := tree.NewCache(1 << 16)
-	require.Empty(t, cache.MatchString("x").Subscribers)
+	require.Empty(t, cache.Match([]byte("x")).Subscribers)
 	tree.Subscribe("a", mqtt.Subscription{Filter: "x"})
-	require.Len(t, cache.MatchString("x").Subscribers, 1)
+	require.Len(t, cache.Match([]byte("x")).Subscribers, 1)
 	tree.Unsubscribe("a", "x")
-	require.Empty(t, cache.MatchString("x").Subscribers)
+	require.Empty(t, cache.Match([]byte("x")).Subscribers)
 }
 
 func TestCache_AllocatesNothingOnAHit(t *testing.T) {
@@ -338,11 +338,34 @@ func TestCache_AllocatesNothingOnAHit(t *testing.T) {
 func TestCache_StaysWithinItsLimit(t *testing.T) {
 	tree := route.New[string]()
 	cache := tree.NewCache(2000)
-	first := cache.MatchString("topic 0")
+	first := cache.Match([]byte("topic 0"))
 	for n := range 100 {
-		require.NotNil(t, cache.MatchString(fmt.Sprintf("topic %d", n)))
+		require.NotNil(t, cache.Match(fmt.Appendf(nil, "topic %d", n)))
 	}
-	require.NotSame(t, first, cache.MatchString("topic 0"))
+	require.NotSame(t, first, cache.Match([]byte("topic 0")))
 	large := strings.Repeat("x", 1000)
-	require.NotSame(t, cache.MatchString(large), cache.MatchString(large), "too large to keep")
+	require.NotSame(t, cache.Match([]byte(large)), cache.Match([]byte(large)), "too large to keep")
+}
+
+// TestCache_KeepsLittleOfTopicsThatComeOnce: results stay right, and the cache comes back when topics come again.
+func TestCache_KeepsLittleOfTopicsThatComeOnce(t *testing.T) {
+	tree := route.New[int]()
+	tree.Subscribe(1, mqtt.Subscription{Filter: "site/+"})
+	tree.Subscribe(2, mqtt.Subscription{Filter: "site/7"})
+	cache := tree.NewCache(1 << 20)
+	for n := range 10_000 {
+		want := 1
+		if n == 7 {
+			want = 2
+		}
+		r := cache.Match(fmt.Appendf(nil, "site/%d", n))
+		require.Len(t, r.Subscribers, want)
+		require.Equal(t, fmt.Sprint("site/", n), r.Topic)
+	}
+	name := []byte("site/x")
+	for range 100 {
+		cache.Match(name)
+	}
+	require.Same(t, cache.Match(name), cache.Match(name))
+	require.Zero(t, testing.AllocsPerRun(100, func() { cache.Match(name) }))
 }

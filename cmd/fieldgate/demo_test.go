@@ -34,6 +34,8 @@ func TestDemo_LeavesNothingBehindOnSIGTERM(t *testing.T) {
 		}
 	}
 	require.Contains(t, said.String(), "login     demo / ")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT)) // a terminal's, with a supervisor's right behind it
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait())
 	left, err := os.ReadDir(temp)

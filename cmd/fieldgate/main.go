@@ -7,10 +7,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // version is set by the linker.
 var version = "0.1.0-dev"
+
+// twins is how soon after the first signal another one counts as the same.
+const twins = 2 * time.Second
 
 func main() {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
@@ -18,7 +22,9 @@ func main() {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	// A second signal ends the process at once, unless it is the first one's twin: a terminal's Ctrl-C and a
+	// supervisor's SIGTERM often come together.
+	context.AfterFunc(ctx, func() { time.AfterFunc(twins, stop) })
 	status := execute(ctx, stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Args[1:])
 	stop()
 	os.Exit(status)

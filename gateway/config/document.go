@@ -17,7 +17,11 @@ type section struct {
 	singular string // "bridge", for summaries and alarms
 	key      string // the member that names an object
 	kind     string // of bridge, where the object need not say it
+	single   bool   // it is one object, not a list; its key is SingleKey
 }
+
+// SingleKey is the name of the object of a section that has only one.
+const SingleKey = "settings"
 
 // Section names a section of the managed settings.
 type Section = string
@@ -28,6 +32,8 @@ const (
 	Uplinks     Section = "uplinks"
 	Accounts    Section = "accounts"
 	AccessRules Section = "access_rules"
+	// HomeAssistant is one object; without it nothing is announced but what devices ask for.
+	HomeAssistant Section = "home_assistant"
 )
 
 // uplinkKind is the kind of bridge that every uplink is.
@@ -40,6 +46,7 @@ func sections() []section {
 		{name: Uplinks, singular: "uplink", key: "id", kind: uplinkKind},
 		{name: Accounts, singular: "account", key: "username"},
 		{name: AccessRules, singular: "access rule", key: "id"},
+		{name: HomeAssistant, singular: "home assistant", single: true},
 	}
 }
 
@@ -75,14 +82,20 @@ func parseDocument(raw json.RawMessage, base document) (document, error) {
 		switch {
 		case !top.has(s.name):
 			doc[s.name] = base[s.name]
+		case string(value) != "null" && s.single:
+			if it, err := newItem(s, value, "/"+s.name); err != nil {
+				faults = append(faults, err)
+			} else {
+				doc[s.name] = []item{it}
+			}
 		case string(value) != "null":
 			doc[s.name] = parseSection(s, value, &faults)
 		}
 		top.remove(s.name)
 	}
 	for _, m := range top {
-		words := "there is no such section; known are bridges, uplinks, accounts and access_rules"
-		if near, ok := bridges.Nearest(m.key, []string{Bridges, Uplinks, Accounts, AccessRules}); ok {
+		words := "there is no such section; known are bridges, uplinks, accounts, access_rules and home_assistant"
+		if near, ok := bridges.Nearest(m.key, []string{Bridges, Uplinks, Accounts, AccessRules, HomeAssistant}); ok {
 			words = fmt.Sprintf("there is no such section; did you mean %q?", near)
 		}
 		faults.Add("/"+escapePointer(m.key), fault.UnknownKey, "%s", words)
@@ -122,11 +135,22 @@ func newItem(s section, raw json.RawMessage, at string) (item, *fault.Error) {
 	if err != nil {
 		return item{}, err
 	}
+	if s.single {
+		return item{key: SingleKey, raw: ordered}, nil
+	}
 	key := o.text(s.key)
 	if key == "" {
 		return item{}, fault.At(at+"/"+s.key, fault.Required, "is needed, as text")
 	}
 	return item{key: key, raw: ordered}, nil
+}
+
+// pointer is where the object with that index stands in the document.
+func (s section) pointer(index int) string {
+	if s.single {
+		return "/" + s.name
+	}
+	return fmt.Sprintf("/%s/%d", s.name, index)
 }
 
 func find(items []item, key string) int {
@@ -163,6 +187,12 @@ func (d document) with(section string, it item) document {
 func (d document) raw() json.RawMessage {
 	var o object
 	for _, s := range sections() {
+		if s.single {
+			if raw := d.find(s.name, SingleKey); raw != nil {
+				o.set(s.name, raw)
+			}
+			continue
+		}
 		values := make([]json.RawMessage, len(d[s.name]))
 		for i, it := range d[s.name] {
 			values[i] = it.raw
@@ -214,7 +244,7 @@ func summary(changes []change) string {
 			break
 		}
 		s, _ := sectionNamed(c.Section) // changes come from sections()
-		words = append(words, c.Action+" "+s.singular+" "+c.ID)
+		words = append(words, strings.TrimSuffix(c.Action+" "+s.singular+" "+c.ID, " "+SingleKey))
 	}
 	return strings.Join(words, ", ")
 }

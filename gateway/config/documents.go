@@ -43,9 +43,9 @@ func mentioned(doc json.RawMessage) func(string) bool {
 }
 
 // Restore makes the settings those of a revision, as a new revision, and answers
-// like Apply. Passwords are not part of revisions: those of objects that still
+// like Apply; a dry run only tells. Passwords are not part of revisions: those of objects that still
 // exist stay, others are missing until they are set anew.
-func (m *Manager) Restore(_ context.Context, author string, revision int64) (json.RawMessage, error) {
+func (m *Manager) Restore(_ context.Context, author string, revision int64, dryRun bool) (json.RawMessage, error) {
 	m.changing.Lock()
 	defer m.changing.Unlock()
 	next, err := m.revision(revision)
@@ -57,7 +57,7 @@ func (m *Manager) Restore(_ context.Context, author string, revision int64) (jso
 			next[s.name][i].raw = m.withoutMissing(s, it.raw)
 		}
 	}
-	return m.replace(author, fmt.Sprintf("restore revision %d", revision), next, func(string) bool { return false }, false)
+	return m.replace(author, fmt.Sprintf("restore revision %d", revision), next, func(string) bool { return false }, dryRun)
 }
 
 // withoutMissing takes references to secrets that are not kept any more out of an
@@ -91,10 +91,10 @@ func (m *Manager) replace(author, words string, next document, judged func(secti
 		for i, it := range next[s.name] {
 			stored, wrong := m.store(s, it, before.find(s.name, it.key), edits)
 			next[s.name][i] = stored
-			faults = append(faults, relocate(fmt.Sprintf("/%s/%d", s.name, i), wrong.Err())...)
+			faults = append(faults, relocate(s.pointer(i), wrong.Err())...)
 		}
 		for i, it := range next[s.name] {
-			faults = join(faults, relocate(fmt.Sprintf("/%s/%d", s.name, i), m.judge(s, it, next, edits).Err()))
+			faults = join(faults, relocate(s.pointer(i), m.judge(s, it, next, edits).Err()))
 		}
 	}
 	if err := faults.Err(); err != nil {

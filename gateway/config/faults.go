@@ -51,7 +51,7 @@ func (l Lines) InFile(name string, err error) error {
 func (l Lines) inFile(name string, faults fault.List) *FileError {
 	e := &FileError{Faults: make([]FileFault, len(faults))}
 	for i, f := range faults {
-		e.Faults[i] = FileFault{File: name, Line: l.of(f.Field), Key: keyPath(f.Field), Text: f.Message}
+		e.Faults[i] = FileFault{File: name, Line: l.Of(f.Field), Key: keyPath(f.Field), Text: f.Message}
 	}
 	e.sort()
 	return e

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"fieldgate/bridges"
+	"fieldgate/bridges/homeassistant"
 	"fieldgate/broker"
 	"fieldgate/broker/access"
 	"fieldgate/internal/fault"
@@ -32,6 +33,8 @@ type Parts struct {
 	Uplinks  func([]bridges.Config) error
 	Accounts func([]broker.Account)
 	Access   func([]access.Rule)
+	// HomeAssistant gets the defaults when nothing is set.
+	HomeAssistant func(homeassistant.Settings)
 }
 
 // ManagerConfig is what a Manager works with. All of it must be set.
@@ -44,7 +47,7 @@ type ManagerConfig struct {
 	Log    *slog.Logger
 }
 
-// Manager owns the managed settings: bridges, uplinks, accounts and access rules. Each change
+// Manager owns the managed settings: bridges, uplinks, accounts, access rules and home assistant. Each change
 // is checked, stored as one numbered revision in one transaction, and handed to
 // the parts. Secrets are kept apart from the settings and leave only to the
 // parts. All methods may be called at the same time.
@@ -186,6 +189,9 @@ func (m *Manager) judge(s section, it item, next document, edits secretEdits) fa
 		return judgeAccount(it.raw)
 	case AccessRules:
 		return judgeRule(it.raw)
+	case HomeAssistant:
+		_, err := homeassistant.Decode(it.raw)
+		return fault.All(err)
 	}
 	c, err := m.bridgeConfig(s, it, edits)
 	if err != nil {
@@ -365,11 +371,38 @@ func (m *Manager) apply(s section) {
 		if m.parts.Access != nil {
 			m.parts.Access(m.rules(s))
 		}
+	case HomeAssistant:
+		if m.parts.HomeAssistant != nil {
+			m.parts.HomeAssistant(m.homeAssistant())
+		}
 	}
 	if err != nil {
 		m.log.Error("settings not applied", "section", s.name, "err", err)
 		m.alarms.Raise(settingsPart, fault.Internal, "the "+s.name+" could not be applied; restart the gateway: "+err.Error())
 	}
+}
+
+// homeAssistant gives the switch for all devices; what is wrong in it is an alarm, and then it is off.
+func (m *Manager) homeAssistant() homeassistant.Settings {
+	const part = "home-assistant"
+	settings, err := homeassistant.Decode(m.current().find(HomeAssistant, SingleKey))
+	if err != nil {
+		m.alarms.Raise(part, fault.Invalid, "its settings are wrong, the defaults are used: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+		settings, _ = homeassistant.Decode(nil) // the defaults are right
+		return settings
+	}
+	m.alarms.Clear(part)
+	return settings
+}
+
+// Trusted tells whether the settings are the newest that were stored, and not what is left after damage.
+func (m *Manager) Trusted() bool {
+	n, err := m.newest()
+	if err != nil || n == 0 {
+		return false
+	}
+	_, err = m.revision(n)
+	return err == nil
 }
 
 // configs gives a section's bridges with their secrets. One that can't be read or

@@ -201,13 +201,13 @@ func keysAt(place string) []string {
 	words := ""
 	switch place {
 	case "":
-		words = "bridges uplinks accounts access_rules"
+		words = "bridges uplinks accounts access_rules home_assistant"
 	case "bridges":
 		words = "id kind enabled link timeout retries pause framing devices"
 	case "bridges/link/serial":
 		words = "port baud format rs485"
 	case "bridges/devices":
-		words = "id unit template interval max_read pause topic payload document enabled parse points"
+		words = "id unit template interval max_read pause topic payload document home_assistant enabled parse points"
 	case "bridges/devices/points":
 		words = "id table address type order length bit scale offset scale_from precision unit enum invalid deadband on_change heartbeat interval priority enabled write"
 	case "bridges/devices/points/write":
@@ -224,6 +224,8 @@ func keysAt(place string) []string {
 		words = "max_messages max_bytes max_age full"
 	case "accounts":
 		words = "username enabled password password_set"
+	case "home_assistant":
+		words = "enabled prefix node_id"
 	case "access_rules":
 		words = "id account filter allow deny"
 	}

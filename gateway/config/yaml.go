@@ -23,9 +23,9 @@ const (
 // Lines says on which line of a YAML text each value stands, by JSON pointer.
 type Lines map[string]int
 
-// of gives the line of the value at the pointer or, when there is none, of the
+// Of gives the line of the value at the pointer or, when there is none, of the
 // nearest value around it.
-func (l Lines) of(pointer string) int {
+func (l Lines) Of(pointer string) int {
 	for {
 		if n, ok := l[pointer]; ok {
 			return n

@@ -32,6 +32,7 @@ type applyInput struct {
 
 type restoreInput struct {
 	Revision int64 `path:"n" minimum:"1"`
+	DryRun   bool  `query:"dry_run" doc:"Only tell what would change"`
 }
 
 // The shapes of what Documents gives, for the description.
@@ -60,7 +61,7 @@ func (a *API) addConfig() {
 	const tag = "config"
 	add(a, operation{
 		method: http.MethodGet, path: "/config", id: "export-config", summary: "The managed settings, without secrets", tag: tag, role: Admin,
-		result: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "bridges, uplinks, accounts and access_rules, as YAML or JSON"},
+		result: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "bridges, uplinks, accounts, access_rules and home_assistant, as YAML or JSON"},
 	}, a.exportConfig)
 	free := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "What GET /config gives"}
 	add(a, operation{
@@ -79,7 +80,7 @@ func (a *API) addConfig() {
 	}, func(ctx context.Context, in *restoreInput) (*rawOutput, error) {
 		a.changes.Lock()
 		defer a.changes.Unlock()
-		result, err := a.Settings.Restore(ctx, requestOf(ctx).caller.name, in.Revision)
+		result, err := a.Settings.Restore(ctx, requestOf(ctx).caller.name, in.Revision, in.DryRun)
 		return &rawOutput{Body: result}, err
 	})
 }
@@ -97,9 +98,10 @@ func (a *API) exportConfig(ctx context.Context, in *exportInput) (*exportOutput,
 
 func (a *API) applyConfig(ctx context.Context, in *applyInput) (*rawOutput, error) {
 	doc := json.RawMessage(in.RawBody)
+	var line func(pointer string) int // nil for JSON
 	media, _, err := mime.ParseMediaType(in.ContentType)
 	if err != nil || media != jsonType {
-		if doc, err = a.YAML.FromYAML(in.RawBody); err != nil {
+		if doc, line, err = a.YAML.FromYAML(in.RawBody); err != nil {
 			return nil, NewProblem(http.StatusBadRequest, fault.Invalid, "%s", err.Error())
 		}
 	}
@@ -113,7 +115,22 @@ func (a *API) applyConfig(ctx context.Context, in *applyInput) (*rawOutput, erro
 	if err == nil && !in.DryRun {
 		a.log.Info("settings applied", "author", requestOf(ctx).caller.name)
 	}
-	return &rawOutput{Body: result}, err
+	return &rawOutput{Body: result}, withLines(err, line)
+}
+
+// withLines tells the caller of YAML the lines of the faults.
+func withLines(err error, line func(pointer string) int) error {
+	if err == nil || line == nil {
+		return err
+	}
+	p := ProblemOf(err)
+	if p.Status != http.StatusUnprocessableEntity || len(p.Errors) == 0 {
+		return err
+	}
+	for i := range p.Errors {
+		p.Errors[i].Line = line(p.Errors[i].Pointer)
+	}
+	return p
 }
 
 func (a *API) revisions(ctx context.Context, _ *struct{}) (*rawOutput, error) {

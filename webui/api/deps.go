@@ -16,6 +16,7 @@ import (
 type Deps struct {
 	Settings    Settings
 	Bridges     Bridges
+	Field       Field
 	Uplinks     Uplinks
 	Clients     Clients
 	Access      Access
@@ -64,8 +65,8 @@ type Documents interface {
 	Apply(ctx context.Context, author string, doc json.RawMessage, dryRun bool) (json.RawMessage, error)
 	// Revisions lists what was changed, newest first: [{"revision","time","author","summary"}].
 	Revisions(ctx context.Context) (json.RawMessage, error)
-	// Restore applies the settings of a revision as a new one and answers like Apply; NotFound when it is not kept.
-	Restore(ctx context.Context, author string, revision int64) (json.RawMessage, error)
+	// Restore applies the settings of a revision as a new one and answers like Apply; NotFound when it is not kept. A dry run only tells.
+	Restore(ctx context.Context, author string, revision int64, dryRun bool) (json.RawMessage, error)
 }
 
 // Links is what bridges and uplinks have in common; *bridges.Supervisor of their role.
@@ -124,9 +125,10 @@ type Passwords struct {
 	Verify func(hash, password string) (bool, error)
 }
 
-// YAML reads and writes settings as people do. The words of FromYAML's error are shown to the caller.
+// YAML reads and writes settings as people do. FromYAML also tells on which line the value at a JSON pointer, or
+// the nearest around it, stands; the words of its error are shown to the caller.
 type YAML struct {
-	FromYAML func(text []byte) (json.RawMessage, error)
+	FromYAML func(text []byte) (doc json.RawMessage, line func(pointer string) int, err error)
 	ToYAML   func(settings json.RawMessage) []byte
 }
 
@@ -145,7 +147,18 @@ type System struct {
 	Hostname  string
 	Started   time.Time
 	Listeners []string // addresses of the MQTT listeners that are bound
+	Endpoints []Endpoint
+	Anonymous bool // clients without a user name are let in
 	Machine   Machine
+}
+
+// Endpoint is an MQTT listener as the host file has it.
+type Endpoint struct {
+	Address    string `json:"address" doc:"host:port, :port for all addresses of the machine, or unix:PATH"`
+	Transport  string `json:"transport" enum:"tcp,websocket"`
+	Path       string `json:"path,omitempty" doc:"Of a WebSocket"`
+	TLS        bool   `json:"tls"`
+	ClientCert bool   `json:"client_certificate" doc:"Nobody gets in without a client certificate"`
 }
 
 // Machine is what the gateway runs on. A number that the kernel does not tell is 0.

@@ -97,6 +97,9 @@ func (f *fakeSettings) Export(context.Context) (json.RawMessage, error) {
 func (f *fakeSettings) Apply(_ context.Context, author string, doc json.RawMessage, dryRun bool) (json.RawMessage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if string(doc) == "{\"bridges\":[1]}" {
+		return nil, &fault.Error{Field: "/bridges/0", Code: fault.Invalid, Message: "must be an object"}
+	}
 	f.applied = append(f.applied, string(doc))
 	if dryRun {
 		return json.RawMessage(`{"revision":0,"changes":[],"diff":""}`), nil
@@ -109,9 +112,12 @@ func (f *fakeSettings) Revisions(context.Context) (json.RawMessage, error) {
 	return json.RawMessage(`[{"revision":7,"time":"2026-11-22T10:00:00Z","author":"anna","summary":"change bridge cabinet"}]`), nil
 }
 
-func (f *fakeSettings) Restore(_ context.Context, _ string, revision int64) (json.RawMessage, error) {
+func (f *fakeSettings) Restore(_ context.Context, _ string, revision int64, dryRun bool) (json.RawMessage, error) {
 	if revision != 7 {
 		return nil, fault.New(fault.NotFound, "there is no revision %d", revision)
+	}
+	if dryRun {
+		return json.RawMessage(`{"revision":7,"changes":[],"diff":""}`), nil
 	}
 	return json.RawMessage(`{"revision":8,"changes":[],"diff":""}`), nil
 }
@@ -242,11 +248,11 @@ func quick() api.Passwords {
 // lines stands for YAML: it reads what it wrote.
 func lines() api.YAML {
 	return api.YAML{
-		FromYAML: func(text []byte) (json.RawMessage, error) {
+		FromYAML: func(text []byte) (json.RawMessage, func(string) int, error) {
 			if doc, ok := strings.CutPrefix(string(text), "settings: "); ok {
-				return json.RawMessage(doc), nil
+				return json.RawMessage(doc), func(pointer string) int { return strings.Count(pointer, "/") }, nil
 			}
-			return nil, errors.New("line 1: must be settings")
+			return nil, nil, errors.New("line 1: must be settings")
 		},
 		ToYAML: func(settings json.RawMessage) []byte { return append([]byte("settings: "), settings...) },
 	}
@@ -261,6 +267,7 @@ type house struct {
 	settings *fakeSettings
 	bridges  *fakeLinks
 	uplinks  *fakeLinks
+	field    *fakeField
 	store    *memory
 	log      *bytes.Buffer
 	broker   func() (api.Broker, error)
@@ -316,6 +323,12 @@ func newUnclaimed(t *testing.T) *house {
 				return bridges.WriteResult{OK: true, Value: bridges.Float(21.5), Took: 38 * time.Millisecond}, nil
 			},
 		},
+		field: &fakeField{
+			scan: func(context.Context, bridges.Config, json.RawMessage, func(bridges.ScanStep)) error { return nil },
+			hand: func(bridges.Config, json.RawMessage) (bridges.HandAnswer, error) { return handed{OK: true}, nil },
+			// Nobody waits for these but the test of the monitor.
+			looks: make(chan bool, 1000), gone: make(chan struct{}),
+		},
 		uplinks: &fakeLinks{
 			statuses: func() []bridges.Status {
 				return []bridges.Status{{ID: "cloud", Kind: "uplink", State: bridges.Connected, Since: since}}
@@ -326,7 +339,7 @@ func newUnclaimed(t *testing.T) *house {
 	}
 	h.echo.IPExtractor = echo.ExtractIPDirect()
 	h.deps = api.Deps{
-		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients{{Connected: true}, {Connected: true, InProcess: true}, {Durable: true}}, Access: rules(t), Store: h.store, Passwords: quick(), YAML: lines(),
+		Settings: h.settings, Bridges: h.bridges, Field: h.field, Uplinks: h.uplinks, Clients: fakeClients{{Connected: true}, {Connected: true, InProcess: true}, {Durable: true}}, Access: rules(t), Store: h.store, Passwords: quick(), YAML: lines(),
 		Alarms: &fault.Alarms{}, Templates: templates(t), Kinds: []bridges.Kind{{Name: "modbus", Title: "Modbus RTU and TCP"}},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) {
 			return []api.SerialPort{{Port: "/dev/serial/by-id/usb", Device: "/dev/ttyUSB0", Name: "FT232R USB UART", UsedBy: "cabinet"}}, nil
@@ -344,6 +357,7 @@ func newUnclaimed(t *testing.T) *house {
 	var err error
 	h.api, err = api.New(h.echo, h.deps, slog.New(h.deps.Logs.Handler(slog.NewTextHandler(h.log, nil))))
 	require.NoError(t, err)
+	t.Cleanup(h.api.StopStreams)
 	return h
 }
 

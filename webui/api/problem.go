@@ -38,6 +38,7 @@ type ProblemError struct {
 	Pointer string     `json:"pointer" doc:"JSON pointer into the body"`
 	Code    fault.Code `json:"code"`
 	Detail  string     `json:"detail"`
+	Line    int        `json:"line,omitempty" doc:"Where it stands in a body of YAML, from 1"`
 }
 
 var (

@@ -67,7 +67,9 @@ func deviceSchema(a *API) *huma.Schema {
 		"interval": text("Between two polls: 1s"),
 		"topic":    text("fieldgate/<id> when missing"),
 		"points":   objects("Its points"),
-		"status":   readOnly(someObject("What it does now: state, since, reason")),
+
+		"home_assistant": flag("Announces it to Home Assistant, or not; as the switch for all when missing"),
+		"status":         readOnly(someObject("What it does now: state, since, reason")),
 	}))
 }
 

@@ -31,8 +31,10 @@ type diskStatus struct {
 }
 
 type mqttStatus struct {
-	Listeners []string `json:"listeners" nullable:"false" doc:"Addresses that are bound"`
-	Clients   int      `json:"clients" doc:"Connected MQTT clients"`
+	Listeners []string   `json:"listeners" nullable:"false" doc:"Addresses that are bound"`
+	Clients   int        `json:"clients" doc:"Connected MQTT clients"`
+	Endpoints []Endpoint `json:"endpoints" nullable:"false" doc:"The listeners as the host file has them, bound or not"`
+	Anonymous bool       `json:"allow_anonymous" doc:"Clients without a user name are let in"`
 }
 
 type health struct {
@@ -64,7 +66,7 @@ func (a *API) getSystem(context.Context, *struct{}) (*struct{ Body systemBody },
 	s := a.System()
 	b := systemBody{
 		Version: s.Version, Hostname: s.Hostname, Started: s.Started.UTC().Truncate(time.Second), UptimeSeconds: int64(time.Since(s.Started).Seconds()),
-		MQTT: mqttStatus{Listeners: listItems(s.Listeners), Clients: a.connected()},
+		MQTT: mqttStatus{Listeners: listItems(s.Listeners), Clients: a.connected(), Endpoints: listItems(s.Endpoints), Anonymous: s.Anonymous},
 	}
 	d := a.Disk()
 	b.Time, b.Machine = utc(time.Now()), s.Machine

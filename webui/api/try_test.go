@@ -115,7 +115,9 @@ func TestSystem_TellsOfTheGateway(t *testing.T) {
 	got := newHouse(t).login("vera").send("GET", "/system", "").want(200).json()
 	require.Equal(t, "1.2.3", got["version"])
 	require.EqualValues(t, 12, got["uptime_seconds"])
-	require.Equal(t, map[string]any{"listeners": []any{"127.0.0.1:1883"}, "clients": 1.0}, got["mqtt"])
+	require.Equal(t, map[string]any{
+		"listeners": []any{"127.0.0.1:1883"}, "clients": 1.0, "endpoints": []any{}, "allow_anonymous": false,
+	}, got["mqtt"])
 }
 
 func TestConfig_GoesOutAndInAsYAMLAndJSON(t *testing.T) {
@@ -129,6 +131,9 @@ func TestConfig_GoesOutAndInAsYAMLAndJSON(t *testing.T) {
 	b := anna.send("POST", "/config/apply", asJSON.body).want(200)
 	require.EqualValues(t, 7, b.json()["revision"])
 	require.Equal(t, []string{asJSON.body, asJSON.body}, h.settings.applied)
+	wrong := anna.send("POST", "/config/apply", `settings: {"bridges":[1]}`, "Content-Type", "application/yaml").want(422)
+	require.Contains(t, wrong.body, `"line":2`)
+	require.NotContains(t, anna.send("POST", "/config/apply", `{"bridges":[1]}`).want(422).body, `"line"`)
 	anna.send("POST", "/config/apply", "a: [", "Content-Type", "application/yaml").want(400)
 	anna.send("POST", "/config/apply", "{}", "Content-Type", "text/plain").want(415)
 }

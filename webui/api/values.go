@@ -19,6 +19,7 @@ type value struct {
 	Quality  bridges.Quality `json:"quality" enum:"good,stale,bad"`
 	Error    string          `json:"error" doc:"Why the quality is not good"`
 	Time     *time.Time      `json:"time" doc:"When the answer's last byte came; null when there was none yet"`
+	Clock    string          `json:"clock,omitempty" enum:"unsynced" doc:"unsynced while the gateway's clock was not set yet: time is wrong, and is put right when it is set"`
 	Writable bool            `json:"writable"`
 }
 
@@ -50,6 +51,9 @@ func values(readings []bridges.Reading, writable map[pointKey]bool) []value {
 		}
 		if r.Quality == bridges.Bad {
 			v.Value = bridgeValue{}
+		}
+		if r.Boot != "" {
+			v.Clock = "unsynced"
 		}
 		if !r.Time.IsZero() {
 			t := r.Time.UTC().Truncate(time.Millisecond)

@@ -54,11 +54,15 @@ interface Options {
   etag?: string; // "*" overwrites whatever stands there
   seconds?: number; // to wait for the answer, default 15
   merge?: boolean;
+  text?: { type: string; body: string }; // a body that is no JSON
+  accept?: string; // another type than JSON; the answer is text then
 }
 
-async function call<T>(method: string, path: string, o: Options = {}): Promise<Stored<T>> {
-  const headers: Record<string, string> = { Accept: "application/json" };
+/** call makes one call; a path begins behind /api/v1. The screens use api and admin. */
+export async function call<T>(method: string, path: string, o: Options = {}): Promise<Stored<T>> {
+  const headers: Record<string, string> = { Accept: o.accept ?? "application/json" };
   if (o.body !== undefined) headers["Content-Type"] = "application/json";
+  if (o.text) headers["Content-Type"] = o.text.type;
   if (o.etag !== undefined) headers["If-Match"] = o.etag;
   let response: Response;
   let text: string;
@@ -66,7 +70,7 @@ async function call<T>(method: string, path: string, o: Options = {}): Promise<S
     response = await fetch(base + path, {
       method,
       headers,
-      body: o.body === undefined ? null : JSON.stringify(o.body),
+      body: o.text?.body ?? (o.body === undefined ? null : JSON.stringify(o.body)),
       signal: AbortSignal.timeout((o.seconds ?? 15) * 1000),
     });
     text = await response.text();
@@ -75,9 +79,12 @@ async function call<T>(method: string, path: string, o: Options = {}): Promise<S
     throw new ApiError(0, late ? "no_answer" : "unreachable", "");
   }
   readClock(response.headers.get("Date"));
-  const data = parse(text);
+  const data = response.ok && o.accept ? text : parse(text);
   if (response.ok) {
-    if (method !== "GET" && !/\/(session|setup|test|write)$/.test(path.replace(/\?.*/, ""))) ownChanges.value++;
+    const only =
+      path.includes("dry_run=true") ||
+      /\/(session|setup|test|write|check|publish|disconnect)$/.test(path.replace(/\?.*/, ""));
+    if (method !== "GET" && !only) ownChanges.value++;
     return { data: data as T, etag: response.headers.get("ETag") ?? "*" };
   }
   if (response.status === 401 && path !== "/session") onSessionEnd.run();
@@ -106,6 +113,7 @@ export function problem(status: number, body: unknown): ApiError {
         pointer: e.pointer ?? "",
         code: e.code ?? "invalid",
         detail: e.detail ?? "",
+        ...(e.line !== undefined && { line: e.line }),
       }))
     : [];
   const text = (v: unknown): string => (typeof v === "string" ? v : "");

@@ -12,8 +12,10 @@ import { DeviceScreen } from "./screens/device";
 import { DeviceAdd, DeviceEdit } from "./screens/device-form";
 import { Devices } from "./screens/devices";
 import { Login } from "./screens/login";
+import { Mqtt } from "./screens/mqtt";
 import { Overview } from "./screens/overview";
 import { Setup } from "./screens/setup";
+import { SystemScreen } from "./screens/system";
 import { UplinkAdd, UplinkEdit } from "./screens/uplink-form";
 import { Uplinks } from "./screens/uplinks";
 import { WireScreen } from "./screens/wire";
@@ -96,6 +98,8 @@ function Head() {
     { to: "", icon: "overview", text: t.nav.overview, testid: "nav-overview" },
     { to: "devices", icon: "devices", text: t.nav.devices, testid: "nav-devices" },
     { to: "uplinks", icon: "uplinks", text: t.nav.uplinks, testid: "nav-uplinks" },
+    { to: "mqtt", icon: "mqtt", text: t.parts.mqtt, testid: "nav-mqtt" },
+    { to: "system", icon: "system", text: t.parts.system, testid: "nav-system" },
     { to: "account", icon: "account", text: t.nav.account, testid: "nav-account" },
   ];
   const here = first === "wires" ? "devices" : (first ?? "");
@@ -131,6 +135,10 @@ function Screen() {
     case "uplinks":
       if (second === undefined) return <Uplinks />;
       return second === "new" ? <UplinkAdd /> : <UplinkEdit key={second} id={second} />;
+    case "mqtt":
+      return <Mqtt second={second} third={third} />;
+    case "system":
+      return <SystemScreen second={second} />;
     case "account":
       return <Account />;
     default:

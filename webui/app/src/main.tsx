@@ -5,6 +5,7 @@ import { watchTab } from "./live";
 import { watchAddress } from "./router";
 import { begin } from "./session";
 import "./style.css";
+import "./admin.css";
 
 language.value = fromBrowser(navigator.languages);
 watchAddress();

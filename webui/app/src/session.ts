@@ -13,6 +13,8 @@ export const setup = signal<Setup | null>(null);
 export const system = signal<System | null>(null);
 export const mayChange = computed(() => user.value !== null && user.value.role !== "viewer");
 
+export const mayAdminister = computed(() => user.value?.role === "admin");
+
 /** begin finds out where this tab stands: not claimed, not logged in, or in. */
 export async function begin(): Promise<void> {
   onSessionEnd.run = () => {

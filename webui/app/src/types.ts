@@ -55,6 +55,9 @@ export interface Queue {
   messages: number;
   bytes: number;
   oldest: string | null;
+  dropped?: number; // made room for newer ones
+  refused?: number;
+  outdated?: number;
 }
 
 export interface Status extends DeviceStatus {
@@ -149,6 +152,9 @@ export interface Uplink {
   password_set?: boolean;
   out?: OutFilter[];
   in?: OutFilter[];
+  keep_alive?: string;
+  tls?: { ca_file?: string; cert_file?: string; key_file?: string; server_name?: string; alpn?: string[] };
+  queue?: { max_messages?: number; max_bytes?: string | number; max_age?: string; full?: string };
   status?: Status | undefined;
 }
 
@@ -181,4 +187,5 @@ export interface Fault {
   pointer: string;
   code: string;
   detail: string;
+  line?: number; // in a body of YAML
 }

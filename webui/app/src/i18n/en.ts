@@ -1,9 +1,13 @@
 // Every word of the page in English. This object is the form that each other
 // language must fill: a missing or superfluous key fails the type check.
 
+import { adminEn } from "./admin-en";
+
 const n = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
 export const en = {
+  ...adminEn,
+
   language: "English",
   skip: "Skip to content",
   retry: "Try again",

@@ -1,7 +1,10 @@
 // 界面的全部简体中文文字。键由 en.ts 规定，缺一不可。
 import type { Messages } from ".";
+import { adminZh } from "./admin-zh";
 
 export const zh: Messages = {
+  ...adminZh,
+
   language: "简体中文",
   skip: "跳到正文",
   retry: "重试",

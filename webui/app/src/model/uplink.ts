@@ -1,7 +1,7 @@
 // An uplink as the form holds it and as the settings hold it.
 import type { OutFilter, Uplink } from "../types";
 import { wordOf } from "../words";
-import { Checks, setOrDrop, type OwnFault } from "./check";
+import { Checks, setOrDrop, show, type OwnFault } from "./check";
 import { joinAddress, splitAddress } from "./wire";
 
 export interface FilterDraft {
@@ -26,6 +26,17 @@ export interface UplinkDraft {
   password: string;
   passwordSet: boolean; // one is kept in the gateway
   dropPassword: boolean;
+  version: string; // 4 (3.1.1) or 5
+  keepAlive: string;
+  caFile: string;
+  certFile: string;
+  keyFile: string;
+  serverName: string;
+  alpn: string;
+  maxMessages: string;
+  maxBytes: string;
+  maxAge: string;
+  full: string;
   out: FilterDraft[];
   in: FilterDraft[];
 }
@@ -58,6 +69,7 @@ export function newUplink(site: string): UplinkDraft {
     password: "",
     passwordSet: false,
     dropPassword: false,
+    ...moreOf({ id: "", url: "" }),
     out: [newFilter({ filter: "fieldgate/#", qos: 1, local_prefix: "fieldgate/", remote_prefix: `${site}/` })],
     in: [],
   };
@@ -95,9 +107,47 @@ export function fromUplink(u: Uplink): UplinkDraft {
     password: "",
     passwordSet: u.password_set === true,
     dropPassword: false,
+    ...moreOf(u),
     out: (u.out ?? []).map(newFilter),
     in: (u.in ?? []).map(newFilter),
   };
+}
+
+function moreOf(u: Uplink) {
+  const { tls = {}, queue = {} } = u;
+  return {
+    version: String(u.version ?? 4),
+    keepAlive: u.keep_alive ?? "",
+    caFile: tls.ca_file ?? "",
+    certFile: tls.cert_file ?? "",
+    keyFile: tls.key_file ?? "",
+    serverName: tls.server_name ?? "",
+    alpn: (tls.alpn ?? []).join(", "),
+    maxMessages: show(queue.max_messages),
+    maxBytes: String(queue.max_bytes ?? ""),
+    maxAge: queue.max_age ?? "",
+    full: queue.full ?? "drop_oldest",
+  };
+}
+
+/** setMore puts protocol, encryption and queue into the settings; what is as usual is left out. */
+function setMore(d: UplinkDraft, uplink: Uplink, c: Checks): void {
+  setOrDrop(uplink, "version", d.version === "4" && d.keep.version === undefined ? undefined : Number(d.version));
+  setOrDrop(uplink, "keep_alive", d.keepAlive.trim());
+  const tls = { ...d.keep.tls };
+  setOrDrop(tls, "ca_file", d.caFile.trim());
+  setOrDrop(tls, "cert_file", d.certFile.trim());
+  setOrDrop(tls, "key_file", d.keyFile.trim());
+  setOrDrop(tls, "server_name", d.serverName.trim());
+  const alpn = d.alpn.split(/[\s,]+/).filter(Boolean);
+  setOrDrop(tls, "alpn", alpn.length > 0 ? alpn : undefined);
+  setOrDrop(uplink, "tls", Object.keys(tls).length > 0 ? tls : undefined);
+  const queue = { ...d.keep.queue };
+  setOrDrop(queue, "max_messages", c.optional("/queue/max_messages", d.maxMessages, [1, Number.MAX_SAFE_INTEGER]));
+  setOrDrop(queue, "max_bytes", d.maxBytes.trim());
+  setOrDrop(queue, "max_age", d.maxAge.trim());
+  setOrDrop(queue, "full", d.full === "drop_oldest" && d.keep.queue?.full === undefined ? undefined : d.full);
+  setOrDrop(uplink, "queue", Object.keys(queue).length > 0 ? queue : undefined);
 }
 
 /** toUplink gives the settings (with a password only when one was typed; password_set keeps the one in the gateway) and every fault. */
@@ -116,6 +166,7 @@ export function toUplink(d: UplinkDraft): { uplink: Uplink; faults: OwnFault[] }
   setOrDrop(uplink, "username", d.username.trim());
   setOrDrop(uplink, "password", d.password);
   setOrDrop(uplink, "password_set", (d.passwordSet && !d.dropPassword && d.password === "") || undefined);
+  setMore(d, uplink, c);
   uplink.out = d.out.map((f, i) => toFilter(f, c, `/out/${i}`));
   uplink.in = d.in.map((f, i) => toFilter(f, c, `/in/${i}`));
   if (d.out.length + d.in.length === 0) c.add("/out", "nothing_sent");

@@ -3,6 +3,8 @@ const shapes = {
   overview: "M4 13a8 8 0 1 1 16 0M12 13l4-4M4 19h16",
   devices: "M5 4h14v10H5zM9 8h6M12 14v6M8 20h8",
   uplinks: "M7 18a4 4 0 0 1-.5-8A6 6 0 0 1 18 9.5 4.3 4.3 0 0 1 17 18M12 20v-8m-3 3 3-3 3 3",
+  mqtt: "M4 20h.01M4 13a7 7 0 0 1 7 7M4 6a14 14 0 0 1 14 14",
+  system: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4v6M9 14v6",
   account: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 21a8 8 0 0 1 16 0",
   good: "M5 13l4.5 4.5L19 7",
   stale: "M12 7v5l3 3M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z",

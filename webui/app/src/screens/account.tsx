@@ -1,5 +1,6 @@
 import { useText } from "../i18n";
 import { LanguageField } from "../parts/language";
+import { OwnPassword } from "../parts/own-password";
 import { Page } from "../parts/page";
 import { tell } from "../parts/toast";
 import { changeLanguage, leave, user } from "../session";
@@ -20,6 +21,7 @@ export function Account() {
           {t.account.logout}
         </button>
       </section>
+      <OwnPassword />
     </Page>
   );
 }

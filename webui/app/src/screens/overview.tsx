@@ -2,10 +2,11 @@ import { api } from "../api";
 import { useText } from "../i18n";
 import { live } from "../live";
 import { health, type Health } from "../model/health";
+import { AlarmList } from "../parts/alarms";
 import { Icon } from "../parts/icon";
 import { Lazy } from "../parts/lazy";
 import { Failed, Skeleton, useLoad } from "../parts/load";
-import { Age, StateMark, Told } from "../parts/mark";
+import { StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
 import { QueueText } from "../parts/queue";
 import { deviceStatuses, useFollow } from "../parts/states";
@@ -126,32 +127,9 @@ function Alarms({ alarms }: { alarms: Alarm[] }) {
   return (
     <section aria-labelledby="alarms-title">
       <h2 id="alarms-title">{t.overview.alarmsTitle}</h2>
-      <ul class="cards">
-        {alarms.map((a) => (
-          <li key={a.part + a.code} class="note bad" data-testid={`alarm-${a.part}`}>
-            <Icon name="bad" />
-            <div>
-              <p class="note-title">{partLink(a.part)}</p>
-              <p>
-                <Told text={a.message} />
-              </p>
-              <p class="muted">
-                <Age time={a.since} lasting />
-              </p>
-            </div>
-          </li>
-        ))}
-      </ul>
+      <AlarmList alarms={alarms} />
     </section>
   );
-}
-
-/** partLink leads from "bridge/cabinet" to where it is put right. */
-function partLink(part: string) {
-  const [kind, id] = part.split("/");
-  if (id && kind === "bridge") return <a href={href("wires", id)}>{id}</a>;
-  if (id && kind === "uplink") return <a href={href("uplinks", id)}>{id}</a>;
-  return part;
 }
 
 function FirstSteps({ device, uplink }: { device: boolean; uplink: boolean }) {

@@ -14,6 +14,8 @@ import {
   type UplinkDraft,
 } from "../model/uplink";
 import { CheckField, PasswordField, TextField } from "../parts/field";
+import { UplinkQueue } from "../parts/uplink-queue";
+import { UplinkMore } from "../parts/uplink-more";
 import { FilterList } from "../parts/filter-fields";
 import { Form, useDraft, useSaving } from "../parts/form";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
@@ -44,6 +46,7 @@ export function UplinkEdit({ id }: { id: string }) {
       {data ? (
         <>
           <Head uplink={data.data} />
+          <UplinkQueue uplink={data.data} />
           {mayChange.value && (
             <UplinkForm key={data.etag} begin={() => fromUplink(data.data)} saved={data} reload={reload} />
           )}
@@ -242,6 +245,7 @@ function LinkFields({ draft, change, saved }: FieldsProps) {
           testid="uplink-client-id"
           optional
         />
+        <UplinkMore draft={draft} change={change} />
       </details>
     </>
   );

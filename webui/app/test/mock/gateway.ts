@@ -6,7 +6,20 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
-import type { Alarm, Bridge, Device, Fault, Point, SerialPort, State, Status, Uplink, Value } from "../../src/types";
+import { AdminMock } from "./admin";
+import type {
+  Alarm,
+  Bridge,
+  Device,
+  Fault,
+  Point,
+  Role,
+  SerialPort,
+  State,
+  Status,
+  Uplink,
+  Value,
+} from "../../src/types";
 
 const dist = join(import.meta.dirname, "../../../dist");
 const policy =
@@ -46,6 +59,8 @@ export class MockGateway {
   claimed = false;
   codeRequired = false;
   language = "en";
+  role: Role = "admin";
+  readonly admin = new AdminMock((status, code, detail, errors) => new Refusal(status, code, detail, errors));
   bridges: Bridge[] = [];
   uplinks: Uplink[] = [];
   alarms: Alarm[] = [];
@@ -102,9 +117,13 @@ export class MockGateway {
         this.events(q, r);
         return;
       }
-      const { status, body: out, headers } = this.route(q, path, body);
+      if (path.endsWith("/trace")) {
+        this.trace(r);
+        return;
+      }
+      const { status, body: out, headers } = this.route(q, path, body, url.searchParams);
       r.writeHead(status, { "Content-Type": "application/json", ...headers });
-      r.end(out === undefined ? undefined : JSON.stringify(out));
+      r.end(out === undefined ? undefined : typeof out === "string" ? out : JSON.stringify(out));
     } catch (e) {
       const p = e instanceof Refusal ? e : new Refusal(500, "internal", String(e));
       r.writeHead(p.status, { "Content-Type": "application/problem+json" });
@@ -140,10 +159,10 @@ export class MockGateway {
   }
 
   private me() {
-    return { name: this.user.name, role: "admin", language: this.language };
+    return { name: this.user.name, role: this.role, language: this.language };
   }
 
-  private route(q: IncomingMessage, path: string, body: unknown): Answer {
+  private route(q: IncomingMessage, path: string, body: unknown, query: URLSearchParams): Answer {
     const method = q.method ?? "GET";
     const [resource = "", id, action, point, verb] = path.split("/").filter(Boolean).map(decodeURIComponent);
     if (resource === "setup") return this.setup(method, body as Record<string, string>);
@@ -161,11 +180,15 @@ export class MockGateway {
           this.sessions.clear();
           return { status: 204 };
         }
-        if (method === "PATCH") this.language = (body as { language: string }).language;
+        if (method === "PATCH") return this.changeSelf(body as Record<string, string>);
         return ok({ user: this.me() });
       case "bridges":
         return this.crud(this.bridges, "bridge", method, id, action, body as Bridge, match, (b) => this.checkBridge(b));
       case "uplinks":
+        if (action === "queue") {
+          this.admin.dropped.push(id ?? "");
+          return { status: 204 };
+        }
         return this.crud(this.uplinks, "uplink", method, id, action, body as Uplink, match, checkUplink);
       case "devices":
         if (verb === "write") return this.write(id ?? "", point ?? "", (body as { value: number | boolean }).value);
@@ -176,11 +199,31 @@ export class MockGateway {
         return list(this.alarms);
       case "serial-ports":
         return list(this.ports);
-      case "system":
-        return ok({ version: "0.1.0", hostname: "site-7", started: this.since, uptime_seconds: 12 });
-      default:
-        throw new Refusal(404, "not_found", "there is no such path");
+      default: {
+        const answer = this.admin.route(method, path, query, body);
+        if (!answer) throw new Refusal(404, "not_found", "there is no such path");
+        return answer;
+      }
     }
+  }
+
+  private changeSelf(body: Record<string, string>): Answer {
+    if (body.password !== undefined) {
+      if (body.current_password !== this.user.password)
+        throw refusal([{ pointer: "/current_password", code: "invalid", detail: "is not the present password" }]);
+      this.user.password = body.password;
+      this.sessions.clear();
+      return this.login(200);
+    }
+    this.language = body.language ?? this.language;
+    return ok({ user: this.me() });
+  }
+
+  private trace(r: ServerResponse): void {
+    r.writeHead(200, { "Content-Type": "text/event-stream" });
+    const tell = (event: string, data: unknown) => r.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    tell("packets", { items: this.admin.packets, dropped: 0 });
+    tell("end", { cause: "its time is over" });
   }
 
   private setup(method: string, body: Record<string, string>): Answer {
@@ -444,7 +487,8 @@ export class MockGateway {
 async function readBody(q: IncomingMessage): Promise<unknown> {
   let text = "";
   for await (const part of q) text += String(part);
-  return text === "" ? undefined : (JSON.parse(text) as unknown);
+  if (text === "") return undefined;
+  return q.headers["content-type"] === "application/yaml" ? text : (JSON.parse(text) as unknown);
 }
 
 function refusal(errors: Fault[], status = 422): Refusal {
