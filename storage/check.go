@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"context"
+	"database/sql/driver"
 	"fmt"
 	"os"
 )
@@ -29,4 +31,40 @@ func (s *Spool) suspect(cause error) {
 func (s *Spool) wasSuspect() bool {
 	_, err := os.Stat(suspectFile(s.file))
 	return err == nil
+}
+
+// lookOver has SQLite look at every page, beside the work, after a stop that was not
+// clean: a power cut on a bad disk may have left damage where nobody reads for long.
+func (s *Spool) lookOver(ctx context.Context) {
+	c, err := dial(s.file, s.crashSafe)
+	if err == nil {
+		defer c.close()
+		err = checkPages(ctx, c)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		s.log.Info("spool looked over after a stop that was not clean")
+	case beyondRepair(err):
+		s.suspect(err)
+	default:
+		s.log.Warn("spool not looked over", "err", err)
+	}
+}
+
+// checkPages is a quick_check that ends with ctx.
+func checkPages(ctx context.Context, c *conn) error {
+	rows, err := c.c.QueryContext(ctx, "PRAGMA quick_check(1)", nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	row := make([]driver.Value, 1)
+	if err := rows.Next(row); err != nil {
+		return err
+	}
+	if verdict := asString(row[0]); verdict != "ok" {
+		return fmt.Errorf("%w: %s", errDamaged, verdict)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"cmp"
+	"context"
 	"database/sql/driver"
 	"fmt"
 	"log/slog"
@@ -47,6 +48,11 @@ func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Log
 		s.arm()
 	}
 	go s.run()
+	if s.unclean {
+		ctx, cancel := context.WithCancel(context.Background())
+		s.endLook = cancel
+		s.looking.Go(func() { s.lookOver(ctx) })
+	}
 	return s, nil
 }
 
@@ -83,6 +89,11 @@ func (s *Spool) load(c *conn) error {
 	}
 	s.next = mqtt.MsgID(max(next, 1))
 	s.ceiling = s.next
+	clean, err := c.number("SELECT v FROM meta WHERE k = 'clean'")
+	if err != nil {
+		return err
+	}
+	s.unclean = next > 0 && clean == 0
 	err = c.query("SELECT v FROM meta WHERE k = 'clock'", 1, func(row []driver.Value) error {
 		clock = asBytes(row[0])
 		return nil
@@ -413,6 +424,10 @@ func (s *Spool) close() {
 	s.mu.Unlock()
 	<-s.done
 	s.lazy.Stop()
+	if s.endLook != nil {
+		s.endLook()
+	}
+	s.looking.Wait()
 	s.readMu.Lock()
 	defer s.readMu.Unlock()
 	if s.reader != nil {

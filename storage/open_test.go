@@ -41,6 +41,10 @@ func TestOpen_MovesADamagedFileAside(t *testing.T) {
 	}{
 		{"garbage spool", "spool.db", garbage},
 		{"garbage state", "state.db", garbage},
+		{"a few bytes", "spool.db", func(t *testing.T, path string) {
+			require.NoError(t, os.RemoveAll(path+"-wal"))
+			require.NoError(t, os.WriteFile(path, []byte("this is no database"), 0o600))
+		}},
 		{"newer spool", "spool.db", func(t *testing.T, path string) { script(t, path, "PRAGMA user_version=2001") }},
 		{"newer state", "state.db", func(t *testing.T, path string) { script(t, path, "PRAGMA user_version=2001") }},
 		{"table missing", "spool.db", func(t *testing.T, path string) { script(t, path, "DROP TABLE segs") }},

@@ -79,7 +79,7 @@ func mendHeader(file, like string) error {
 		return err
 	}
 	if _, err := io.ReadFull(io.NewSectionReader(f, header, pageSize), page[header:]); err != nil {
-		return err
+		return fmt.Errorf("%w: read its first page: %w", errDamaged, err)
 	}
 	if kind := page[header]; kind != 0x05 && kind != 0x0d { // of a page of the schema's table
 		return fmt.Errorf("%w: its first page is no page of a database", errDamaged)

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,6 +52,9 @@ type Spool struct {
 	lazy *time.Timer   // wakes the writer for acknowledgements alone
 
 	damaged atomic.Bool // damage was found while the file was in use
+	unclean bool        // the last stop was not clean
+	endLook context.CancelFunc
+	looking sync.WaitGroup
 
 	writer writer // used by its goroutine alone
 

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -36,6 +37,8 @@ type writer struct {
 	batch     batch
 	disk      disk
 	lived     time.Duration // as Spool.lived
+	wrote     bool          // since the file was last looked at for room to give back
+	tidied    time.Time     // when it was last shrunk
 	broken    map[int]bool  // slots whose tables can't be emptied: they are not used again
 }
 
@@ -122,10 +125,18 @@ func (s *Spool) await() bool {
 			s.watchDisk(false)
 			sleep = min(sleep, lowPause)
 		}
+		pause := cmp.Or(s.cfg.tidyPause, tidyPause)
+		tidy := pause < sleep && s.untidy()
+		if tidy {
+			sleep = pause
+		}
 		timer.Reset(min(sleep, s.clearLosses()))
 		select {
 		case <-s.wake:
 		case <-timer.C:
+			if tidy {
+				s.tidy()
+			}
 		}
 	}
 }
@@ -146,6 +157,7 @@ func (s *Spool) store(b *batch) error {
 		err := s.commit(b)
 		s.report(err)
 		if s.writer.disk.stuck = isFull(err); err == nil {
+			s.writer.wrote = true
 			return nil
 		}
 		if isFull(err) {
