@@ -18,14 +18,15 @@ import (
 // board is what a bridge said last: its state and counters, its devices' states
 // and every point's last reading.
 type board struct {
-	config  Config
-	role    Role
-	devices []Device
-	version *atomic.Uint64 // of the readings of all bridges
-	alarms  *fault.Alarms
-	wake    func() // after a state changed
-	clock   Clock
-	log     *slog.Logger
+	config    Config
+	role      Role
+	devices   []Device
+	version   *atomic.Uint64 // of the readings of all bridges
+	alarms    *fault.Alarms
+	wake      func() // after a state changed
+	clock     Clock
+	histories *histories // of all bridges
+	log       *slog.Logger
 
 	telling sync.Mutex // held while readings are kept and published, so that the last one that goes out is the newest; before mu
 
@@ -60,6 +61,7 @@ type lastReading struct {
 	version uint64
 	rule    PublishRule
 	gate    Gate
+	history *history      // nil before the first number
 	fresh   time.Duration // how long it stays good, 0 for ever
 	seen    time.Time     // when it was reported, by the monotonic clock
 }
@@ -67,7 +69,7 @@ type lastReading struct {
 func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
 	now := time.Now().UTC()
 	b := &board{
-		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, clock: s.clock, log: log,
+		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, clock: s.clock, histories: &s.histories, log: log,
 		status: stated{state: Connecting, since: now, pending: true},
 		states: map[string]*stated{}, index: map[pointKey]int{},
 	}
@@ -220,6 +222,7 @@ func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
 	publish = last.gate.Pass(last.rule, in) // by the monotonic clock
 	b.clock.stamp(&in)
 	last.Reading, last.version, last.seen = in, b.version.Add(1), time.Now()
+	last.history = last.history.add(in, b.histories)
 	return in, publish, nil
 }
 
@@ -246,6 +249,7 @@ func (b *board) makeBad(code string) []Reading {
 		p.Value, p.Quality, p.Error, p.Time = Value{}, Bad, code, now
 		b.clock.stamp(&p.Reading)
 		p.version = b.version.Add(1)
+		p.history = p.history.add(p.Reading, b.histories)
 		p.gate.Reset()
 		if !p.rule.silent() {
 			changed = append(changed, p.Reading)

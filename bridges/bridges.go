@@ -88,6 +88,9 @@ type Kind struct {
 	// disabled, for topics, names and the page; what can be read of wrong settings.
 	// nil when the kind has no devices.
 	Devices func(c Config) []Device
+	// Tools gives what a person may do by hand on the link of the settings, which need have
+	// no devices; each call opens the link, which must be free. Faults as those of New. nil when there is nothing.
+	Tools func(c Config, log *slog.Logger) (Tools, error)
 }
 
 // Config is one bridge as it stands in the managed settings.

@@ -28,6 +28,7 @@ type runner struct {
 	conflict  error  // why it must not run: its kind is unknown, or a device is another bridge's
 	log       *slog.Logger
 	board     *board
+	tap       *Tap
 
 	mu     sync.Mutex // protects what follows
 	cancel context.CancelFunc
@@ -42,7 +43,7 @@ func newRunner(s *Supervisor, c Config, devices []Device, conflict error) *runne
 	log := s.log.With(string(s.role), c.ID, "kind", c.Kind)
 	return &runner{
 		s: s, config: c, canonical: canonical(c.Settings), conflict: conflict,
-		log: log, board: newBoard(s, c, devices, log),
+		log: log, board: newBoard(s, c, devices, log), tap: newTap(),
 	}
 }
 
@@ -162,6 +163,9 @@ func (r *runner) live(ctx context.Context, predecessor <-chan struct{}, first Br
 func (r *runner) round(ctx context.Context, b Bridge) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	h := &host{r: r, ctx: ctx}
+	if t, ok := b.(Tapped); ok {
+		t.SetTap(r.tap)
+	}
 	r.setBridge(b)
 	defer func() {
 		cancel()

@@ -37,8 +37,9 @@ type Supervisor struct {
 	clock  Clock
 	log    *slog.Logger
 
-	changed chan struct{} // holds 1: some state waits to be published
-	version atomic.Uint64 // of the readings
+	changed   chan struct{} // holds 1: some state waits to be published
+	version   atomic.Uint64 // of the readings
+	histories histories
 
 	applying sync.Mutex // held while a set of settings takes effect, before every other lock
 	outgoing sync.Mutex // held while states go out, so that they go out in order and none after its topic was cleared
@@ -181,6 +182,13 @@ func (s *Supervisor) reconcile(configs []Config) {
 		}
 	}
 	stopAll(gone)
+	for r, former := range predecessor {
+		r.board.inherit(former.board)
+	}
+	for _, r := range gone {
+		r.tap.close()
+		r.board.forgetHistories()
+	}
 	s.replace(next, gone)
 	for _, r := range fresh {
 		r.start(predecessor[r])

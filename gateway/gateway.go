@@ -120,6 +120,7 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 	return api.Deps{
 		Settings:    g.settings,
 		Bridges:     trial{g.bridges, g.settings, config.Bridges},
+		Field:       g.bridges,
 		Uplinks:     trial{g.uplinks, g.settings, config.Uplinks},
 		Clients:     g.bus,
 		Access:      g.accounts,

@@ -99,6 +99,7 @@ func (s *Server) Run(ctx context.Context) error {
 		parts.Go(func() { s.runSocket(ctx) })
 	}
 	s.runAddress(ctx)
+	s.api.StopStreams() // waits for the jobs
 	return nil
 }
 

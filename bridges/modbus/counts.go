@@ -41,6 +41,7 @@ type ledger struct {
 	counts
 	units [256]*counts // by unit identifier, nil before the first request
 	use   usage
+	tap   *bridges.Tap // where frames are shown
 }
 
 // unit gives the counters of a unit.

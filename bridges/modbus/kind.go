@@ -28,6 +28,7 @@ func Kind(ports *port.Ports) bridges.Kind {
 			return &bridge{settings: s, ports: ports, log: log}, nil
 		},
 		Devices: devices,
+		Tools:   newTools(ports),
 	}
 }
 
@@ -35,6 +36,7 @@ type bridge struct {
 	settings *Settings
 	ports    *port.Ports
 	log      *slog.Logger
+	tap      *bridges.Tap // nil when nobody may look
 
 	mu  sync.Mutex
 	run *run // nil while it does not run

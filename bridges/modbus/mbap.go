@@ -34,6 +34,7 @@ type transaction struct {
 	own      uint16 // the identifier that the request came with
 	request  []byte
 	deadline time.Time
+	sent     time.Time
 	done     func(answer []byte, at time.Time, err error)
 }
 
@@ -81,7 +82,7 @@ func (t *mbap) post(request []byte, done func([]byte, time.Time, error)) {
 	x := &transaction{id: t.transaction, own: binary.BigEndian.Uint16(request), request: request, done: done}
 	binary.BigEndian.PutUint16(request, x.id)
 	now := time.Now()
-	x.deadline = now.Add(t.timeout)
+	x.sent, x.deadline = now, now.Add(t.timeout)
 	if len(t.waiting) == 0 {
 		t.began = now
 	}
@@ -90,6 +91,9 @@ func (t *mbap) post(request []byte, done func([]byte, time.Time, error)) {
 		return
 	}
 	t.waiting = append(t.waiting, x)
+	if t.ledger.tap.Open() {
+		t.ledger.showRequest(withoutHeader(request), request)
+	}
 }
 
 func (t *mbap) attend(until time.Time) error { return t.step(t.wire.Listen, until) }
@@ -136,11 +140,15 @@ func (t *mbap) take(now time.Time) error {
 		if i < 0 {
 			t.ledger.foreign += int64(len(frame))
 			t.ledger.foreignFrames++
+			t.ledger.showOther(frame, problemLate, "no request with this transaction waits for it")
 			continue
 		}
 		x := t.waiting[i]
 		t.waiting = slices.Delete(t.waiting, i, i+1)
 		t.silent, t.last = 0, now
+		if t.ledger.tap.Open() {
+			t.ledger.showAnswer(withoutHeader(x.request), withoutHeader(frame), frame, now, now.Sub(x.sent), nil)
+		}
 		binary.BigEndian.PutUint16(x.request, x.own)
 		binary.BigEndian.PutUint16(frame, x.own)
 		x.done(frame, now, nil)
@@ -152,7 +160,11 @@ func (t *mbap) expire(now time.Time) {
 		x := t.waiting[0]
 		t.waiting = t.waiting[1:]
 		t.silent++
-		x.done(nil, now, newFailure(bridges.ErrTimeout, "no answer within %v", t.timeout))
+		f := newFailure(bridges.ErrTimeout, "no answer within %v", t.timeout)
+		if t.ledger.tap.Open() {
+			t.ledger.showAnswer(withoutHeader(x.request), nil, nil, now, now.Sub(x.sent), f)
+		}
+		x.done(nil, now, f)
 	}
 }
 

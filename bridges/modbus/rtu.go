@@ -108,6 +108,11 @@ func notLost(err error) error {
 
 // foreign counts what was heard and is no answer.
 func (t *rtu) foreign(b []byte) {
+	t.ledger.showOther(b, problemForeign, "")
+	t.count(b)
+}
+
+func (t *rtu) count(b []byte) {
 	t.ledger.foreign += int64(len(b))
 	t.ledger.foreignFrames += int64(t.framing.frames(b))
 }
@@ -142,12 +147,18 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 	if err := t.wire.Write(out, sent.Add(t.timeout)); err != nil {
 		return nil, time.Time{}, gone(err)
 	}
+	t.ledger.showRequest(request, out)
 	if t.last = sent; request[0] == broadcast {
 		t.last = sent.Add(turnaround)
 		return obeyed(request), sent, nil
 	}
 	answer, at, err := t.await(request, out, sent)
+	if err == nil && t.ledger.tap.Open() {
+		t.ledger.showAnswer(request, answer, t.framing.wire(answer), at, at.Sub(sent), nil)
+	}
 	if f, ok := errors.AsType[*failure](err); ok {
+		now := time.Now()
+		t.ledger.showAnswer(request, nil, t.buf, now, now.Sub(sent), f)
 		t.dirty = true
 		if f.code == bridges.ErrTimeout || f.code == codeFrame || f.code == bridges.ErrLink && t.server {
 			t.debts.until[expected] = time.Now().Add(t.late())
@@ -294,7 +305,7 @@ func (t *rtu) drop(n int) {
 
 // missing says what came in place of the answer.
 func (t *rtu) missing(f finding, want int) *failure {
-	t.foreign(t.buf)
+	t.count(t.buf)
 	switch {
 	case f.corrupt:
 		return newFailure(codeCRC, "the answer was damaged on the line (%d bytes with a wrong CRC)", want)

@@ -126,6 +126,7 @@ func (r *run) connection(ctx context.Context) error {
 	r.errands.setInterrupt(w.Interrupt)
 	defer r.errands.setInterrupt(nil)
 	r.ledger.opened++
+	r.ledger.tap = r.bridge.tap
 	if !r.linked {
 		r.up()
 	}

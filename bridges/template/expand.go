@@ -39,6 +39,9 @@ func (s *Set) Kind(k bridges.Kind) bridges.Kind {
 			return list
 		}
 	}
+	if k.Tools != nil {
+		k.Tools = s.tools(k.Name, k.Tools)
+	}
 	return k
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -48,19 +49,75 @@ func connect(ctx context.Context, host string, warn io.Writer) (*client, error) 
 	if err != nil {
 		return nil, err
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return gateway.DialAdmin(ctx, file.DataDir)
-	}
-	conn, err := dial(ctx, "", "")
+	c, err := dialService(ctx, file)
 	if errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("open the socket in %s: permission denied; only root and the user that runs fieldgate may look after it", file.DataDir)
 	}
 	if err != nil {
 		return inProcess(file, warn)
 	}
+	return c, nil
+}
+
+// running gives a client of the service that runs; an error when none does.
+func running(ctx context.Context, host string) (*client, error) {
+	file, err := config.Load(named(host))
+	if err != nil {
+		return nil, err
+	}
+	c, err := dialService(ctx, file)
+	if err != nil {
+		return nil, fmt.Errorf("reach the service through its socket in %s: %w", file.DataDir, err)
+	}
+	return c, nil
+}
+
+func dialService(ctx context.Context, file config.File) (*client, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return gateway.DialAdmin(ctx, file.DataDir)
+	}
+	conn, err := dial(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
 	_ = conn.Close() // it only showed that somebody listens
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
 	return &client{http: &http.Client{Transport: transport, Timeout: apiTimeout}, close: func() error { return nil }}, nil
+}
+
+// events gives the server-sent events of a path to each until ctx ends, which is no error, or each fails.
+func (c *client) events(ctx context.Context, path string, each func(event string, data []byte) error) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, apiPrefix+path, nil)
+	if err != nil {
+		return err
+	}
+	endless := &http.Client{Transport: c.http.Transport}
+	response, err := endless.Do(r)
+	if err != nil {
+		return fmt.Errorf("ask the service: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, maxResponse)) // what came of it says why
+		return refusal(response.Status, text)
+	}
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, maxResponse)
+	event := ""
+	for lines.Scan() {
+		line := lines.Text()
+		if name, ok := strings.CutPrefix(line, "event: "); ok {
+			event = name
+		} else if data, ok := strings.CutPrefix(line, "data: "); ok {
+			if err := each(event, []byte(data)); err != nil {
+				return err
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return errors.Join(lines.Err(), errors.New("the service has stopped"))
 }
 
 // inProcess builds the gateway without running it.

@@ -72,7 +72,7 @@ func newRoot(std stdio) *cobra.Command {
 	host := root.PersistentFlags().StringP("config", "c", "", "the host file (default "+hostFile+" when it exists)")
 	root.AddCommand(
 		newServe(std, host), newCheck(std, host), newDemo(std), newConfig(std, host), newAccount(std, host),
-		newUser(std, host), newSetupCode(std, host), newBackup(std, host), newRestore(std, host), newSim(std), newVersion(std),
+		newUser(std, host), newSetupCode(std, host), newBackup(std, host), newRestore(std, host), newSim(std), newModbus(std, host), newVersion(std),
 	)
 	addDocs(root)
 	return root

@@ -42,6 +42,7 @@ type API struct {
 	metrics  http.Handler
 	throttle throttle
 	bridges  section
+	jobs     jobs
 
 	changes sync.Mutex // held over a change of settings: ids of devices stay unique across bridges
 
@@ -69,8 +70,13 @@ func New(e *echo.Echo, deps Deps, log *slog.Logger) (*API, error) {
 	return a, a.people.prepareSetup()
 }
 
-// StopStreams ends the open event streams and refuses new ones; the server calls it when it begins to stop.
-func (a *API) StopStreams() { a.stopOnce.Do(func() { close(a.stop) }) }
+// StopStreams ends the open event streams and the jobs, waits for these, and refuses new ones; the server calls it when it begins to stop.
+func (a *API) StopStreams() {
+	a.stopOnce.Do(func() {
+		close(a.stop)
+		a.jobs.stop()
+	})
+}
 
 // config is huma with everything off that speaks for itself: no schema links, no pages from a CDN.
 func config() huma.Config {
@@ -108,7 +114,11 @@ func (a *API) routes() {
 	a.addUsers()
 	a.addTokens()
 	a.addBridges()
+	a.addScan()
+	a.addMonitor()
+	a.addJobs()
 	a.addDevices()
+	a.addPoints()
 	a.addTemplates()
 	a.addValues()
 	a.addUplinks()

@@ -16,6 +16,7 @@ import (
 type Deps struct {
 	Settings    Settings
 	Bridges     Bridges
+	Field       Field
 	Uplinks     Uplinks
 	Clients     Clients
 	Access      Access

@@ -22,7 +22,7 @@ const (
 func (a *API) addEvents() {
 	op := operation{
 		method: http.MethodGet, path: "/events", id: "stream-events", tag: "values", role: Viewer, errors: []int{http.StatusServiceUnavailable},
-		summary: "Server-sent events: values, bridges, uplinks, alarms, each {\"items\":[...]}; the first of each holds all",
+		summary: "Server-sent events: values, bridges, uplinks, alarms, jobs, each {\"items\":[...]}; the first of each holds all",
 	}
 	add(a, op, a.openStream)
 	a.describeStream(op.path)
@@ -131,6 +131,7 @@ func (s *stream) collect(all bool) {
 	s.changed("uplinks", statusList(s.api.Uplinks.Statuses(), uplinkStatusOf))
 	alarms, _ := s.api.Alarms.List()
 	s.changed("alarms", listItems(alarms))
+	s.changed("jobs", s.api.jobs.all())
 }
 
 func listItems[T any](items []T) []T {

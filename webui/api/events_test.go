@@ -96,7 +96,7 @@ func TestEvents_BeginWithEverythingAndGoOnWithChanges(t *testing.T) {
 	require.Equal(t, "text/event-stream", r.resp.Header.Get("Content-Type"))
 
 	var names []string
-	for range 4 {
+	for range 5 {
 		e := r.next()
 		names = append(names, e.name)
 		var body struct{ Items []map[string]any }
@@ -108,7 +108,7 @@ func TestEvents_BeginWithEverythingAndGoOnWithChanges(t *testing.T) {
 			require.Equal(t, true, body.Items[0]["writable"])
 		}
 	}
-	require.Equal(t, []string{"values", "bridges", "uplinks", "alarms"}, names)
+	require.Equal(t, []string{"values", "bridges", "uplinks", "alarms", "jobs"}, names)
 
 	mu.Lock()
 	changed = []bridges.Reading{{Device: "meter", Point: "power", Value: bridges.Int(7), Quality: bridges.Good}}
@@ -210,7 +210,7 @@ func TestEvents_BeatWhileNothingHappens(t *testing.T) {
 		h := newHouse(t)
 		s, wg, cancel := h.follow(h.login("vera"))
 		synctest.Wait()
-		require.Equal(t, 4, strings.Count(s.take(), "event: "))
+		require.Equal(t, 5, strings.Count(s.take(), "event: "))
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
 		require.Equal(t, ": still here\n\n", s.take())

@@ -267,6 +267,7 @@ type house struct {
 	settings *fakeSettings
 	bridges  *fakeLinks
 	uplinks  *fakeLinks
+	field    *fakeField
 	store    *memory
 	log      *bytes.Buffer
 	broker   func() (api.Broker, error)
@@ -322,6 +323,12 @@ func newUnclaimed(t *testing.T) *house {
 				return bridges.WriteResult{OK: true, Value: bridges.Float(21.5), Took: 38 * time.Millisecond}, nil
 			},
 		},
+		field: &fakeField{
+			scan: func(context.Context, bridges.Config, json.RawMessage, func(bridges.ScanStep)) error { return nil },
+			hand: func(bridges.Config, json.RawMessage) (bridges.HandAnswer, error) { return handed{OK: true}, nil },
+			// Nobody waits for these but the test of the monitor.
+			looks: make(chan bool, 1000), gone: make(chan struct{}),
+		},
 		uplinks: &fakeLinks{
 			statuses: func() []bridges.Status {
 				return []bridges.Status{{ID: "cloud", Kind: "uplink", State: bridges.Connected, Since: since}}
@@ -332,7 +339,7 @@ func newUnclaimed(t *testing.T) *house {
 	}
 	h.echo.IPExtractor = echo.ExtractIPDirect()
 	h.deps = api.Deps{
-		Settings: h.settings, Bridges: h.bridges, Uplinks: h.uplinks, Clients: fakeClients{{Connected: true}, {Connected: true, InProcess: true}, {Durable: true}}, Access: rules(t), Store: h.store, Passwords: quick(), YAML: lines(),
+		Settings: h.settings, Bridges: h.bridges, Field: h.field, Uplinks: h.uplinks, Clients: fakeClients{{Connected: true}, {Connected: true, InProcess: true}, {Durable: true}}, Access: rules(t), Store: h.store, Passwords: quick(), YAML: lines(),
 		Alarms: &fault.Alarms{}, Templates: templates(t), Kinds: []bridges.Kind{{Name: "modbus", Title: "Modbus RTU and TCP"}},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) {
 			return []api.SerialPort{{Port: "/dev/serial/by-id/usb", Device: "/dev/ttyUSB0", Name: "FT232R USB UART", UsedBy: "cabinet"}}, nil
@@ -350,6 +357,7 @@ func newUnclaimed(t *testing.T) *house {
 	var err error
 	h.api, err = api.New(h.echo, h.deps, slog.New(h.deps.Logs.Handler(slog.NewTextHandler(h.log, nil))))
 	require.NoError(t, err)
+	t.Cleanup(h.api.StopStreams)
 	return h
 }
 

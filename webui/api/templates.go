@@ -23,6 +23,8 @@ type Templates interface {
 	Put(id string, text []byte) (*template.Template, error)
 	// Remove ends an own template; fault.NotFound when there is none with the id.
 	Remove(id string) error
+	// Guess puts the templates that fit into what a scan of a bridge of the kind found.
+	Guess(ctx context.Context, kind string, step bridges.ScanStep)
 }
 
 // templateEntry is a template in a list.
