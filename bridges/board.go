@@ -389,7 +389,10 @@ func (b *board) retryState(device string) {
 func (b *board) topics() []string {
 	list := []string{b.role.StateTopic(b.config.ID)}
 	for _, d := range b.devices {
-		list = append(list, d.Topic, d.Topic+"/$state")
+		if d.Document {
+			list = append(list, d.Topic)
+		}
+		list = append(list, d.Topic+"/$state")
 		for _, p := range d.Points {
 			list = append(list, d.Topic+"/"+p.ID)
 		}

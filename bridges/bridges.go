@@ -107,7 +107,9 @@ type Device struct {
 	ID     string
 	Topic  string // of which its points' topics and $state are the levels below
 	Plain  bool   // "payload: value"
-	Points []Point
+	// Document is for one retained message on Topic with all points, after each report, beside those of the points.
+	Document bool
+	Points   []Point
 
 	Manufacturer  string // of its template, empty without one
 	Model         string

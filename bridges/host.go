@@ -75,14 +75,24 @@ func (h *host) Report(ctx context.Context, readings ...Reading) error {
 	h.r.board.telling.Lock()
 	defer h.r.board.telling.Unlock()
 	var first error
+	news := false
 	for _, in := range readings {
 		out, publish, err := h.r.board.keep(in)
 		if publish {
+			news = true
 			if err = h.r.s.bus.Publish(ctx, out.Message(), nil); err != nil {
 				h.r.board.unpublished(out)
 			}
 		}
 		if first == nil {
+			first = err
+		}
+	}
+	if !news || !h.r.board.hasDocuments() {
+		return first
+	}
+	for _, m := range h.r.board.documents(readings) {
+		if err := h.r.s.bus.Publish(ctx, m, nil); err != nil && first == nil {
 			first = err
 		}
 	}

@@ -51,18 +51,23 @@ type Reading struct {
 // it is the bare value; a bad one is empty, which also removes the retained value,
 // for a bare number cannot say that it is none.
 func (r Reading) AppendPayload(b []byte) []byte {
+	if r.Plain {
+		switch {
+		case r.Quality == Bad || r.Value.kind == noValue:
+			return b
+		case r.Value.kind == textValue:
+			return append(b, r.Value.text...)
+		}
+		return r.Value.AppendJSON(b)
+	}
+	return r.appendObject(b, true)
+}
+
+// appendObject appends the reading as an object, with its time or without.
+func (r Reading) appendObject(b []byte, timed bool) []byte {
 	value := r.Value
 	if r.Quality == Bad {
 		value = Value{}
-	}
-	if r.Plain {
-		switch value.kind {
-		case noValue:
-			return b
-		case textValue:
-			return append(b, value.text...)
-		}
-		return value.AppendJSON(b)
 	}
 	b = append(b, `{"value":`...)
 	b = value.AppendJSON(b)
@@ -72,8 +77,11 @@ func (r Reading) AppendPayload(b []byte) []byte {
 	}
 	b = append(b, `,"quality":"`...)
 	b = append(b, r.Quality...)
-	b = append(b, `","time":`...)
-	b = r.appendClock(appendTime(b, r.Time))
+	b = append(b, '"')
+	if timed {
+		b = append(b, `,"time":`...)
+		b = r.appendClock(appendTime(b, r.Time))
+	}
 	if r.Error != "" {
 		b = append(b, `,"error":`...)
 		b = appendText(b, r.Error)

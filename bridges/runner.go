@@ -227,9 +227,15 @@ func (r *runner) publishBad(code string) {
 	r.s.mu.Unlock()
 	r.board.telling.Lock()
 	defer r.board.telling.Unlock()
-	for _, reading := range r.board.makeBad(code) {
+	changed := r.board.makeBad(code)
+	for _, reading := range changed {
 		if !r.s.publish(ctx, reading.Message()) {
 			return // the broker is stopping, or at its limit: the next ones would fare no better
+		}
+	}
+	for _, m := range r.board.documents(changed) {
+		if !r.s.publish(ctx, m) {
+			return
 		}
 	}
 }

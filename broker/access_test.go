@@ -391,6 +391,26 @@ func TestAccess_OfflineSessionKeepsItsUserOverARestart(t *testing.T) {
 	c.close()
 }
 
+func TestAccess_MessagesTellWhetherTheyMayBeAnswered(t *testing.T) {
+	g := gated(t, memory(t), []access.Rule{{Filter: "set", Allow: write}, {Filter: "answers/%u", Allow: write}}, "panel")
+	local, err := g.Attach(t.Context(), mqtt.Attachment{ClientID: "$bridge/b", Subscriptions: []mqtt.Subscription{{Filter: "set", QoS: 1}}})
+	require.NoError(t, err)
+	defer local.Close()
+	panel := g.as(t, mqtt.V5, "panel", nil)
+	for topic, unanswered := range map[string]bool{"answers/panel": false, "answers/other": true, "": false} {
+		p := packet.Publish{Topic: []byte("set"), Payload: []byte(topic), QoS: 1, PacketID: 7}
+		if topic != "" {
+			p.Props = p.Props.AppendResponseTopic(topic)
+		}
+		panel.send(p.Append(nil, mqtt.V5))
+		got, err := local.Next(t.Context(), 1)
+		require.NoError(t, err)
+		local.Ack(got[0].Message.ID)
+		require.Equal(t, topic, got[0].Message.Props.ResponseTopic(), "it travels in any case")
+		require.Equal(t, unanswered, got[0].Message.Unanswered, topic)
+	}
+}
+
 func TestAccess_SharedSubscriptionSkipsWhoMayNotRead(t *testing.T) {
 	b := gated(t, memory(t), []access.Rule{{Account: "pump", Filter: "site/#", Allow: read}, {Filter: "end", Allow: read}, {Account: "fan", Filter: "site/x", Allow: read}}, "pump", "fan")
 	pump, fan := b.as(t, mqtt.V5, "pump", nil), b.as(t, mqtt.V5, "fan", nil)

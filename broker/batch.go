@@ -123,12 +123,13 @@ func (w *batch) mark(c *conn) {
 // publication is one accepted message on its way to its receivers.
 type publication struct {
 	packet.Publish
-	name    string        // the topic, as the receivers may keep it; empty while nobody needed it
-	version mqtt.Version  // of raw
-	raw     []byte        // the packet as it came, nil when there was none
-	origin  string        // client identifier of the publisher
-	message *mqtt.Message // made when somebody keeps it
-	frames  [2][3]frame   // encoded for 3.x and 5.0, by QoS
+	name       string        // the topic, as the receivers may keep it; empty while nobody needed it
+	version    mqtt.Version  // of raw
+	raw        []byte        // the packet as it came, nil when there was none
+	origin     string        // client identifier of the publisher
+	unanswered bool          // the publisher may not publish to the response topic
+	message    *mqtt.Message // made when somebody keeps it
+	frames     [2][3]frame   // encoded for 3.x and 5.0, by QoS
 }
 
 // frame is an encoded PUBLISH without DUP and RETAIN, to be copied into out buffers.
@@ -147,7 +148,7 @@ func (p *publication) reset() {
 		}
 	}
 	p.Publish = packet.Publish{}
-	p.name, p.raw, p.origin, p.message = "", nil, "", nil
+	p.name, p.raw, p.origin, p.message, p.unanswered = "", nil, "", nil, false
 }
 
 // frame gives the packet for receivers of the version, encoded once.
@@ -212,7 +213,7 @@ func (p *publication) keep(now time.Time) *mqtt.Message {
 	} else {
 		m, bytes = &mqtt.Message{}, make([]byte, 0, size)
 	}
-	*m = mqtt.Message{Topic: p.name, QoS: p.QoS, Retain: p.Retain, Accepted: now, Origin: p.origin}
+	*m = mqtt.Message{Topic: p.name, QoS: p.QoS, Retain: p.Retain, Accepted: now, Origin: p.origin, Unanswered: p.unanswered}
 	bytes = append(append(bytes, p.Payload...), p.Props...)
 	m.Payload = bytes[:len(p.Payload):len(p.Payload)]
 	if len(p.Props) > 0 {

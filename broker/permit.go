@@ -69,6 +69,15 @@ func (c *conn) mayWrite(topic []byte) bool {
 	return c.writes.May(c.client.rights.Load(), access.Write, topic)
 }
 
+// mayBeAnswered tells whether the client may itself publish to the response topic of its message, if it has one.
+func (c *conn) mayBeAnswered(p *packet.Publish) bool {
+	if len(p.Props) == 0 {
+		return true
+	}
+	wanted := p.Props.ResponseTopic()
+	return wanted == "" || c.mayWrite([]byte(wanted))
+}
+
 // mayLeave tells whether the user may have a will with the topic.
 func (b *Broker) mayLeave(user, clientID, topic string) bool {
 	return b.policy().Rights(access.Client{User: user, ID: clientID}).May(access.Write, topic)

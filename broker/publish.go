@@ -46,6 +46,7 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	if !c.mayWrite(p.Topic) {
 		return c.denyPublish(w, kind, p)
 	}
+	p.unanswered = !c.mayBeAnswered(&p.Publish)
 	w.fanOut()
 	reason := mqtt.Success
 	if w.taken == 0 {

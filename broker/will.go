@@ -178,6 +178,9 @@ func (b *Broker) publishWill(q *bequest) {
 		b.forgetWill(q)
 		return
 	}
+	if wanted := q.message.Props.ResponseTopic(); wanted != "" {
+		q.message.Unanswered = !b.mayLeave(q.user, q.clientID, wanted)
+	}
 	w := b.batch()
 	defer w.done()
 	b.publish(w, q.message, false, func(err error) {

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"fieldgate/bridges"
@@ -58,10 +59,12 @@ type Gateway struct {
 	announcer *homeassistant.Announcer
 	settings  *config.Manager
 	templates *template.Set
+	presets   []bridges.Preset
 	page      *webui.Server
 	ready     chan struct{}   // closed once all parts have been started
 	anew      context.Context // done when another Gateway is to take this one's place
 	startAnew context.CancelFunc
+	running   atomic.Bool // Run has begun, so that startAnew has a meaning
 }
 
 // New opens the storage and builds the parts; nothing runs yet. It fails when
@@ -78,6 +81,9 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	var err error
 	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
 		return nil, err
+	}
+	if g.presets, err = all.UplinkPresets(); err != nil {
+		return nil, errors.Join(err, g.db.Close())
 	}
 	g.templates = template.New(ReadTemplate, filepath.Join(file.DataDir, "templates"))
 	kinds, clouds := all.Kinds(g.templates), all.Uplinks()
@@ -135,6 +141,8 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Broker:      g.bus.peers,
 		Disk:        g.disk,
 		Logs:        g.logs,
+		Presets:     g.presets,
+		Restart:     g.restart,
 		Backups:     g,
 	}
 }
@@ -234,7 +242,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(g.anew, cancel)()
+	g.running.Store(true)
 	up := newStack(ctx, g.log)
+	g.page.Prepare()
 	up.start("webui", g.page.Run)
 	up.start("memory", trimMemory)
 	if b := g.loadBroker(ctx); b != nil {

@@ -61,11 +61,7 @@ func (s *Server) ownCertificate() (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	if s.cfg.DataDir != "" {
-		// the certificate last: where it stands, its key stands too
-		if err := writeFile(keyFile, keyPEM, 0o600); err != nil {
-			return tls.Certificate{}, err
-		}
-		if err := writeFile(certFile, certPEM, 0o644); err != nil {
+		if err := s.keepCertificate(certPEM, keyPEM); err != nil {
 			return tls.Certificate{}, err
 		}
 		s.log.Info("own certificate made", "cert_file", certFile)

@@ -135,7 +135,12 @@ func (c *limitConn) Close() error {
 
 // serveBoth serves TLS, and a redirect to it for who speaks plain HTTP, on one listener.
 func (s *Server) serveBoth(ctx context.Context, l net.Listener) error {
+	s.certifying.Lock()
 	cert, err := s.certificate()
+	if err == nil {
+		s.shown.Store(&cert)
+	}
+	s.certifying.Unlock()
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -146,7 +151,7 @@ func (s *Server) serveBoth(ctx context.Context, l net.Listener) error {
 	defer cancel(nil)
 	parts.Go(func() { cancel(both.run(ctx)) })
 	parts.Go(func() { cancel(s.serve(ctx, both.plain, http.HandlerFunc(redirect), false)) })
-	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.show, NextProtos: []string{"http/1.1"}}
 	err = s.serve(ctx, tls.NewListener(both.tls, config), s.echo, false)
 	cancel(err)
 	return context.Cause(ctx)

@@ -5,12 +5,14 @@ package webui
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -42,6 +44,9 @@ type Server struct {
 
 	bound chan struct{} // closed when addr is set
 
+	certifying sync.Mutex // held while the certificate changes
+	shown      atomic.Pointer[tls.Certificate]
+
 	mu   sync.Mutex // guards addr
 	addr net.Addr
 }
@@ -65,6 +70,7 @@ func New(cfg Config, deps api.Deps, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	s.echo.Pre(s.guard(page))
+	deps.Certificates = s
 	if s.api, err = api.New(s.echo, deps, log); err != nil {
 		return nil, err
 	}

@@ -125,6 +125,13 @@ func (h *house) server(change func(*webui.Config)) *webui.Server {
 // run runs the server until the test ends, and gives where it listens.
 func (h *house) run(change func(*webui.Config)) string {
 	h.t.Helper()
+	_, addr := h.start(change)
+	return addr
+}
+
+// start is run with the server.
+func (h *house) start(change func(*webui.Config)) (*webui.Server, string) {
+	h.t.Helper()
 	s := h.server(change)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -139,7 +146,7 @@ func (h *house) run(change func(*webui.Config)) string {
 	case <-time.After(20 * time.Second):
 		h.t.Fatal("the server does not listen")
 	}
-	return s.Addr().String()
+	return s, s.Addr().String()
 }
 
 func call(t *testing.T, handler http.Handler, method, target, body string, header ...string) *httptest.ResponseRecorder {

@@ -28,6 +28,9 @@ func Uplinks() []bridges.Kind {
 	}
 }
 
+// UplinkPresets gives settings to begin an uplink with.
+func UplinkPresets() ([]bridges.Preset, error) { return uplink.Presets() }
+
 // SerialPort is a serial port of the machine.
 type SerialPort struct {
 	Port    string `json:"port"`    // the path to write into settings: below /dev/serial/by-id when there is one

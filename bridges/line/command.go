@@ -138,8 +138,7 @@ func (r *run) listen(ctx context.Context, source bridges.Source) error {
 	}
 }
 
-// set queues a command that came under a /set topic; its result goes to the
-// response topic that it names, else to /result.
+// set queues a command that came under a /set topic.
 func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 	m := delivery.Message
 	d, point := r.target(m.Topic)
@@ -151,14 +150,9 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 		return
 	}
 	read, err := bridges.ParseCommand(m.Payload)
+	result := bridges.AnswerTo(m, d.Topic+"/"+point+"/result")
 	c := command{device: d, point: point, value: read.Value, since: time.Now(), done: func(w bridges.WriteResult) {
-		result := &mqtt.Message{Topic: d.Topic + "/" + point + "/result", Payload: w.AppendJSON(nil, read.ID), QoS: mqtt.AtLeastOnce}
-		if asked := m.Props.ResponseTopic(); asked != "" && mqtt.CheckName(asked) == nil {
-			result.Topic = asked
-			if data := m.Props.CorrelationData(); data != nil {
-				result.Props = result.Props.AppendCorrelationData(data)
-			}
-		}
+		result.Payload = w.AppendJSON(nil, read.ID)
 		if err := r.host.Publish(ctx, result, nil); err != nil && ctx.Err() == nil {
 			r.bridge.log.Warn("result not published", "topic", result.Topic, "err", err)
 		}

@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -176,7 +177,7 @@ func (r *run) listen(ctx context.Context, source bridges.Source) error {
 	}
 }
 
-// set queues a command that came under a /set topic; its result goes to /result.
+// set queues a command that came under a /set topic.
 func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 	m := delivery.Message
 	d, point, ours := r.target(m.Topic)
@@ -188,9 +189,9 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 		return
 	}
 	read, err := bridges.ParseCommand(m.Payload)
+	result := bridges.AnswerTo(m, d.Topic+"/"+point+"/result")
 	c := command{device: d, point: point, value: read.Value, since: time.Now(), done: func(w bridges.WriteResult) {
-		result := &mqtt.Message{Topic: d.Topic + "/" + point + "/result", Payload: w.AppendJSON(nil, read.ID), QoS: mqtt.AtLeastOnce}
-		answerTo(result, m)
+		result.Payload = w.AppendJSON(nil, read.ID)
 		if err := r.host.Publish(ctx, result, nil); err != nil && ctx.Err() == nil {
 			r.bridge.log.Warn("result not published", "topic", result.Topic, "err", err)
 		}
@@ -207,17 +208,6 @@ func (r *run) set(ctx context.Context, delivery mqtt.Delivery) {
 		c.expires = accepted.Add(read.Expires)
 	}
 	r.queue.push(c)
-}
-
-// answerTo sends a result where an MQTT 5.0 request wants it, with its correlation data [v5 4.10];
-// not to where it would be a command itself, or the broker's own.
-func answerTo(result, request *mqtt.Message) {
-	if topic := request.Props.ResponseTopic(); topic != "" && mqtt.CheckName(topic) == nil && !strings.HasPrefix(topic, "$") && !strings.HasSuffix(topic, "/set") {
-		result.Topic = topic
-	}
-	if data := request.Props.CorrelationData(); data != nil {
-		result.Props = result.Props.AppendCorrelationData(data)
-	}
 }
 
 // target finds whose command topic it is.
@@ -259,15 +249,51 @@ func (r *run) execute(ctx context.Context, b *bus, c command) error {
 		}
 		return nil
 	}
-	c.done(bridges.WriteResult{OK: true, Value: written, Took: time.Since(c.since)})
+	if !p.Write.Verify {
+		r.written(ctx, b, c, p, written)
+		return nil
+	}
+	c.device.wrote[p]++
+	count := c.device.wrote[p]
+	r.errands.push(readBack, func(b *bus, f *failure) {
+		switch {
+		case f != nil:
+			c.done(c.refused(f.code, "it was written, but not read back: "+f.words))
+		case c.device.wrote[p] != count:
+			c.done(c.refused(codeSuperseded, "it was written, but a later command to the same point came before it was read back"))
+		default:
+			r.readBack(ctx, b, c, p, written)
+		}
+	})
+	return nil
+}
+
+// written says that a command was obeyed, and reports what the point is now.
+func (r *run) written(ctx context.Context, b *bus, c command, p *Point, v bridges.Value) {
+	c.done(bridges.WriteResult{OK: true, Value: v, Took: time.Since(c.since)})
 	r.alive(c.device)
 	if p.enabled() {
 		r.report(ctx, bridges.Reading{
 			Device: c.device.ID, Point: p.ID,
-			Value: written, Unit: p.Unit, Quality: bridges.Good, Time: b.at,
+			Value: v, Unit: p.Unit, Quality: bridges.Good, Time: b.at,
 		})
 	}
-	return nil
+}
+
+// readBack tells whether the device holds what was written. Other writes may go before it.
+func (r *run) readBack(ctx context.Context, b *bus, c command, p *Point, written bridges.Value) {
+	s := ownSpan(p)
+	var answer []byte
+	f := r.again(func() (f *failure) { answer, _, f = b.read(c.device.Unit, s); return f })
+	if f != nil {
+		c.done(c.refused(f.code, f.words))
+		return
+	}
+	if holds := s.read(p, answer); !holds.Equal(written) {
+		c.done(c.refused(codeVerify, fmt.Sprintf("the device holds %s after %s was written", holds, written)))
+		return
+	}
+	r.written(ctx, b, c, p, written)
 }
 
 // inadmissible says why a command is refused before its value is looked at.
@@ -287,7 +313,7 @@ func (c command) inadmissible(p *Point) (code, detail string) {
 	return "", ""
 }
 
-// write encodes and writes a value, and gives what the device then holds.
+// write encodes and writes a value, and gives what the device should hold then.
 func (r *run) write(b *bus, d *deviceRun, p *Point, v bridges.Value) (bridges.Value, *refusal, *failure) {
 	if p.isBit() {
 		on, wrong := p.encodeBit(v)
@@ -295,18 +321,15 @@ func (r *run) write(b *bus, d *deviceRun, p *Point, v bridges.Value) (bridges.Va
 			return bridges.Value{}, wrong, nil
 		}
 		if p.Table == Coil {
-			f := r.again(func() *failure { return b.writeCoil(d.Unit, p, on) })
-			return r.verified(b, d, p, p.boolean(on), f)
+			return p.boolean(on), nil, r.again(func() *failure { return b.writeCoil(d.Unit, p, on) })
 		}
-		f := r.writeBit(b, d, p, on)
-		return r.verified(b, d, p, p.boolean(on), f)
+		return p.boolean(on), nil, r.writeBit(b, d, p, on)
 	}
 	registers, wrong := p.encode(v)
 	if wrong != nil {
 		return bridges.Value{}, wrong, nil
 	}
-	f := r.again(func() *failure { return b.writeRegisters(d.Unit, p, registers) })
-	return r.verified(b, d, p, p.decode(registers), f)
+	return p.decode(registers), nil, r.again(func() *failure { return b.writeRegisters(d.Unit, p, registers) })
 }
 
 func ownSpan(p *Point) *span {
@@ -324,21 +347,4 @@ func (r *run) again(try func() *failure) *failure {
 		f = try()
 	}
 	return f
-}
-
-// verified reads the point back when its settings want that.
-func (r *run) verified(b *bus, d *deviceRun, p *Point, written bridges.Value, f *failure) (bridges.Value, *refusal, *failure) {
-	if f != nil || !p.Write.Verify {
-		return written, nil, f
-	}
-	s := ownSpan(p)
-	var answer []byte
-	f = r.again(func() (f *failure) { answer, _, f = b.read(d.Unit, s); return f })
-	if f != nil {
-		return bridges.Value{}, nil, f
-	}
-	if holds := s.read(p, answer); !holds.Equal(written) {
-		return bridges.Value{}, refuse(codeVerify, "the device holds %s after %s was written", holds, written), nil
-	}
-	return written, nil, nil
 }

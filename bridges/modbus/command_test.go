@@ -1,9 +1,12 @@
 package modbus
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -122,4 +125,61 @@ func TestWalk_FindsTheModels(t *testing.T) {
 	require.False(t, p.locate([]model{{103, 40004, 1}}), "the model is shorter")
 	require.True(t, p.locate([]model{{1, 40002, 0}, {103, 40004, 50}}))
 	require.Equal(t, 40007, p.Address)
+}
+
+// deaf is a Host that hears what is told and keeps nothing.
+type deaf struct{ bridges.Host }
+
+func (deaf) Report(context.Context, ...bridges.Reading) error { return nil }
+func (deaf) SetDevice(string, bridges.State, string)          {}
+
+func TestExecute_WaitingWritesGoBeforeReadBacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		holds := map[byte]byte{}
+		var asked []string
+		w := &script{answer: func(request []byte) []piece {
+			asked = append(asked, fmt.Sprintf("%d at %d", request[1], request[3]))
+			if request[1] == 6 {
+				holds[request[3]] = request[5]
+				return []piece{after(20*msec, request)}
+			}
+			return []piece{after(20*msec, sealed(t, fmt.Sprintf("01 03 02 00%02X", holds[request[3]])))}
+		}}
+		line, l := newLine(t, w, nil)
+		s := &Settings{Link: Link{Serial: &Serial{Baud: 9600}}, Devices: []Device{{ID: "d", Unit: 1, Interval: time.Hour, MaxRead: 125}}}
+		for i, id := range []string{"a", "b"} {
+			p := Point{ID: id, Table: Holding, Address: i, Type: TypeUint16, Scale: 1, Order: ABCD, decimals: -1, Write: &Write{Verify: true}}
+			s.Devices[0].Points = append(s.Devices[0].Points, p)
+		}
+		r := newRun(&bridge{settings: s}, deaf{})
+		b := newBus(w, s, l, newDebts())
+		b.transport = line
+		var told []string
+		write := func(point, value string) {
+			r.queue.push(command{device: r.devices[0], point: point, value: json.RawMessage(value), since: time.Now(), done: func(w bridges.WriteResult) {
+				told = append(told, point+"="+value+" "+string(w.Code))
+			}})
+		}
+		step := func() { require.NoError(t, r.step(t.Context(), b, time.Now())) }
+		write("a", "1")
+		step()
+		require.Empty(t, told, "not before it was read back")
+		write("b", "2")
+		write("a", "3")
+		for range 5 {
+			step()
+		}
+		require.Equal(t, []string{"6 at 0", "6 at 1", "6 at 0", "3 at 1", "3 at 0"}, asked, "the first read-back of a is not needed any more")
+		require.Equal(t, []string{"a=1 superseded", "b=2 ", "a=3 "}, told)
+
+		write("a", "4")
+		step()
+		holds[0] = 9
+		step()
+		require.Equal(t, "a=4 verify", told[3])
+		write("a", "5")
+		step()
+		r.errands.refuse(newFailure(bridges.ErrLink, "unplugged"))
+		require.Equal(t, "a=5 link", told[4])
+	})
 }

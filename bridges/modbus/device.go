@@ -20,15 +20,16 @@ type deviceRun struct {
 	flying      int       // polls that are under way
 	state       bridges.State
 	reason      string
-	noMaskWrite bool   // the device does not know function code 22
-	told        counts // as they were given to the host
+	noMaskWrite bool           // the device does not know function code 22
+	wrote       map[*Point]int // writes that are read back
+	told        counts         // as they were given to the host
 }
 
 // block is one read that is made again and again.
 type block struct {
 	span
-	device    *deviceRun
-	interval  time.Duration
+	device *deviceRun
+	pace
 	due       time.Time
 	phase     time.Duration // by which the next interval is shorter (longer when below 0), so that blocks don't come in bursts
 	cost      time.Duration // bus time of a poll, 0 before the first
@@ -44,26 +45,26 @@ type block struct {
 }
 
 func newDeviceRun(d *Device, l Link) *deviceRun {
-	run := &deviceRun{Device: d, limits: limitsOf(l, d)}
+	run := &deviceRun{Device: d, limits: limitsOf(l, d), wrote: map[*Point]int{}}
 	if !d.enabled() || d.Unit == broadcast && l.TCP == nil { // nobody answers a broadcast
 		return run
 	}
-	classes := map[time.Duration][]*Point{}
-	order := []time.Duration{}
+	classes := map[pace][]*Point{}
+	order := []pace{}
 	for i := range d.Points {
 		p := &d.Points[i]
 		if !p.enabled() || p.SunSpec != nil {
 			continue
 		}
-		interval := run.intervalOf(p)
-		if classes[interval] == nil {
-			order = append(order, interval)
+		at := run.paceOf(p)
+		if classes[at] == nil {
+			order = append(order, at)
 		}
-		classes[interval] = append(classes[interval], p)
+		classes[at] = append(classes[at], p)
 	}
-	for _, interval := range order {
-		for _, s := range plan(classes[interval], run.limits) {
-			run.blocks = append(run.blocks, run.newBlock(s, interval))
+	for _, at := range order {
+		for _, s := range plan(classes[at], run.limits) {
+			run.blocks = append(run.blocks, run.newBlock(s, at))
 		}
 	}
 	if b := run.sunSpecBlock(); b != nil {
@@ -72,16 +73,8 @@ func newDeviceRun(d *Device, l Link) *deviceRun {
 	return run
 }
 
-// intervalOf is the point's own interval, else the device's.
-func (d *deviceRun) intervalOf(p *Point) time.Duration {
-	if p.Interval != nil {
-		return time.Duration(*p.Interval)
-	}
-	return d.Interval
-}
-
-func (d *deviceRun) newBlock(s span, interval time.Duration) *block {
-	return &block{span: s, device: d, interval: interval, no: map[*Point]bool{}}
+func (d *deviceRun) newBlock(s span, at pace) *block {
+	return &block{span: s, device: d, pace: at, no: map[*Point]bool{}}
 }
 
 // point finds a point by its id, nil when there is none.
@@ -112,7 +105,7 @@ func (d *deviceRun) split(b *block) {
 			continue
 		}
 		for _, s := range b.halves(d.limits) {
-			half := d.newBlock(s, b.interval)
+			half := d.newBlock(s, b.pace)
 			half.due, half.bad, half.cost = b.due, b.bad, b.cost
 			blocks = append(blocks, half)
 		}

@@ -93,7 +93,7 @@ func devices(c bridges.Config) []bridges.Device {
 	list := make([]bridges.Device, 0, len(s.Devices))
 	for i := range s.Devices {
 		d := &s.Devices[i]
-		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", HomeAssistant: d.HomeAssistant}
+		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", Document: d.Document, HomeAssistant: d.HomeAssistant}
 		for j := range d.Points {
 			p := &d.Points[j]
 			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(), Fresh: d.fresh(p)})

@@ -29,6 +29,7 @@ type Point struct {
 	Enum      bridges.Labels   `json:"enum"`     // the label is the value; of bits: names of the bits
 	Invalid   bridges.NoValues `json:"invalid"`  // what the registers hold when there is no value
 	Interval  *Interval        `json:"interval"` // in place of the device's
+	Priority  Priority         `json:"priority"` // empty is PriorityNormal
 	Write     *Write           `json:"write"`    // its presence makes the point writable
 	bridges.PublishRule
 
@@ -98,6 +99,7 @@ func (p *Point) check(f *bridges.Faults, at string, d *Device) {
 	if p.Interval != nil && *p.Interval != once {
 		checkDuration(f, at+"/interval", time.Duration(*p.Interval), minInterval, maxInterval)
 	}
+	p.Priority.check(f, at+"/priority")
 	p.PublishRule.Check(f, at)
 	if p.Write != nil {
 		p.checkWrite(f, at+"/write")

@@ -3,21 +3,22 @@ package modbus
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
 // schedule decides what is polled next: of the blocks that are due the one whose
 // deadline, the end of its interval, comes first. It does no I/O and looks at no clock.
 //
-// When the intervals ask for more time than the bus has, all of them are stretched
-// by the same factor. Devices that do not answer are probed so rarely that all probes together take
+// When the intervals ask for more time than the bus has, all of one priority are stretched
+// by the same factor, those of a low one more. Devices that do not answer are probed so rarely that all probes together take
 // at most a twentieth of the bus while others need it.
 type schedule struct {
 	devices []*deviceRun
-	stretch float64   // of all intervals, at least 1
-	demand  float64   // part of its time that the bus needs for the intervals as they are set
-	probes  time.Time // before which no silent device is probed
-	over    int       // how often in a row the demand was too high
+	stretch [ranks]float64 // of the intervals by priority, at least 1
+	demand  float64        // part of its time that the bus needs for the intervals as they are set
+	probes  time.Time      // before which no silent device is probed
+	over    int            // how often in a row the demand was too high
 }
 
 const (
@@ -35,7 +36,9 @@ const (
 	noNews       = 500 * time.Millisecond // how far ahead is looked when nothing is due
 )
 
-func newSchedule(devices []*deviceRun) *schedule { return &schedule{devices: devices, stretch: 1} }
+func newSchedule(devices []*deviceRun) *schedule {
+	return &schedule{devices: devices, stretch: share([ranks]float64{}, 1)}
+}
 
 // begin makes all blocks due, spread so that devices and blocks take turns: soon for the first time, over
 // their whole interval from then on.
@@ -113,7 +116,7 @@ func (s *schedule) needed() bool {
 
 // interval is that of the block, stretched when the bus is overloaded, and longer while the device refuses it.
 func (s *schedule) interval(b *block) time.Duration {
-	i := time.Duration(float64(b.interval) * s.stretch)
+	i := time.Duration(float64(b.interval) * s.stretch[b.priority.rank()])
 	if more := b.refusals - refusedTwice; more > 0 {
 		i = max(i, min(i<<min(more, 10), refusedRest))
 	}
@@ -140,13 +143,16 @@ func (s *schedule) measured(b *block, cost time.Duration) {
 // the part of its time that goes into commands. To be called every second.
 func (s *schedule) weigh(others float64) {
 	demand := others
+	var polls [ranks]float64
 	s.each(func(d *deviceRun, b *block) {
 		if d.failing == "" {
-			demand += float64(b.cost) / float64(b.interval)
+			part := float64(b.cost) / float64(b.interval)
+			polls[b.priority.rank()] += part
+			demand += part
 		}
 	})
 	s.demand = demand
-	s.stretch = max(1, demand/fullDemand)
+	s.stretch = share(polls, (demand-others)*min(1, fullDemand/demand))
 	switch {
 	case demand > tooMuch:
 		s.over = min(s.over+1, overFor)
@@ -162,6 +168,9 @@ func (s *schedule) overload() string {
 		return ""
 	}
 	percent := int(math.Round(s.demand*20)) * 5
+	if s.ranked() {
+		return fmt.Sprintf("bus needs %d %% of its time: intervals are stretched, those of low priority first; poll fewer points or less often, or raise the bit rate", percent)
+	}
 	example := s.devices[0].Interval
 	for _, d := range s.devices {
 		if len(d.blocks) > 0 {
@@ -174,6 +183,19 @@ func (s *schedule) overload() string {
 		percent, percent, example, stretched)
 }
 
+// ranked tells whether the blocks differ in priority.
+func (s *schedule) ranked() bool {
+	var seen [ranks]bool
+	s.each(func(_ *deviceRun, b *block) { seen[b.priority.rank()] = true })
+	count := 0
+	for _, is := range seen {
+		if is {
+			count++
+		}
+	}
+	return count > 1
+}
+
 // silent says that the device has not answered its first probe either.
 func (d *deviceRun) silent() bool { return d.failing != "" && d.fails > freeProbes }
 
@@ -181,7 +203,7 @@ func (d *deviceRun) silent() bool { return d.failing != "" && d.fails > freeProb
 // asked again after rest.
 func (s *schedule) failed(d *deviceRun, cost, rest time.Duration, now time.Time) {
 	d.fails++
-	d.holdOff = now.Add(max(time.Duration(float64(d.shortest())*s.stretch), rest))
+	d.holdOff = now.Add(max(time.Duration(float64(d.shortest())*slices.Max(s.stretch[:])), rest))
 	if d.fails > freeProbes {
 		s.probes = now.Add((probeShare - 1) * cost)
 	}

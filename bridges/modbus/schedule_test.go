@@ -34,7 +34,7 @@ func newPlant(t *testing.T, intervals []time.Duration, costs ...time.Duration) *
 	for _, cost := range costs {
 		d := &deviceRun{Device: &Device{Interval: intervals[0]}}
 		for _, interval := range intervals {
-			d.blocks = append(d.blocks, d.newBlock(span{}, interval))
+			d.blocks = append(d.blocks, d.newBlock(span{}, pace{interval: interval}))
 		}
 		p.costs[d] = cost
 		devices = append(devices, d)
@@ -101,7 +101,7 @@ func TestSchedule_KeepsTheIntervalsWhileThereIsTime(t *testing.T) {
 		require.Less(t, p.late[d.blocks[0]], 150*time.Millisecond)
 	}
 	require.Empty(t, p.overload())
-	require.Equal(t, 1.0, p.stretch)
+	require.Equal(t, [3]float64{1, 1, 1}, p.stretch)
 }
 
 func TestSchedule_StretchesAllIntervalsAlikeWhenOverloaded(t *testing.T) {

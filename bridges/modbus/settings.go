@@ -65,6 +65,7 @@ type Device struct {
 	Interval time.Duration `json:"interval"` // of its polls, 10ms to 24h
 	Topic    string        `json:"topic"`
 	Payload  string        `json:"payload"`  // json, value
+	Document bool          `json:"document"` // all points in one message too
 	MaxRead  int           `json:"max_read"` // registers in one read, 1 to 125
 	Pause    time.Duration `json:"pause"`    // between its answer and its next poll, 0 to 10s
 	Points   []Point       `json:"points"`

@@ -105,7 +105,7 @@ func (d *deviceRun) sunSpecBlock() *block {
 	if points == nil {
 		return nil
 	}
-	b := d.newBlock(span{table: Holding, address: 40000, quantity: 2, points: points}, d.Interval)
+	b := d.newBlock(span{table: Holding, address: 40000, quantity: 2, points: points}, pace{interval: d.Interval})
 	b.discovery = true
 	return b
 }
@@ -121,17 +121,17 @@ func (d *deviceRun) discover(b *bus, x *block) (missing []*Point, f *failure) {
 		return nil, f
 	}
 	d.blocks = slices.DeleteFunc(d.blocks, func(y *block) bool { return y == x })
-	classes := map[time.Duration][]*Point{}
+	classes := map[pace][]*Point{}
 	for _, p := range x.points {
 		if p.locate(chain) {
-			classes[d.intervalOf(p)] = append(classes[d.intervalOf(p)], p)
+			classes[d.paceOf(p)] = append(classes[d.paceOf(p)], p)
 		} else {
 			missing = append(missing, p)
 		}
 	}
-	for interval, points := range classes {
+	for at, points := range classes {
 		for _, s := range plan(points, d.limits) {
-			found := d.newBlock(s, interval)
+			found := d.newBlock(s, at)
 			found.due, found.bad = x.due, x.bad
 			d.blocks = append(d.blocks, found)
 		}

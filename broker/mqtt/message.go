@@ -46,6 +46,9 @@ type Message struct {
 	Expiry   time.Duration // message expiry interval counted from Accepted, 0 for never
 	Accepted time.Time     // when the broker accepted it
 	Origin   string        // client identifier of the publisher, for no local; only stored with retained messages
+	// Unanswered says that the publisher may not publish to the response topic itself, so that nobody should
+	// in its name; not stored.
+	Unanswered bool
 }
 
 // Delivery is a Message on its way to one subscriber.

@@ -87,20 +87,11 @@ func dialService(ctx context.Context, file config.File) (*client, error) {
 
 // events gives the server-sent events of a path to each until ctx ends, which is no error, or each fails.
 func (c *client) events(ctx context.Context, path string, each func(event string, data []byte) error) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, apiPrefix+path, nil)
+	response, err := c.stream(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
-	endless := &http.Client{Transport: c.http.Transport}
-	response, err := endless.Do(r)
-	if err != nil {
-		return fmt.Errorf("ask the service: %w", err)
-	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, maxResponse)) // what came of it says why
-		return refusal(response.Status, text)
-	}
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, maxResponse)
 	event := ""

@@ -46,7 +46,18 @@ func serve(ctx context.Context, std stdio, host string) error {
 		if err != nil || ctx.Err() != nil || !g.StartAnew() || os.Getenv("NOTIFY_SOCKET") != "" {
 			return err
 		}
+		file = reloaded(host, file, log)
 	}
+}
+
+// reloaded reads the host file again. One that is wrong now leaves what was read before: the page must come up.
+func reloaded(host string, last config.File, log *slog.Logger) config.File {
+	file, err := config.Load(named(host))
+	if err != nil {
+		log.Error("host file can't be used; the gateway goes on with the one that it has", "err", err)
+		return last
+	}
+	return file
 }
 
 func newCheck(std stdio, host *string) *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,6 +135,29 @@ func TestServe_ASecondOneSaysWhoHasTheData(t *testing.T) {
 	status, _, errs := s.cli("", "serve")
 	require.Equal(t, statusFailed, status)
 	require.Contains(t, errs, fmt.Sprint(v.cmd.Process.Pid))
+}
+
+func TestServe_BeginsAnewWhenAskedTo(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "") // systemd would do it
+	s := newSite(t)
+	v := s.serve()
+	starts := func() int { return strings.Count(v.text(), "msg=\"fieldgate starts\"") }
+	require.Equal(t, 1, starts())
+	require.NoError(t, withClient(t.Context(), stdio{err: io.Discard}, s.host, func(c *client) error {
+		return c.call(t.Context(), http.MethodPost, "/system/restart", nil, nil)
+	}))
+	require.Eventually(t, func() bool { return starts() == 2 && strings.Count(v.text(), "admin page") == 2 }, patience, 10*time.Millisecond, "%s", v.text())
+	require.NotEmpty(t, s.done("", "config", "export"))
+	_, err := v.stop(t, syscall.SIGTERM)
+	require.NoError(t, err)
+}
+
+func TestRestart_IsRefusedWhereNobodyWouldStartItAgain(t *testing.T) {
+	s := newSite(t)
+	err := withClient(t.Context(), stdio{err: io.Discard}, s.host, func(c *client) error {
+		return c.call(t.Context(), http.MethodPost, "/system/restart", nil, nil)
+	})
+	require.ErrorContains(t, err, "nobody would start it again")
 }
 
 func TestCommands_WorkThroughTheServiceAndWithoutIt(t *testing.T) {

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,12 @@ func TestLoad_ReadsTheFileThatThePackageInstalls(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "/var/lib/fieldgate", file.DataDir)
 	require.Equal(t, ":8080", file.Admin.Address)
-	require.Equal(t, ":1883", file.MQTT.Listeners[0].Address)
+	var listeners []string
+	for _, l := range file.MQTT.Listeners {
+		listeners = append(listeners, fmt.Sprint(l.Address, " ", l.Transport, " ", l.TLS != nil))
+	}
+	require.Equal(t, []string{":1883  false", ":8883  true", ":8083 websocket false"}, listeners)
+	require.Equal(t, "auto", file.Admin.TLS.Mode)
 }
 
 func TestParse_TakesWhatIsSaid(t *testing.T) {

@@ -14,24 +14,27 @@ import (
 
 // Deps is what the interface works with. All of it must be set.
 type Deps struct {
-	Settings    Settings
-	Bridges     Bridges
-	Field       Field
-	Uplinks     Uplinks
-	Clients     Clients
-	Access      Access
-	Store       Store
-	Passwords   Passwords
-	YAML        YAML
-	Alarms      *fault.Alarms
-	Templates   Templates
-	Kinds       []bridges.Kind // kinds of bridges to the field that a person may choose
-	SerialPorts func(ctx context.Context) ([]SerialPort, error)
-	System      func() System
-	Broker      func() (Broker, error) // Unavailable while it does not run
-	Disk        func() Disk
-	Logs        *logring.Ring // the last log records
-	Backups     Backups
+	Settings     Settings
+	Bridges      Bridges
+	Field        Field
+	Uplinks      Uplinks
+	Clients      Clients
+	Access       Access
+	Store        Store
+	Passwords    Passwords
+	YAML         YAML
+	Alarms       *fault.Alarms
+	Templates    Templates
+	Kinds        []bridges.Kind // kinds of bridges to the field that a person may choose
+	SerialPorts  func(ctx context.Context) ([]SerialPort, error)
+	System       func() System
+	Broker       func() (Broker, error) // Unavailable while it does not run
+	Disk         func() Disk
+	Logs         *logring.Ring // the last log records
+	Backups      Backups
+	Presets      []bridges.Preset // settings to begin an uplink with
+	Certificates Certificates     // webui sets it
+	Restart      func() error     // begins a restart and returns; Unavailable when nobody would start the gateway again
 }
 
 // Sections of the managed settings.

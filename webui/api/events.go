@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"fieldgate/internal/fault"
+	"fieldgate/internal/logring"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 func (a *API) addEvents() {
 	op := operation{
 		method: http.MethodGet, path: "/events", id: "stream-events", tag: "values", role: Viewer, errors: []int{http.StatusServiceUnavailable},
-		summary: "Server-sent events: values, bridges, uplinks, alarms, jobs, each {\"items\":[...]}; the first of each holds all",
+		summary: "Server-sent events: values, bridges, uplinks, alarms, jobs, log, each {\"items\":[...]}; the first of each holds all",
 	}
 	add(a, op, a.openStream)
 	a.describeStream(op.path)
@@ -71,6 +73,7 @@ type stream struct {
 	request request
 	out     bytes.Buffer
 	version uint64 // of the values that the reader has
+	logged  uint64 // seq of the last log record that it has
 	last    map[string]string
 	quiet   time.Time // when something was last sent
 	checked time.Time // when the reader's right was last checked
@@ -132,6 +135,19 @@ func (s *stream) collect(all bool) {
 	alarms, _ := s.api.Alarms.List()
 	s.changed("alarms", listItems(alarms))
 	s.changed("jobs", s.api.jobs.all())
+	s.logs(all)
+}
+
+// logs gathers the log records that are new, from info on; the last ones when there are many.
+func (s *stream) logs(all bool) {
+	const most = 100
+	found := s.api.Logs.Since(s.logged, most, func(r *logring.Record) bool { return r.Level >= slog.LevelInfo })
+	if len(found) > 0 {
+		s.logged = found[len(found)-1].Seq
+	}
+	if all || len(found) > 0 {
+		s.event("log", mapped(found, logRecordOf))
+	}
 }
 
 func listItems[T any](items []T) []T {

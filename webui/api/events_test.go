@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -96,7 +98,7 @@ func TestEvents_BeginWithEverythingAndGoOnWithChanges(t *testing.T) {
 	require.Equal(t, "text/event-stream", r.resp.Header.Get("Content-Type"))
 
 	var names []string
-	for range 5 {
+	for range 6 {
 		e := r.next()
 		names = append(names, e.name)
 		var body struct{ Items []map[string]any }
@@ -108,7 +110,7 @@ func TestEvents_BeginWithEverythingAndGoOnWithChanges(t *testing.T) {
 			require.Equal(t, true, body.Items[0]["writable"])
 		}
 	}
-	require.Equal(t, []string{"values", "bridges", "uplinks", "alarms", "jobs"}, names)
+	require.Equal(t, []string{"values", "bridges", "uplinks", "alarms", "jobs", "log"}, names)
 
 	mu.Lock()
 	changed = []bridges.Reading{{Device: "meter", Point: "power", Value: bridges.Int(7), Quality: bridges.Good}}
@@ -126,6 +128,12 @@ func TestEvents_BeginWithEverythingAndGoOnWithChanges(t *testing.T) {
 
 	h.deps.Alarms.Raise("bridge/cabinet", "unreachable", "gone")
 	require.Equal(t, "alarms", r.next().name)
+
+	slog.New(h.deps.Logs.Handler(slog.NewTextHandler(io.Discard, nil))).Warn("state changed", "bridge", "cabinet")
+	e = r.next()
+	require.Equal(t, "log", e.name)
+	require.Contains(t, e.data, `"message":"state changed"`)
+	require.Contains(t, e.data, `"bridge":"cabinet"`)
 
 	h.api.StopStreams()
 	require.False(t, r.scan.Scan(), "the stream ends with the server")
@@ -210,7 +218,7 @@ func TestEvents_BeatWhileNothingHappens(t *testing.T) {
 		h := newHouse(t)
 		s, wg, cancel := h.follow(h.login("vera"))
 		synctest.Wait()
-		require.Equal(t, 5, strings.Count(s.take(), "event: "))
+		require.Equal(t, 6, strings.Count(s.take(), "event: "))
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
 		require.Equal(t, ": still here\n\n", s.take())

@@ -191,6 +191,26 @@ func (f *fakeLinks) Write(_ context.Context, device, point string, value json.Ra
 
 func (f *fakeLinks) DropQueue(_ context.Context, id string) error { return f.drop(id) }
 
+// fakeCertificates keeps what it was given; "bad" is none.
+type fakeCertificates struct{ cert, key string }
+
+func (f *fakeCertificates) Certificate() (api.Certificate, error) {
+	return api.Certificate{Mode: "auto", Own: f.cert == "", Subject: f.cert}, nil
+}
+
+func (f *fakeCertificates) Replace(cert, key []byte) error {
+	if string(cert) == "bad" {
+		return fault.List{fault.At("/certificate", fault.Invalid, "can't be used")}
+	}
+	f.cert, f.key = string(cert), string(key)
+	return nil
+}
+
+func (f *fakeCertificates) Renew() error {
+	f.cert = ""
+	return nil
+}
+
 type fakeClients []broker.ClientInfo
 
 func (f fakeClients) Clients() []broker.ClientInfo { return f }
@@ -271,6 +291,7 @@ type house struct {
 	store    *memory
 	log      *bytes.Buffer
 	broker   func() (api.Broker, error)
+	restarts int
 	backups  *fakeBackups
 }
 
@@ -351,6 +372,9 @@ func newUnclaimed(t *testing.T) *house {
 	h.broker = func() (api.Broker, error) { return nil, fault.New(fault.Unavailable, "the broker does not run yet") }
 	h.deps.Broker = func() (api.Broker, error) { return h.broker() }
 	h.deps.Logs = logring.New(100)
+	h.deps.Presets = []bridges.Preset{{ID: "aws-iot-core", Settings: json.RawMessage(`{"version":5}`)}}
+	h.deps.Certificates = &fakeCertificates{}
+	h.deps.Restart = func() error { h.restarts++; return nil }
 	h.backups = &fakeBackups{}
 	h.deps.Backups = h.backups
 	h.deps.Disk = func() api.Disk { return api.Disk{Spool: 1, State: 2, Pending: 3, Free: 7, Size: 9} }

@@ -62,6 +62,11 @@ type queueInput struct {
 }
 
 func (a *API) peekQueue(_ context.Context, in *queueInput) (*listOutput[queuedMessage], error) {
+	return a.queueOf(in.ID, "/sessions/"+pathOf(in.ID)+"/queue", in)
+}
+
+// queueOf gives a page of a session's queue; path is that of the page.
+func (a *API) queueOf(session, path string, in *queueInput) (*listOutput[queuedMessage], error) {
 	b, err := a.Broker()
 	if err != nil {
 		return nil, err
@@ -72,13 +77,13 @@ func (a *API) peekQueue(_ context.Context, in *queueInput) (*listOutput[queuedMe
 			return nil, fault.New(fault.Invalid, "after must be the id of a message")
 		}
 	}
-	page, err := b.PeekQueue(in.ID, mqtt.MsgID(after), in.limit(), maxShownPage)
+	page, err := b.PeekQueue(session, mqtt.MsgID(after), in.limit(), maxShownPage)
 	if err != nil {
 		return nil, err
 	}
 	out := listOf(mapped(page, queuedOf))
 	if len(page) > 0 { // a page may be short because of its bytes, so only an empty one is the last
-		out.Body.Next = in.next("/sessions/"+pathOf(in.ID)+"/queue", out.Body.Items[len(page)-1].ID)
+		out.Body.Next = in.next(path, out.Body.Items[len(page)-1].ID)
 	}
 	return out, nil
 }
@@ -285,8 +290,10 @@ func (p *publishBody) message() (*mqtt.Message, error) {
 		m.Props = m.Props.AppendContentType(p.ContentType)
 	}
 	if p.ResponseTopic != "" {
-		if err := mqtt.CheckName(p.ResponseTopic); err != nil {
-			faults.Add("/response_topic", fault.Invalid, "%v", err)
+		if f := openTopic(p.ResponseTopic); f != nil {
+			faults.Add("/response_topic", f.Code, "%s", f.Message)
+		} else if strings.HasSuffix(p.ResponseTopic, "/set") {
+			faults.Add("/response_topic", fault.Invalid, "must not be a command topic: the answer would be a command itself")
 		}
 		m.Props = m.Props.AppendResponseTopic(p.ResponseTopic)
 	}

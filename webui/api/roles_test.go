@@ -32,6 +32,7 @@ viewer   GET    /bridges/:id
 operator PUT    /bridges/:id
 operator PATCH  /bridges/:id
 operator DELETE /bridges/:id
+viewer   GET    /bridges/:id/stats
 operator POST   /bridges/:id/pause
 operator POST   /bridges/:id/resume
 operator POST   /bridges/:id/test
@@ -56,6 +57,7 @@ operator PATCH  /devices/:id
 operator DELETE /devices/:id
 operator POST   /devices/test
 operator POST   /devices/:id/test
+operator POST   /devices/:id/clone
 operator POST   /devices/:id/points/:pid/write
 viewer   GET    /devices/:id/points/export
 operator POST   /devices/:id/points/import
@@ -81,7 +83,12 @@ operator POST   /uplinks/:id/pause
 operator POST   /uplinks/:id/resume
 operator POST   /uplinks/:id/test
 operator POST   /uplinks/test
+viewer   GET    /uplinks/:id/queue
 admin    DELETE /uplinks/:id/queue
+viewer   GET    /uplink-presets
+viewer   GET    /home-assistant
+operator PUT    /home-assistant
+operator PATCH  /home-assistant
 admin    GET    /accounts
 admin    POST   /accounts
 admin    GET    /accounts/:id
@@ -119,6 +126,10 @@ viewer   GET    /logs
 admin    GET    /audit
 admin    GET    /diagnostics
 viewer   GET    /system
+admin    GET    /system/tls
+admin    PUT    /system/tls
+admin    DELETE /system/tls
+admin    POST   /system/restart
 viewer   GET    /alarms
 viewer   GET    /serial-ports
 all      GET    /health/live

@@ -69,6 +69,19 @@ func (a *API) addUplinks() {
 	a.addSwitch(s)
 	a.addTests(s)
 	add(a, operation{
+		method: http.MethodGet, path: "/uplinks/{id}/queue", id: "peek-uplink-queue", summary: "What waits for the far side, oldest first; nothing is taken away", tag: s.name,
+		role: Viewer, errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
+	}, func(_ context.Context, in *queueInput) (*listOutput[queuedMessage], error) {
+		if a.find(s, in.ID) == nil {
+			return nil, s.missing()
+		}
+		out, err := a.queueOf(bridges.UplinkRole.SessionID(in.ID, ""), "/uplinks/"+pathOf(in.ID)+"/queue", in)
+		if isNotFound(err) { // it never ran
+			return listOf[queuedMessage](nil), nil
+		}
+		return out, err
+	})
+	add(a, operation{
 		method: http.MethodDelete, path: "/uplinks/{id}/queue", id: "empty-uplink-queue", summary: "Drop all that waits for the far side", tag: s.name,
 		role: Admin, status: http.StatusNoContent, errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, in *idInput) (*struct{}, error) {

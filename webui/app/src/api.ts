@@ -19,6 +19,7 @@ import type {
   Value,
   WriteResult,
 } from "./types";
+import type { Found, History, Job, Read, ReadResult, Scan, Template, TemplateEntry } from "./tool-types";
 
 const base = "/api/v1";
 
@@ -83,7 +84,7 @@ export async function call<T>(method: string, path: string, o: Options = {}): Pr
   if (response.ok) {
     const only =
       path.includes("dry_run=true") ||
-      /\/(session|setup|test|write|check|publish|disconnect)$/.test(path.replace(/\?.*/, ""));
+      /\/(session|setup|test|write|scan|read|cancel|check|publish|disconnect)$/.test(path.replace(/\?.*/, ""));
     if (method !== "GET" && !only) ownChanges.value++;
     return { data: data as T, etag: response.headers.get("ETag") ?? "*" };
   }
@@ -170,6 +171,29 @@ export const api = {
   uplinks: resource<Uplink>("/uplinks"),
   write: (device: string, point: string, value: Scalar) =>
     data<WriteResult>("POST", `/devices/${id(device)}/points/${id(point)}/write`, { body: { value }, seconds: 30 }),
+
+  templates: {
+    list: (words: string) => items<TemplateEntry>(`/templates${words === "" ? "" : `?q=${id(words)}`}`),
+    get: (name: string) => call<Template>("GET", `/templates/${id(name)}`),
+    put: (name: string, yaml: string, etag?: string) =>
+      data<Template>("PUT", `/templates/${id(name)}`, {
+        text: { type: "application/yaml", body: yaml },
+        ...(etag !== undefined && { etag }),
+      }),
+    remove: (name: string, etag: string) => data<undefined>("DELETE", `/templates/${id(name)}`, { etag }),
+  },
+  scan: (bridge: string | undefined, body: Scan) =>
+    data<Job>("POST", bridge === undefined ? "/bridges/scan" : `/bridges/${id(bridge)}/scan`, { body }),
+  read: (bridge: string | undefined, body: Read) =>
+    data<ReadResult>("POST", bridge === undefined ? "/bridges/read" : `/bridges/${id(bridge)}/read`, {
+      body,
+      seconds: 60,
+    }),
+  job: (name: string, after: number) =>
+    data<Job & { results: Found[] | null }>("GET", `/jobs/${id(name)}?after=${after}`),
+  cancel: (name: string) => data<undefined>("POST", `/jobs/${id(name)}/cancel`),
+  frames: (bridge: string) => new EventSource(`${base}/bridges/${id(bridge)}/monitor`),
+  history: (device: string, point: string) => data<History>("GET", `/values/${id(device)}/${id(point)}/history`),
 
   values: () => items<Value>("/values"),
   alarms: () => items<Alarm>("/alarms"),

@@ -11,10 +11,12 @@ import { Account } from "./screens/account";
 import { DeviceScreen } from "./screens/device";
 import { DeviceAdd, DeviceEdit } from "./screens/device-form";
 import { Devices } from "./screens/devices";
+import { FramesScreen } from "./screens/frames";
 import { Login } from "./screens/login";
 import { Mqtt } from "./screens/mqtt";
 import { Overview } from "./screens/overview";
 import { Setup } from "./screens/setup";
+import { TemplatesScreen } from "./screens/templates";
 import { SystemScreen } from "./screens/system";
 import { UplinkAdd, UplinkEdit } from "./screens/uplink-form";
 import { Uplinks } from "./screens/uplinks";
@@ -102,7 +104,7 @@ function Head() {
     { to: "system", icon: "system", text: t.parts.system, testid: "nav-system" },
     { to: "account", icon: "account", text: t.nav.account, testid: "nav-account" },
   ];
-  const here = first === "wires" ? "devices" : (first ?? "");
+  const here = first === "wires" || first === "templates" ? "devices" : (first ?? "");
   return (
     <header>
       <span class="brand">fieldgate</span>
@@ -124,14 +126,17 @@ function Head() {
 }
 
 function Screen() {
-  const [first, second, third] = segments.value;
+  const [first, second, third, fourth] = segments.value;
   switch (first) {
     case "devices":
       if (second === undefined) return <Devices />;
-      if (second === "new" && third === undefined) return <DeviceAdd />;
+      if (second === "new" && (third === undefined || third === "on")) return <DeviceAdd key={fourth} on={fourth} />;
       return third === "edit" ? <DeviceEdit key={second} id={second} /> : <DeviceScreen key={second} id={second} />;
     case "wires":
-      return second === undefined ? <Devices /> : <WireScreen key={second} id={second} />;
+      if (second === undefined) return <Devices />;
+      return third === "frames" ? <FramesScreen key={second} id={second} /> : <WireScreen key={second} id={second} />;
+    case "templates":
+      return <TemplatesScreen id={second} />;
     case "uplinks":
       if (second === undefined) return <Uplinks />;
       return second === "new" ? <UplinkAdd /> : <UplinkEdit key={second} id={second} />;

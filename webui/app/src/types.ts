@@ -49,6 +49,7 @@ export interface DeviceStatus {
   state: State;
   since: string;
   reason: string;
+  counters?: Record<string, number> | null;
 }
 
 export interface Queue {
@@ -80,11 +81,12 @@ export interface SerialLink {
   baud?: number;
   format?: string;
   rs485?: string;
+  ascii?: boolean;
 }
 
 export interface Link {
   serial?: SerialLink;
-  tcp?: { address: string };
+  tcp?: { address: string; outstanding?: number };
   rtu_over_tcp?: { address: string };
 }
 
@@ -93,13 +95,18 @@ export interface Write {
   max?: number;
   step?: number;
   verify?: boolean;
+  function?: number;
+  command?: string;
+  values?: Record<string, string>;
 }
 
 /** A point as the managed settings hold it; keys that the page does not know are kept. */
 export interface Point {
   id: string;
+  name?: string | Record<string, string>;
   table?: string;
-  address?: number;
+  address?: number | string;
+  sunspec?: object;
   type?: string;
   order?: string;
   bit?: number;
@@ -117,7 +124,18 @@ export interface Device {
   interval?: string;
   enabled?: boolean;
   topic?: string;
-  parse?: { regex: string };
+  template?: string;
+  addresses?: string;
+  max_read?: number;
+  parse?: {
+    regex?: string;
+    csv?: object;
+    json?: boolean;
+    key_value?: object;
+    nmea?: boolean;
+    binary?: boolean;
+    text?: boolean;
+  };
   points?: Point[];
   status?: DeviceStatus | undefined;
 }
@@ -129,7 +147,16 @@ export interface Bridge {
   link?: Link;
   timeout?: string;
   retries?: number;
-  framing?: { delimiter?: string; max_length?: number };
+  framing?: {
+    delimiter?: string;
+    delimiters?: string[];
+    start?: string;
+    length?: number;
+    length_field?: object;
+    idle_gap?: string;
+    max_length?: number;
+  };
+  checksum?: { type?: string };
   devices?: Device[];
   status?: Status;
 }

@@ -1,6 +1,7 @@
 // Every word of the page in English. This object is the form that each other
 // language must fill: a missing or superfluous key fails the type check.
 
+import { fieldEn } from "./field-en";
 import { adminEn } from "./admin-en";
 
 const n = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
@@ -286,10 +287,17 @@ export const en = {
       float64: "64 bit float",
       bool: "on / off",
       string: "text",
+      int8: "signed 8 bit",
+      uint8: "8 bit",
+      float16: "16 bit float",
+      bcd16: "4 decimal digits (BCD)",
+      bcd32: "8 decimal digits (BCD)",
+      bits: "names of the bits that are set",
+      raw: "hexadecimal digits",
     },
     lineTypes: { float64: "number", int64: "whole number", string: "text", bool: "on / off" },
     order: "Byte order",
-    orderHint: "If the test shows absurd numbers, try CDAB.",
+    orderHint: "If the test shows absurd numbers, read and try byte orders below.",
     scale: "Multiply by",
     offset: "Then add",
     unitOf: "Unit",
@@ -309,6 +317,8 @@ export const en = {
     fromGroups: (names: string) => `Add the points ${names}`,
     testText: "The test reads the device once with these settings. Nothing is saved.",
   },
+
+  field: fieldEn,
 
   outcome: {
     ok: (ms: number) => `It works. The answer took ${ms} ms.`,
@@ -382,6 +392,7 @@ export const en = {
     bad_address: "Not an address. Write it like 104, 0x68 or 40105.",
     other_table: "This number belongs to another kind of register.",
     below_min: "Must not be below the lowest value.",
+    bad_pairs: "Write it like 0=off, 1=on.",
     nothing_sent: "Name at least one topic to send or to receive.",
   },
 
@@ -425,6 +436,21 @@ export const en = {
     out_of_range: "out of range",
     read_only: "cannot be written",
     unknown_point: "there is no such point",
+    superseded: "a newer command for the same point came before it was written",
+    refused: "the device refused it",
+    checksum: "the answer was damaged; check the wires",
+    overload: "the device says that it is out of range",
+    empty: "nothing stands in the field",
+    unit: "it came in a unit that is not expected",
+    unknown: "there is no word for this value",
+    no_fix: "the receiver has no fix",
+    not_a_number: "it is not a number",
+    no_value: "the device says that it has no value",
+    no_scale: "the device gives no power of ten for it",
+    no_model: "the device does not have this part (SunSpec)",
+    exception_7: "the device refuses it",
+    stale: "somebody else has changed it in the meantime",
+    forbidden: "you may not do that",
     expired: "it came too late",
     verify: "the device holds another value than was written",
     too_many: "too much at once",

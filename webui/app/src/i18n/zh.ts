@@ -1,5 +1,6 @@
 // 界面的全部简体中文文字。键由 en.ts 规定，缺一不可。
 import type { Messages } from ".";
+import { fieldZh } from "./field-zh";
 import { adminZh } from "./admin-zh";
 
 export const zh: Messages = {
@@ -276,10 +277,17 @@ export const zh: Messages = {
       float64: "64 位浮点",
       bool: "开 / 关",
       string: "文本",
+      int8: "8 位，有符号",
+      uint8: "8 位",
+      float16: "16 位浮点",
+      bcd16: "4 位十进制（BCD）",
+      bcd32: "8 位十进制（BCD）",
+      bits: "已置位的各位名称",
+      raw: "十六进制数字",
     },
     lineTypes: { float64: "数字", int64: "整数", string: "文本", bool: "开 / 关" },
     order: "字节顺序",
-    orderHint: "如果测试得到荒谬的数字，请试 CDAB。",
+    orderHint: "如果测试得到荒谬的数字，请在下面读取并尝试各种字节顺序。",
     scale: "乘以",
     offset: "再加上",
     unitOf: "单位",
@@ -299,6 +307,8 @@ export const zh: Messages = {
     fromGroups: (names) => `添加测点 ${names}`,
     testText: "测试会用这些设置读取设备一次，不会保存任何内容。",
   },
+
+  field: fieldZh,
 
   outcome: {
     ok: (ms) => `可以工作。应答用时 ${ms} 毫秒。`,
@@ -370,6 +380,7 @@ export const zh: Messages = {
     bad_address: "不是地址。请写成 104、0x68 或 40105。",
     other_table: "这个数字属于另一类寄存器。",
     below_min: "不能小于最小值。",
+    bad_pairs: "请写成 0=关, 1=开 的形式。",
     nothing_sent: "至少要有一个发送或接收的主题。",
   },
 
@@ -411,6 +422,21 @@ export const zh: Messages = {
     out_of_range: "超出范围",
     read_only: "不可写入",
     unknown_point: "没有这个测点",
+    superseded: "写入之前，同一测点又来了新的命令",
+    refused: "设备拒绝执行",
+    checksum: "应答已损坏，请检查接线",
+    overload: "设备表示超出量程",
+    empty: "该字段为空",
+    unit: "收到的单位不在预期之内",
+    unknown: "这个值没有对应的文字",
+    no_fix: "接收机尚未定位",
+    not_a_number: "不是数字",
+    no_value: "设备表示没有数值",
+    no_scale: "设备没有给出它的十的幂",
+    no_model: "设备没有这一部分（SunSpec）",
+    exception_7: "设备拒绝执行",
+    stale: "在此期间已被他人更改",
+    forbidden: "您没有权限这样做",
     expired: "来得太晚",
     verify: "设备中的值与写入的不同",
     too_many: "一次太多",

@@ -24,6 +24,12 @@ export interface Reading {
 export function readings(text: string, table: Table): Reading[] {
   const s = text.trim().toLowerCase();
   if (/^0x[0-9a-f]{1,4}$/.test(s)) return [{ table, wire: parseInt(s.slice(2), 16), manual: false }];
+  const notation = /^([0134])x(\d{1,6})$/.exec(s);
+  if (notation) {
+    const of = tables.find((t) => digit[t] === Number(notation[1]));
+    const number = Number(notation[2]);
+    return of && number >= 1 && number <= 65536 ? [{ table: of, wire: number - 1, manual: true }] : [];
+  }
   if (!/^\d{1,6}$/.test(s)) return [];
   const found: Reading[] = [];
   if (s.length >= 5) {
@@ -44,4 +50,9 @@ export function manualNumber(table: Table, wire: number): string {
 
 export function hex(wire: number): string {
   return "0x" + wire.toString(16).toUpperCase().padStart(4, "0");
+}
+
+/** ambiguous tells whether a wire address, written in decimal, could be a number of a manual too. */
+export function ambiguous(wire: number): boolean {
+  return /^[134]\d{4}$/.test(String(wire)) && wire % 10_000 > 0;
 }

@@ -1,8 +1,10 @@
 // The pattern that takes a line apart, tried out while it is typed.
 import { useText } from "../i18n";
 import { expression, groupNames, newPoint, type DeviceDraft } from "../model/device";
-import { AreaField } from "./field";
+import { lineAsk, lineDevice, parseMore, parseOf, parses, type Parse } from "../model/field-settings";
+import { AreaField, SelectField, type Option } from "./field";
 import { Icon } from "./icon";
+import { SettingFields } from "./setting-fields";
 
 interface Props {
   device: DeviceDraft;
@@ -11,7 +13,41 @@ interface Props {
   setSample: (text: string) => void;
 }
 
-export function PatternFields({ device, change, sample, setSample }: Props) {
+/** FrameFields ask how the frames of a line device are written, and how the device is asked for them. */
+export function FrameFields(p: Props) {
+  const { device, change } = p;
+  const t = useText();
+  const form = device.parse;
+  const more = (settings: Parameters<typeof SettingFields>[0]["settings"]) => (
+    <SettingFields settings={settings} entries={device.more} change={(m) => change({ more: m })} at="/device" />
+  );
+  const options: Option[] = parses.map((f) => ({ value: f, label: t.field.parses[f] }));
+  if (device.template !== "") options.unshift({ value: "", label: t.field.asTemplate });
+  return (
+    <>
+      <SelectField
+        label={t.field.parse}
+        at="/device/parse"
+        value={form}
+        set={(f) => change({ parse: f as Parse })}
+        options={options}
+        testid="device-parse"
+      />
+      {form === "regex" && <PatternFields {...p} />}
+      {form !== "" && parseOf[form].length > 0 && <div class="grid">{more(parseOf[form])}</div>}
+      <div class="grid">{more(lineAsk)}</div>
+      <details>
+        <summary>{t.more}</summary>
+        <div class="grid">
+          {more(parseMore)}
+          {more(lineDevice)}
+        </div>
+      </details>
+    </>
+  );
+}
+
+function PatternFields({ device, change, sample, setSample }: Props) {
   const t = useText();
   const named = groupNames(device.regex);
   const have = new Set(device.points.map((p) => p.id));

@@ -63,6 +63,22 @@ export function Age({ time, lasting }: { time: string; lasting?: boolean }) {
   );
 }
 
+/** Reason is why something does not work as it should; the reasons that the page knows are in its language. */
+export function Reason({ text }: { text: string }) {
+  const t = useText();
+  const load = /bus needs (\d+) % of its time: intervals are stretched to \d+ %, ([0-9.a-zµ]+) to ([0-9.a-zµ]+)/.exec(
+    text,
+  );
+  if (!load) return <Told text={text} />;
+  const [whole, percent = "", from = "", to = ""] = load;
+  const rest = text.replace(whole, "").replace(/^[;:,. ]+|; poll fewer points.*$/g, "");
+  return (
+    <span>
+      {t.field.overloaded(percent, from, to)} {rest && <Told text={rest} />}
+    </span>
+  );
+}
+
 /** Told is text from the gateway, which is English whatever the page's language is. */
 export function Told({ text }: { text: string }) {
   return (

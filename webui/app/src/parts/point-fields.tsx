@@ -3,6 +3,7 @@ import { useText, type Messages } from "../i18n";
 import { hex, manualNumber, readings, tables, type Reading, type Table } from "../model/address";
 import { slug } from "../model/check";
 import {
+  binaryTypes,
   bits,
   canWrite,
   chosen,
@@ -10,23 +11,43 @@ import {
   lineTypes,
   modbusTypes,
   newPoint,
+  numeric,
+  ordered,
   orders,
-  wide,
+  sized,
   type Kind,
   type PointDraft,
 } from "../model/device";
+import {
+  lineBinary,
+  lineField,
+  linePoint,
+  lineWrite,
+  modbusLength,
+  modbusNumber,
+  modbusPoint,
+  modbusWrite,
+  writeStep,
+  type Parse,
+} from "../model/field-settings";
+import type { Setting } from "../model/setting";
 import { wordOf } from "../words";
 import { CheckField, ChoiceField, SelectField, TextField } from "./field";
 import { Icon } from "./icon";
+import { OrderTrial, type Line } from "./orders";
+import { SettingFields } from "./setting-fields";
 
 interface ListProps {
   points: PointDraft[];
   kind: Kind;
+  parse: Parse | "";
+  unit: string;
+  line: () => Line | undefined;
   change: (points: PointDraft[]) => void;
 }
 
 /** PointList edits the points; pointers are /device/points/0 and so on. */
-export function PointList({ points, kind, change }: ListProps) {
+export function PointList({ points, kind, parse, unit, line, change }: ListProps) {
   const t = useText();
   const put = (i: number, part: Partial<PointDraft>): void =>
     change(points.map((p, at) => (at === i ? { ...p, ...part } : p)));
@@ -38,10 +59,12 @@ export function PointList({ points, kind, change }: ListProps) {
           <li key={p.key} class="point" data-row={p.id || t.device.point(i + 1)} data-testid={`point-${i}`}>
             <fieldset>
               <legend>{p.id || t.device.point(i + 1)}</legend>
-              {kind === "modbus" ? (
-                <ModbusPoint point={p} i={i} change={(part) => put(i, part)} />
+              {p.over ? (
+                <OverPoint point={p} i={i} change={(part) => put(i, part)} kind={kind} />
+              ) : kind === "modbus" ? (
+                <ModbusPoint point={p} i={i} change={(part) => put(i, part)} unit={unit} line={line} />
               ) : (
-                <LinePoint point={p} i={i} change={(part) => put(i, part)} />
+                <LinePoint point={p} i={i} change={(part) => put(i, part)} parse={parse} />
               )}
               <div class="actions">
                 <button
@@ -67,12 +90,23 @@ export function PointList({ points, kind, change }: ListProps) {
           </li>
         ))}
       </ol>
-      <button type="button" class="button" data-testid="point-add" onClick={() => change([...points, newPoint(kind)])}>
+      <button
+        type="button"
+        class="button"
+        data-testid="point-add"
+        onClick={() => change([...points, fresh(kind, parse)])}
+      >
         <Icon name="plus" />
         {t.device.addPoint}
       </button>
     </>
   );
+}
+
+function fresh(kind: Kind, parse: Parse | ""): PointDraft {
+  const point = newPoint(kind);
+  if (kind === "modbus") return point;
+  return { ...point, type: parse === "text" ? "string" : parse === "binary" ? "uint16" : point.type };
 }
 
 interface PointProps {
@@ -109,31 +143,83 @@ function UnitField({ point, i, change }: PointProps) {
   );
 }
 
-function LinePoint(p: PointProps) {
-  const { point, i, change } = p;
-  const t = useText();
+function More(p: PointProps & { settings: readonly Setting[] }) {
   return (
-    <div class="grid">
-      <NameField {...p} />
-      <SelectField
-        label={t.device.type}
-        at={`/device/points/${i}/type`}
-        value={point.type}
-        set={(type) => change({ type })}
-        options={lineTypes.map((v) => ({ value: v, label: wordOf(t.device.lineTypes, v) ?? v }))}
-        testid={`point-type-${i}`}
-      />
-      <UnitField {...p} />
-    </div>
+    <SettingFields
+      settings={p.settings}
+      entries={p.point.more}
+      change={(more) => p.change({ more })}
+      at={`/device/points/${p.i}`}
+      row={p.i}
+    />
   );
 }
 
-function ModbusPoint(p: PointProps) {
+/** OverPoint changes what a template says of a point; where it is read stays. */
+function OverPoint(p: PointProps & { kind: Kind }) {
+  const t = useText();
+  const settings = p.kind === "modbus" ? [...modbusNumber, ...modbusPoint] : linePoint;
+  return (
+    <>
+      <p class="muted">{t.field.overText}</p>
+      <div class="grid">
+        <UnitField {...p} />
+        <More {...p} settings={settings} />
+      </div>
+    </>
+  );
+}
+
+function LinePoint(p: PointProps & { parse: Parse | "" }) {
+  const { point, i, change, parse } = p;
+  const t = useText();
+  const binary = parse === "binary";
+  const [first, ...rest] = lineBinary;
+  const types = binary ? binaryTypes : lineTypes;
+  return (
+    <>
+      <div class="grid">
+        <NameField {...p} />
+        {binary
+          ? first && <More {...p} settings={[first]} />
+          : parse !== "text" && <More {...p} settings={[lineField]} />}
+        <SelectField
+          label={t.device.type}
+          at={`/device/points/${i}/type`}
+          value={point.type}
+          set={(type) => change({ type })}
+          options={types.map((v) => ({ value: v, label: wordOf(t.device.lineTypes, v) ?? v }))}
+          testid={`point-type-${i}`}
+        />
+        <UnitField {...p} />
+      </div>
+      <details>
+        <summary>{t.more}</summary>
+        <div class="grid">
+          <More {...p} settings={binary ? [...rest, ...linePoint] : linePoint} />
+        </div>
+      </details>
+      <CheckField
+        label={t.device.writable}
+        at={`/device/points/${i}/write`}
+        value={point.writable}
+        set={(writable) => change({ writable })}
+        testid={`point-writable-${i}`}
+      />
+      {point.writable && (
+        <div class="grid">
+          <More {...p} settings={lineWrite} />
+        </div>
+      )}
+    </>
+  );
+}
+
+function ModbusPoint(p: PointProps & { unit: string; line: () => Line | undefined }) {
   const { point, i, change } = p;
   const t = useText();
   const at = `/device/points/${i}`;
   const single = bits(point.table);
-  const number = !single && point.type !== "bool" && point.bit.trim() === "";
   return (
     <>
       <div class="grid">
@@ -165,66 +251,81 @@ function ModbusPoint(p: PointProps) {
             testid={`point-type-${i}`}
           />
         )}
-        {number && <UnitField {...p} />}
+        {!single && sized(point.type) && <More {...p} settings={[modbusLength]} />}
+        {numeric(point) && <UnitField {...p} />}
       </div>
       <AddressChoice point={point} change={change} at={`${at}/address/choice`} />
-      {!single && (
-        <details>
-          <summary>{t.more}</summary>
-          <div class="grid">
-            {number && wide(point.type) && (
-              <SelectField
-                label={t.device.order}
-                hint={t.device.orderHint}
-                at={`${at}/order`}
-                value={point.order}
-                set={(order) => change({ order })}
-                options={orders.map((v) => ({ value: v, label: v }))}
-                testid={`point-order-${i}`}
-              />
-            )}
-            {number && (
-              <>
-                <TextField
-                  label={t.device.scale}
-                  at={`${at}/scale`}
-                  value={point.scale}
-                  set={(scale) => change({ scale })}
-                  placeholder="1"
-                  inputMode="decimal"
-                  testid={`point-scale-${i}`}
-                  optional
-                />
-                <TextField
-                  label={t.device.offset}
-                  at={`${at}/offset`}
-                  value={point.offset}
-                  set={(offset) => change({ offset })}
-                  placeholder="0"
-                  testid={`point-offset-${i}`}
-                  optional
-                />
-              </>
-            )}
-            <TextField
-              label={t.device.bit}
-              hint={t.device.bitHint}
-              at={`${at}/bit`}
-              value={point.bit}
-              set={(bit) => change({ bit })}
-              inputMode="numeric"
-              testid={`point-bit-${i}`}
-              optional
-            />
-          </div>
-        </details>
-      )}
-      {canWrite(point.table) && <WriteFields {...p} number={number} />}
+      <OrderTrial point={point} i={i} unit={p.unit} line={p.line} take={change} />
+      <details data-testid={`point-more-${i}`}>
+        <summary>{t.more}</summary>
+        <div class="grid">
+          {!single && <NumberFields {...p} />}
+          <More {...p} settings={modbusPoint} />
+        </div>
+      </details>
+      {canWrite(point.table) && <WriteFields {...p} number={numeric(point)} />}
     </>
   );
 }
 
-function WriteFields({ point, i, change, number }: PointProps & { number: boolean }) {
+/** NumberFields are order, scale and what else makes a number of registers. */
+function NumberFields(p: PointProps) {
+  const { point, i, change } = p;
+  const t = useText();
+  const at = `/device/points/${i}`;
+  return (
+    <>
+      {ordered(point.type) && point.bit.trim() === "" && (
+        <SelectField
+          label={t.device.order}
+          hint={t.device.orderHint}
+          at={`${at}/order`}
+          value={point.order}
+          set={(order) => change({ order })}
+          options={orders.map((v) => ({ value: v, label: v }))}
+          testid={`point-order-${i}`}
+        />
+      )}
+      {numeric(point) && (
+        <>
+          <TextField
+            label={t.device.scale}
+            at={`${at}/scale`}
+            value={point.scale}
+            set={(scale) => change({ scale })}
+            placeholder="1"
+            inputMode="decimal"
+            testid={`point-scale-${i}`}
+            optional
+          />
+          <TextField
+            label={t.device.offset}
+            at={`${at}/offset`}
+            value={point.offset}
+            set={(offset) => change({ offset })}
+            placeholder="0"
+            testid={`point-offset-${i}`}
+            optional
+          />
+          <More {...p} settings={modbusNumber} />
+        </>
+      )}
+      <TextField
+        label={t.device.bit}
+        hint={t.device.bitHint}
+        at={`${at}/bit`}
+        value={point.bit}
+        set={(bit) => change({ bit })}
+        inputMode="numeric"
+        testid={`point-bit-${i}`}
+        optional
+      />
+    </>
+  );
+}
+
+function WriteFields(p: PointProps & { number: boolean }) {
+  const { point, i, change, number } = p;
   const t = useText();
   const at = `/device/points/${i}/write`;
   return (
@@ -254,6 +355,12 @@ function WriteFields({ point, i, change, number }: PointProps & { number: boolea
             testid={`point-max-${i}`}
             optional
           />
+          <More {...p} settings={[writeStep]} />
+        </div>
+      )}
+      {point.writable && (
+        <div class="pair">
+          <More {...p} settings={modbusWrite} />
         </div>
       )}
     </>

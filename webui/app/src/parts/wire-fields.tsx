@@ -3,11 +3,25 @@
 import { api } from "../api";
 import { language, useText, type Messages } from "../i18n";
 import type { Kind } from "../model/device";
+import {
+  checksum,
+  checksumType,
+  framing,
+  framings,
+  lineSerial,
+  lineWire,
+  modbusSerial,
+  modbusTCP,
+  modbusWire,
+  type Framing,
+} from "../model/field-settings";
+import type { Setting } from "../model/setting";
 import { bauds, delimiters, formats, type Medium, type WireDraft } from "../model/wire";
 import type { SerialPort } from "../types";
 import { callText } from "../words";
 import { ChoiceField, SelectField, TextField, type Choice } from "./field";
 import { useLoad } from "./load";
+import { SettingFields } from "./setting-fields";
 
 interface Props {
   wire: WireDraft;
@@ -51,22 +65,71 @@ export function LinkFields(p: Props) {
         }))}
       />
       {wire.medium === "serial" ? <SerialFields {...p} /> : <HostFields {...p} />}
-      {wire.kind === "line" && <DelimiterField {...p} />}
-      {wire.kind === "modbus" && (
-        <details>
+      {wire.kind === "line" && <FramingFields {...p} />}
+      {wire.kind === "line" ? (
+        <details data-testid="wire-more">
           <summary>{t.more}</summary>
-          <TextField
-            label={t.wire.timeout}
-            hint={t.wire.timeoutHint}
-            at={`${at}/timeout`}
-            value={wire.timeout}
-            set={(timeout) => change({ timeout })}
-            inputMode="numeric"
-            testid="wire-timeout"
-            optional
-          />
+          <div class="grid">
+            {wire.medium === "serial" && <More {...p} settings={lineSerial} />}
+            <More {...p} settings={lineWire} />
+          </div>
+        </details>
+      ) : (
+        <details data-testid="wire-more">
+          <summary>{t.more}</summary>
+          <div class="grid">
+            <TextField
+              label={t.wire.timeout}
+              hint={t.wire.timeoutHint}
+              at={`${at}/timeout`}
+              value={wire.timeout}
+              set={(timeout) => change({ timeout })}
+              inputMode="numeric"
+              testid="wire-timeout"
+              optional
+            />
+            <More {...p} settings={modbusWire} />
+            {wire.medium === "tcp" && <More {...p} settings={modbusTCP} />}
+            {wire.medium === "serial" && <More {...p} settings={modbusSerial} />}
+          </div>
         </details>
       )}
+    </>
+  );
+}
+
+function More({ wire, change, at, settings }: Props & { settings: readonly Setting[] }) {
+  return <SettingFields settings={settings} entries={wire.more} change={(more) => change({ more })} at={at} />;
+}
+
+/** FramingFields ask where a frame of a line device ends, and how it is checked. */
+function FramingFields(p: Props) {
+  const { wire, change, at } = p;
+  const t = useText();
+  const checked = (wire.more[checksumType.path] ?? "") !== "" && wire.more[checksumType.path] !== "none";
+  return (
+    <>
+      <div class="grid">
+        <SelectField
+          label={t.field.framing}
+          at={`${at}/framing`}
+          value={wire.framing}
+          set={(form) => change({ framing: form as Framing })}
+          options={framings.map((f) => ({ value: f, label: t.field.framings[f] }))}
+          testid="wire-framing"
+        />
+        <More {...p} settings={framing[wire.framing]} />
+        <More {...p} settings={[checksumType]} />
+      </div>
+      {checked && (
+        <details>
+          <summary>{t.field.settings.checksum}</summary>
+          <div class="grid">
+            <More {...p} settings={checksum} />
+          </div>
+        </details>
+      )}
+      {wire.framing === "delimiter" && <DelimiterField {...p} />}
     </>
   );
 }

@@ -4,11 +4,13 @@ import { useText } from "../i18n";
 import { live } from "../live";
 import { Control } from "../parts/control";
 import { ask } from "../parts/dialog";
+import { HistoryField } from "../parts/history";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { Age, StateMark, Told } from "../parts/mark";
+import { Age, Reason, StateMark } from "../parts/mark";
 import { Page } from "../parts/page";
 import { removeWire, tellFailure } from "../parts/remove-wire";
+import { useTemplate } from "../parts/template-field";
 import { tell } from "../parts/toast";
 import { deviceStatuses } from "../parts/states";
 import { rowsOf, ValueTable, type Row } from "../parts/values";
@@ -46,10 +48,16 @@ export function DeviceScreen({ id }: { id: string }) {
 function Body({ device }: { device: Device }) {
   const t = useText();
   const status = deviceStatuses().get(device.id) ?? device.status;
-  const points = new Map((device.points ?? []).map((p) => [p.id, p]));
-  const control = (r: Row) => {
+  const template = useTemplate(device.template ?? "").data;
+  const points = pointsOf(device, template?.points);
+  const extra = (r: Row) => {
     const point = points.get(r.point);
-    return point?.write ? <PointControl device={device.id} point={point} /> : null;
+    return (
+      <>
+        {point?.write && <PointControl device={device.id} point={point} />}
+        <HistoryField device={device.id} point={r.point} />
+      </>
+    );
   };
   return (
     <>
@@ -61,21 +69,33 @@ function Body({ device }: { device: Device }) {
           </span>
         )}
         {device.bridge && <a href={href("wires", device.bridge)}>{t.devices.onWire(device.bridge)}</a>}
+        {device.bridge && (
+          <a href={href("wires", device.bridge, "frames")} data-testid={`device-frames-${device.id}`}>
+            {t.field.frames}
+          </a>
+        )}
         <span class="muted">
           {t.devices.topic}: <code>{device.topic ?? `fieldgate/${device.id}`}</code>
         </span>
       </p>
       {status?.reason && (
         <p class="note stale">
-          <Told text={status.reason} />
+          <Reason text={status.reason} />
         </p>
       )}
       <section class="card group" aria-labelledby="live-title">
         <h2 id="live-title">{t.devices.live}</h2>
-        <ValueTable rows={rowsOf(device, live.picture.values.value)} label={device.id} extra={control} />
+        <ValueTable rows={rowsOf(device, live.picture.values.value)} label={device.id} extra={extra} />
       </section>
     </>
   );
+}
+
+/** pointsOf gives the points by their ids, those of the template below the device's own. */
+function pointsOf(device: Device, template: Point[] | undefined): Map<string, Point> {
+  const points = new Map((template ?? []).map((p) => [p.id, p]));
+  for (const p of device.points ?? []) points.set(p.id, { ...points.get(p.id), ...p });
+  return points;
 }
 
 function PointControl({ device, point }: { device: string; point: Point }) {

@@ -3,7 +3,7 @@ import { useText } from "../i18n";
 import { live } from "../live";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { StateMark, Told } from "../parts/mark";
+import { Reason, StateMark } from "../parts/mark";
 import { Page } from "../parts/page";
 import { deviceStatuses, useFollow } from "../parts/states";
 import { WireActions } from "../parts/link-actions";
@@ -35,6 +35,11 @@ export function Devices() {
         <>
           <DeviceList devices={data.devices} />
           {data.bridges.length > 0 && <Wires bridges={data.bridges} />}
+          <p>
+            <a class="button" href={href("templates")} data-testid="templates-open">
+              {t.field.templates}
+            </a>
+          </p>
         </>
       ) : error !== undefined ? (
         <Failed error={error} retry={reload} />
@@ -70,7 +75,7 @@ function DeviceList({ devices }: { devices: Device[] }) {
             </span>
             {status?.reason && (
               <p class="why">
-                <Told text={status.reason} />
+                <Reason text={status.reason} />
               </p>
             )}
           </li>
@@ -100,7 +105,7 @@ function Wires({ bridges }: { bridges: Bridge[] }) {
               </span>
               {status?.reason && (
                 <p class="why">
-                  <Told text={status.reason} />
+                  <Reason text={status.reason} />
                 </p>
               )}
               {mayChange.value && <WireActions bridge={b} />}

@@ -3,11 +3,13 @@ import { useText } from "../i18n";
 import { live } from "../live";
 import { fromBridge, toBridge, type WireDraft } from "../model/wire";
 import { Form, useDraft, useSaving } from "../parts/form";
+import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
-import { StateMark, Told } from "../parts/mark";
+import { Reason, StateMark } from "../parts/mark";
 import { Page } from "../parts/page";
 import { tell } from "../parts/toast";
 import { LinkFields } from "../parts/wire-fields";
+import { WireUse } from "../parts/wire-use";
 import { go, href } from "../router";
 import { mayChange } from "../session";
 import type { Bridge } from "../types";
@@ -51,9 +53,22 @@ function Head({ bridge }: { bridge: Bridge }) {
       </p>
       {status?.reason && (
         <p class="note stale">
-          <Told text={status.reason} />
+          <Reason text={status.reason} />
         </p>
       )}
+      <div class="actions">
+        <a class="button" href={href("wires", bridge.id, "frames")} data-testid={`wire-frames-${bridge.id}`}>
+          <Icon name="eye" />
+          {t.field.frames}
+        </a>
+        {mayChange.value && (
+          <a class="button" href={href("devices", "new", "on", bridge.id)} data-testid={`wire-add-${bridge.id}`}>
+            <Icon name="plus" />
+            {t.field.addOnWire}
+          </a>
+        )}
+      </div>
+      <WireUse status={status} />
     </>
   );
 }

@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
+import type { Read, Scan, Template } from "../../src/tool-types";
 import { AdminMock } from "./admin";
 import type {
   Alarm,
@@ -20,6 +21,8 @@ import type {
   Uplink,
   Value,
 } from "../../src/types";
+
+import { checkTemplate, history, MockScan, monitor, readBack, templates } from "./tools";
 
 const dist = join(import.meta.dirname, "../../../dist");
 const policy =
@@ -84,6 +87,10 @@ export class MockGateway {
   written = new Map<string, number | boolean>();
   sessions = new Set<string>();
   streams = 0; // open streams of events
+  templates: Template[] = structuredClone(templates);
+  scan: MockScan | undefined;
+  hold = false; // a search finds nothing more
+  refuse: { code: string; detail: string } | undefined; // every write
   private user = { name: "", password: "" };
   private server: Server | undefined;
   private readonly since = new Date().toISOString();
@@ -117,11 +124,16 @@ export class MockGateway {
         this.events(q, r);
         return;
       }
+      if (/^\/bridges\/[^/]+\/monitor$/.test(path)) {
+        monitor(r);
+        return;
+      }
       if (path.endsWith("/trace")) {
         this.trace(r);
         return;
       }
-      const { status, body: out, headers } = this.route(q, path, body, url.searchParams);
+      const tool = this.loggedIn(q) ? this.tool(q.method ?? "GET", path, url, body) : undefined;
+      const { status, body: out, headers } = tool ?? this.route(q, path, body, url.searchParams);
       r.writeHead(status, { "Content-Type": "application/json", ...headers });
       r.end(out === undefined ? undefined : typeof out === "string" ? out : JSON.stringify(out));
     } catch (e) {
@@ -205,6 +217,46 @@ export class MockGateway {
         return answer;
       }
     }
+  }
+
+  /** tool answers the paths of templates and tools; undefined for all others. */
+  private tool(method: string, path: string, url: URL, body: unknown): Answer | undefined {
+    const [resource = "", id = "", action = "", verb = ""] = path.split("/").filter(Boolean).map(decodeURIComponent);
+    if (resource === "templates") return this.template(method, id, body);
+    if (resource === "values" && verb === "history") return ok(history(id, action));
+    if (resource === "jobs" && this.scan) {
+      if (action === "cancel") this.scan.cancel();
+      return action === "cancel"
+        ? { status: 204 }
+        : ok(this.scan.look(Number(url.searchParams.get("after")), this.hold));
+    }
+    if (resource !== "bridges" || method !== "POST") return undefined;
+    const what = action || id;
+    if (what === "read") return ok(readBack(body as Read));
+    if (what !== "scan") return undefined;
+    const scan = body as Scan;
+    if (scan.bridge) refuse(this.checkBridge({ ...scan.bridge, id: "" }));
+    this.scan = new MockScan(scan, action ? `bridge/${id}` : "");
+    return { status: 202, body: this.scan.job };
+  }
+
+  private template(method: string, id: string, body: unknown): Answer {
+    if (id === "") return list(this.templates.map((t) => ({ ...t, points: undefined, yaml: undefined })));
+    const i = this.templates.findIndex((t) => t.id === id);
+    const old = this.templates[i];
+    if (method === "PUT") {
+      const yaml = String(body);
+      refuse(checkTemplate(yaml));
+      const next = { ...templates[0], ...old, id, own: true, yaml } as Template;
+      this.templates = [...this.templates.filter((t) => t.id !== id), next];
+      return ok(next, { ETag: etag(next) });
+    }
+    if (!old) throw new Refusal(404, "not_found", "there is no such template");
+    if (method === "DELETE") {
+      this.templates.splice(i, 1);
+      return { status: 204 };
+    }
+    return ok(old, { ETag: etag(old) });
   }
 
   private changeSelf(body: Record<string, string>): Answer {
@@ -326,9 +378,11 @@ export class MockGateway {
 
   private write(device: string, point: string, value: number | boolean): Answer {
     const p = this.devices()
-      .find((d) => d.id === device)
-      ?.points?.find((q) => q.id === point);
+      .filter((d) => d.id === device)
+      .flatMap((d) => this.pointsOf(d))
+      .find((q) => q.id === point);
     if (!p?.write) throw new Refusal(404, "not_found", "there is no such point");
+    if (this.refuse) return ok({ ok: false, ...this.refuse });
     if (this.sick.has(device)) return ok({ ok: false, code: "timeout", detail: "no answer within 500ms" });
     this.written.set(`${device}/${point}`, value);
     return ok({ ok: true, value, ms: 38 });
@@ -383,7 +437,7 @@ export class MockGateway {
         `1 lines came, but none matches parse.regex; the last was ${JSON.stringify(line)}`,
       );
     }
-    const readings = devices.flatMap((d) => (d.points ?? []).map((p) => this.value(d, p)));
+    const readings = devices.flatMap((d) => this.pointsOf(d).map((p) => this.value(d, p)));
     return {
       ok: true,
       ms: 83,
@@ -396,6 +450,16 @@ export class MockGateway {
 
   private devices(): Device[] {
     return this.bridges.flatMap((b) => (b.devices ?? []).map((d) => ({ ...d, bridge: b.id })));
+  }
+
+  /** pointsOf lays the device's points over those of its template. */
+  private pointsOf(d: Device): Point[] {
+    const own = d.points ?? [];
+    const of = this.templates.find((t) => t.id === d.template)?.points ?? [];
+    const rest = own.filter((p) => !of.some((t) => t.id === p.id));
+    return [...of.map((t) => ({ ...t, ...own.find((p) => p.id === t.id) })), ...rest].filter(
+      (p) => p.enabled !== false,
+    );
   }
 
   private deviceStatus(id: string): { id: string; state: State; since: string; reason: string } {
@@ -420,8 +484,8 @@ export class MockGateway {
       state,
       since: this.since,
       reason: "",
-      counters: {},
-      devices: (b.devices ?? []).map((d) => this.deviceStatus(d.id)),
+      counters: b.kind === "modbus" ? { requests: 120, answers: 118, timeouts: 2, utilisation_percent: 134 } : {},
+      devices: (b.devices ?? []).map((d) => ({ ...this.deviceStatus(d.id), counters: { requests: 60, timeouts: 2 } })),
     };
   }
 
@@ -444,7 +508,7 @@ export class MockGateway {
   }
 
   private values(): Value[] {
-    return this.devices().flatMap((d) => (d.points ?? []).map((p) => this.value(d, p)));
+    return this.devices().flatMap((d) => this.pointsOf(d).map((p) => this.value(d, p)));
   }
 
   private value(d: Device, p: Point): Value {
@@ -453,7 +517,7 @@ export class MockGateway {
     if (this.sick.has(d.id)) return { ...base, value: null, quality: "bad", error: "timeout" };
     const written = this.written.get(`${d.id}/${p.id}`);
     const bool = p.table === "coil" || p.table === "discrete_input";
-    const wave = Math.round((230 + 10 * Math.sin(Date.now() / 5000 + (p.address ?? 0))) * 10) / 10;
+    const wave = Math.round((230 + 10 * Math.sin(Date.now() / 5000 + Number(p.address ?? 0))) * 10) / 10;
     return { ...base, value: written ?? (bool ? false : wave), quality: "good", error: "" };
   }
 

@@ -84,7 +84,11 @@ describe("a device", () => {
   const point = (part: Partial<PointDraft>): PointDraft => ({ ...newPoint("modbus"), id: "p", address: "1", ...part });
   const rows: [name: string, part: Partial<PointDraft>, want: object][] = [
     ["takes a number of the manual", { address: "40105" }, { address: 104 }],
-    ["takes the wire's address where that was chosen", { address: "40105", manual: false }, { address: 40105 }],
+    [
+      "writes the wire's address so that the gateway takes it for no other",
+      { address: "40105", manual: false },
+      { address: "0x9CA9" },
+    ],
     ["takes a decimal comma", { scale: "0,1" }, { scale: 0.1 }],
     ["has no order with 16 bits", { type: "int16", order: "CDAB" }, { type: "int16" }],
     ["has an order with 32 bits", { type: "int32", order: "CDAB" }, { type: "int32", order: "CDAB" }],

@@ -1,0 +1,354 @@
+// The field side in Chromium: a meter by its model, by search and by hand, byte orders, frames, and writes.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Bridge } from "../../src/types";
+import { MockGateway } from "../mock/gateway";
+import { at, expectAccessible, openBrowser, startChromium, type Browser } from "./browser";
+
+const cabinet = (): Bridge => ({
+  id: "cabinet",
+  kind: "modbus",
+  link: { serial: { port: "/dev/serial/by-id/usb-FTDI_FT232R-if00", baud: 9600, format: "8N1" } },
+  devices: [
+    {
+      id: "meter",
+      unit: 1,
+      interval: "1s",
+      points: [
+        { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
+        { id: "pump", table: "coil", address: 0, write: { verify: true } },
+      ],
+    },
+  ],
+});
+
+let running: Awaited<ReturnType<typeof startChromium>>;
+let g: MockGateway;
+let b: Browser;
+
+beforeAll(async () => {
+  running = await startChromium();
+});
+afterAll(() => running.close());
+beforeEach(async () => {
+  g = new MockGateway();
+  const base = await g.start();
+  await fetch(`${base}/api/v1/setup`, {
+    method: "POST",
+    body: JSON.stringify({ name: "anna", password: "correct horse battery", language: "en" }),
+  });
+  g.bridges = [cabinet()];
+  b = await openBrowser(running, base, { width: 360 });
+  await b.page.goto("/");
+  await fill("login-name", "anna");
+  await fill("login-password", "correct horse battery");
+  await click("login-submit");
+  await seen(at("nav-overview"));
+});
+afterEach(async () => {
+  expect(b.faults).toEqual([]);
+  await b.close();
+  await g.stop();
+});
+
+const fill = (testid: string, text: string) => b.page.fill(at(testid), text);
+const click = (testid: string) => b.page.click(at(testid));
+const seen = (selector: string) => b.page.waitForSelector(selector, { timeout: 10_000 });
+const open = (hash: string) => b.page.goto(`/#${hash}`);
+const text = (testid: string) => b.page.innerText(at(testid));
+const unfold = (testid: string) => b.page.click(`${at(testid)} > summary`);
+const device = (i: number) => g.bridges[0]?.devices?.[i];
+
+describe("a device", () => {
+  it("is added by its model, with only what differs", async () => {
+    await open("/devices/new");
+    await click("how-template");
+    await seen(at("template-nmea-gps") + "," + at("template-acme-em3"));
+    expect(await b.page.$(at("template-nmea-gps")), "another kind than the wire's").toBeNull();
+    await fill("template-search", "acme three-phase");
+    await expectAccessible(b.page, "the search of a model");
+    await click("template-acme-em3");
+    await seen(at("template-chosen"));
+    expect(await text("template-chosen")).toContain("2400 8E1");
+    expect(await text("template-chosen")).toContain("This wire is set to 9600 8N1");
+    expect(await text("template-chosen")).toContain("ACME EM-3 manual, table 7");
+    await fill("device-id", "main");
+    await fill("device-unit", "5");
+    await unfold("template-points");
+    await b.page.uncheck(at("template-point-voltage-l1"));
+    await click("template-change-power");
+    await fill("setting-deadband-0", "5");
+    await expectAccessible(b.page, "a device with a model");
+    await click("device-test");
+    await seen(at("reading-main-power"));
+    await click("device-save");
+    await seen(`${at("value-main-power")}[data-quality="good"]`);
+    expect(device(1)).toEqual({
+      id: "main",
+      unit: 5,
+      template: "acme-em3",
+      points: [
+        { id: "power", deadband: 5 },
+        { id: "voltage-l1", enabled: false },
+      ],
+    });
+    await click("switch-main-relay-1");
+    await seen(`${at("write-result-main-relay-1")}[data-ok="true"]`);
+  });
+
+  it("on a new wire brings how it is shipped", async () => {
+    await open("/devices/new");
+    await click("wire-choice-new");
+    await click("how-template");
+    await click("template-nmea-gps");
+    await seen(at("template-chosen"));
+    expect(await b.page.isChecked(at("kind-line"))).toBe(true);
+    await click("port-/dev/ttyS0");
+    await fill("device-id", "gps");
+    await click("device-save");
+    await seen(at("value-gps-latitude"));
+    expect(g.bridges[1]).toMatchObject({
+      kind: "line",
+      link: { serial: { port: "/dev/ttyS0", baud: 4800, format: "8N1" } },
+      devices: [{ id: "gps", template: "nmea-gps" }],
+    });
+  });
+
+  it("is found by a search, and added", async () => {
+    g.hold = true;
+    await open("/wires/cabinet");
+    await click("wire-add-cabinet");
+    await unfold("scan-open");
+    await fill("device-id", "");
+    await click("scan-start");
+    await seen(`${at("scan")}[data-state="running"]`);
+    await expectAccessible(b.page, "a search");
+    g.hold = false;
+    await seen(at("found-add-3"));
+    expect(await text("found-3")).toContain("ACME EM-3 1.2");
+    expect(await text("found-3")).toContain("9600 8N1");
+    await seen(`${at("scan")}[data-state="done"]`);
+    expect(await text("found-7")).toContain("the device has no such address");
+    await expectAccessible(b.page, "what a search found");
+    await click("found-add-3");
+    await seen(at("template-chosen"));
+    expect(await b.page.inputValue(at("device-unit"))).toBe("3");
+    await click("device-save");
+    await seen(at("value-em-3-power"));
+    expect(device(1)).toEqual({ id: "em-3", unit: 3, template: "acme-em3" });
+    expect(g.scan?.asked).toEqual({ units: { from: 1, to: 247 } });
+  });
+
+  it("is found on a wire that is not saved, with its speed", async () => {
+    await open("/devices/new");
+    await click("wire-choice-new");
+    await unfold("scan-open");
+    await click("scan-start");
+    await seen(at("fault-/wire/link/serial/port") + "," + at("problems"));
+    await click("port-/dev/ttyS0");
+    await b.page.selectOption(at("wire-baud"), "19200");
+    await b.page.click(`${at("scan")} summary`);
+    await fill("scan-from", "1");
+    await fill("scan-to", "20");
+    await click("scan-start");
+    await click("found-add-7");
+    expect(await b.page.inputValue(at("wire-baud"))).toBe("9600");
+    expect(await b.page.inputValue(at("device-unit"))).toBe("7");
+    expect(g.scan?.asked).toMatchObject({
+      units: { from: 1, to: 20 },
+      bridge: { kind: "modbus", link: { serial: { port: "/dev/ttyS0", baud: 19200 } } },
+    });
+  });
+
+  it("has its search ended when a person leaves", async () => {
+    g.hold = true;
+    await open("/devices/new/on/cabinet");
+    await unfold("scan-open");
+    await click("scan-start");
+    await seen(`${at("scan")}[data-state="running"]`);
+    await click("nav-overview");
+    await expect.poll(() => g.scan?.job.state).toBe("cancelled");
+  });
+
+  it("is added by hand, and its byte order is found by trying", async () => {
+    await open("/devices/new/on/cabinet");
+    await fill("device-id", "hand");
+    await fill("point-id-0", "voltage");
+    await fill("point-address-0", "104");
+    await click("try-read-0");
+    await seen(at("try-result-0"));
+    await expectAccessible(b.page, "byte orders");
+    expect(await text("try-0-float32-CDAB")).toContain("230.1");
+    await click("try-0-float32-CDAB");
+    expect(await b.page.inputValue(at("point-type-0"))).toBe("float32");
+    expect(await b.page.getAttribute(at("try-0-float32-CDAB"), "aria-pressed")).toBe("true");
+    await click("device-save");
+    await seen(at("value-hand-voltage"));
+    expect(device(1)?.points).toEqual([
+      { id: "voltage", table: "holding", address: 104, type: "float32", order: "CDAB" },
+    ]);
+  });
+
+  it("says why nothing could be read", async () => {
+    await open("/devices/new/on/cabinet");
+    await fill("point-address-0", "9000");
+    await click("try-read-0");
+    await seen(at("try-failed-0"));
+    expect(await text("try-failed-0")).toContain("it has no such address");
+  });
+
+  it("keeps what was set by YAML, and takes new settings", async () => {
+    const rich = { id: "x", address: "4x105", type: "bits", length: 2, enum: { "0": "run" }, odd_key: 1 };
+    device(0)?.points?.push(rich);
+    await open("/devices/meter/edit");
+    await unfold("point-more-0");
+    await fill("setting-precision-0", "1");
+    await fill("setting-interval-0", "once");
+    await fill("setting-enum-0", "0=off, 1=on");
+    await fill("setting-invalid-0", "nan, 0x8000");
+    await b.page.check(at("setting-on_change-0"));
+    await b.page.uncheck(at("setting-publish-0"));
+    await expectAccessible(b.page, "all settings of a point");
+    await click("device-save");
+    await seen(at("value-meter-power"));
+    expect(device(0)?.points?.[0]).toEqual({
+      ...cabinet().devices?.[0]?.points?.[0],
+      precision: 1,
+      interval: "once",
+      enum: { "0": "off", "1": "on" },
+      invalid: ["nan", "0x8000"],
+      on_change: true,
+      publish: false,
+    });
+    expect(device(0)?.points?.[2]).toEqual(rich);
+  });
+});
+
+describe("a wire", () => {
+  it("has its settings below more", async () => {
+    await open("/wires/cabinet");
+    expect(await text("wire-use")).toContain("134 %");
+    await unfold("wire-more");
+    await b.page.check(at("setting-ascii"));
+    await b.page.selectOption(at("setting-rs485"), "on");
+    await fill("setting-wire_pause", "20");
+    await fill("setting-retries", "11");
+    await expectAccessible(b.page, "all settings of a wire");
+    await click("wire-save");
+    await seen(at("fault-/wire/retries"));
+    await fill("setting-retries", "0");
+    await click("wire-save");
+    await seen(at("wire-cabinet"));
+    expect(g.bridges[0]).toEqual({
+      ...cabinet(),
+      pause: "20ms",
+      retries: 0,
+      link: { serial: { ...cabinet().link?.serial, ascii: true, rs485: "on" } },
+    });
+  });
+
+  it("of lines takes frames with marks, a checksum, columns and a command", async () => {
+    await open("/devices/new");
+    await click("wire-choice-new");
+    await click("kind-line");
+    await click("medium-tcp");
+    await fill("wire-host", "10.0.0.9");
+    await b.page.selectOption(at("wire-framing"), "marks");
+    await fill("setting-start", "\\x02");
+    await fill("setting-end", "\\x03");
+    await b.page.selectOption(at("setting-checksum"), "xor");
+    await b.page.selectOption(at("device-parse"), "csv");
+    await fill("setting-columns", "t, h");
+    await fill("setting-request", "W\\r");
+    await fill("device-id", "oven");
+    await fill("point-id-0", "t");
+    await b.page.check(at("point-writable-0"));
+    await fill("setting-command-0", "SP{value:.1f}\\r");
+    await fill("setting-ack-0", "^OK");
+    await expectAccessible(b.page, "a line device with all");
+    await click("device-save");
+    await seen(at("value-oven-t"));
+    expect(g.bridges[1]).toMatchObject({
+      framing: { start: "\\x02", end: "\\x03" },
+      checksum: { type: "xor" },
+      devices: [
+        {
+          parse: { csv: { columns: ["t", "h"] } },
+          request: "W\\r",
+          points: [{ id: "t", type: "float64", write: { command: "SP{value:.1f}\\r", ack: "^OK" } }],
+        },
+      ],
+    });
+  });
+
+  it("shows its frames, filtered, marked, and still when paused", async () => {
+    await open("/wires/cabinet");
+    await click("wire-frames-cabinet");
+    await seen(`${at("frame")}[data-problem="crc"]`);
+    expect(await text("frames")).toContain("01 03 00 68 00 02");
+    await click("frames-pause");
+    await b.page.selectOption(at("frames-unit"), "2");
+    const units = await b.page.$$eval(at("frame"), (rows) => rows.map((r) => r.getAttribute("data-unit")));
+    expect(new Set(units)).toEqual(new Set(["2"]));
+    await b.page.selectOption(at("frames-unit"), "");
+    await b.page.check(at("frames-faulty"));
+    const problems = await b.page.$$eval(at("frame"), (rows) => rows.map((r) => r.getAttribute("data-problem")));
+    expect(new Set(problems)).toEqual(new Set(["crc"]));
+    await expectAccessible(b.page, "frames");
+  });
+});
+
+it("keeps a model of one's own, and says on which line it is wrong", async () => {
+  await open("/devices");
+  await click("templates-open");
+  await expectAccessible(b.page, "models");
+  await click("template-acme-em3");
+  await click("template-copy");
+  await seen(at("template-form"));
+  expect(await b.page.inputValue(at("template-id"))).toBe("acme-em3-2");
+  await fill("template-yaml", "id: acme-em3-2\nkind: modbus\npoints:\n  - {id: a, table: inputs}\n");
+  await click("template-save");
+  await seen(at("problems"));
+  expect(await text("problems")).toContain("line 4 /points/0/table: Must be coil, discrete_input, holding or input.");
+  await expectAccessible(b.page, "a model with a fault");
+  await fill("template-yaml", "id: acme-em3-2\nkind: modbus\npoints:\n  - {id: a, table: input}\n");
+  await click("template-save");
+  await seen(at("template-acme-em3-2"));
+  expect(g.templates.at(-1)).toMatchObject({ id: "acme-em3-2", own: true });
+});
+
+describe("a value", () => {
+  it("has a history", async () => {
+    await open("/devices/meter");
+    await unfold("history-meter-power");
+    await seen(at("chart"));
+    expect(await b.page.locator(at("chart")).count()).toBe(2);
+    await expectAccessible(b.page, "a history");
+  });
+
+  const refusals: [code: string, detail: string, words: string][] = [
+    ["verify", "the device holds false", "the device holds false"],
+    ["refused", "the device answered ERR 3", "the device answered ERR 3"],
+    ["superseded", "", "a newer command for the same point came before it was written"],
+    ["expired", "", "it came too late"],
+    ["exception_4", "", "the device failed"],
+  ];
+  it.each(refusals)("that could not be written says why: %s", async (code, detail, words) => {
+    g.refuse = { code, detail };
+    await open("/devices/meter");
+    await click("switch-meter-pump");
+    await seen(`${at("write-result-meter-pump")}[data-ok="false"]`);
+    expect(await text("write-result-meter-pump")).toBe(`Not done: ${words}`);
+  });
+});
+
+it("speaks Chinese everywhere on the field side", async () => {
+  await open("/account");
+  await b.page.selectOption(at("language"), "zh-CN");
+  await b.page.waitForFunction(() => document.documentElement.lang === "zh-CN");
+  await open("/devices/new/on/cabinet");
+  await click("how-template");
+  await click("template-acme-em3");
+  await seen(at("template-chosen"));
+  expect(await text("template-chosen")).toContain("三相电能表");
+  await expectAccessible(b.page, "the model in Chinese");
+});
