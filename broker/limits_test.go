@@ -212,6 +212,7 @@ func TestUncommitted_StopsTheReadingOfItsPublisher(t *testing.T) {
 		require.Greater(t, written, 10)
 		require.Less(t, written, 50, "the broker reads no more than it may hold")
 		spool.Release()
+		time.Sleep(time.Second) // who always has more to say takes turns
 		synctest.Wait()
 		require.Equal(t, 100, written)
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +16,7 @@ import (
 type gobench struct {
 	pkg, name, length string
 	rows              []goRow
+	count             int // runs; 0 for one
 }
 
 // goRow is a figure of a benchmark: the first whose name matches, in the unit.
@@ -55,7 +57,7 @@ type figure struct {
 
 // runOne runs `go test -bench` and reads its lines.
 func (b *bench) runOne(g gobench) (all []figure) {
-	cmd := exec.Command("go", "test", "-run", "^$", "-bench", g.name, "-benchtime", g.length, "-benchmem", "./"+g.pkg)
+	cmd := exec.Command("go", "test", "-run", "^$", "-bench", g.name, "-benchtime", g.length, "-benchmem", "-count", strconv.Itoa(max(g.count, 1)), "./"+g.pkg)
 	cmd.Dir = "../.."
 	out, err := cmd.CombinedOutput()
 	require.NoError(b.t, err, "%s", out)
@@ -75,7 +77,7 @@ func (b *bench) runOne(g gobench) (all []figure) {
 }
 
 func spoolBenches() []gobench {
-	commit := gobench{pkg: "storage", name: "^BenchmarkCommit$", length: "2s"}
+	commit := gobench{pkg: "storage", name: "^BenchmarkCommit$", length: "1s", count: 3}
 	written := gobench{pkg: "storage", name: "^BenchmarkBytes$", length: "1500x"}
 	for _, c := range []struct {
 		batch int
@@ -101,16 +103,16 @@ func hotBenches() []gobench {
 		{"broker/access", "^BenchmarkMay$", "200ms", []goRow{
 			{"100_rules_cached", "ns/op", row{name: "an access check with 100 rules, remembered for the topic", goal: 100}},
 			{"100_rules_cached", "allocs/op", row{name: "its allocations", unit: "1", goal: 0.5}},
-		}},
+		}, 3},
 		{"broker/packet", "^BenchmarkPublish$", "200ms", []goRow{
 			{"decode/v4/qos0", "ns/op", row{name: "decode a PUBLISH of 3.1.1"}},
 			{"decode/v5/qos0", "ns/op", row{name: "decode a PUBLISH of 5.0 without properties"}},
-		}},
+		}, 3},
 		{"broker", "^BenchmarkAbuse$/^all$", "1x", []goRow{
 			{"", "ms-p99-without", row{name: "p99 of a round trip of 1,000 clients", unit: "ms"}},
 			{"", "ms-p99-with", row{name: "the same beside one abuser of each kind", unit: "ms"}},
 			{"", "ratio", row{name: "ratio of the two", unit: "x", goal: 3}},
-		}},
+		}, 1},
 	}
 }
 
@@ -128,19 +130,19 @@ func bridgeBenches() []gobench {
 	}
 	return []gobench{
 		wire,
-		{"bridges/modbus", "^BenchmarkReplug$", "20x", []goRow{{"", "p99-ms", row{name: "from replug to the first fresh value, p99", unit: "ms", goal: 500}}}},
-		{"bridges/modbus", "^BenchmarkWrite$", "100x", []goRow{{"", "p99-ms", row{name: "a write on a full bus at 19200 baud, p99 (a transaction lasts 21 ms)", unit: "ms", goal: 21 + 20}}}},
+		{"bridges/modbus", "^BenchmarkReplug$", "20x", []goRow{{"", "p99-ms", row{name: "from replug to the first fresh value, p99", unit: "ms", goal: 500}}}, 1},
+		{"bridges/modbus", "^BenchmarkWrite$", "100x", []goRow{{"", "p99-ms", row{name: "a write on a full bus at 19200 baud, p99 (a transaction lasts 21 ms)", unit: "ms", goal: 21 + 20}}}, 1},
 		{"bridges/modbus", "^BenchmarkTCP$", "1s", []goRow{
 			{"outstanding=1", "points/s", row{name: "Modbus/TCP, points published, one request under way", goal: 20_000, atLeast: true}},
 			{"outstanding=4", "points/s", row{name: "the same, four under way", goal: 20_000, atLeast: true}},
-		}},
+		}, 1},
 		{"bridges/modbus", "^BenchmarkDecode$", "500ms", []goRow{
 			{"", "values/s", row{name: "values decoded", goal: 200_000, atLeast: true}},
 			{"", "allocs/op", row{name: "allocations of a decoded poll", unit: "1", goal: 0.5}},
-		}},
+		}, 3},
 		{"bridges/line", "^BenchmarkStreams$", "500ms", []goRow{
 			{"regex", "ns/op", row{name: "a second of 5 streams of 100 lines, by pattern: CPU time (none lost)", unit: "ns", goal: 1e9}},
 			{"json", "ns/op", row{name: "the same in JSON", unit: "ns", goal: 1e9}},
-		}},
+		}, 3},
 	}
 }

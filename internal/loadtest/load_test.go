@@ -12,10 +12,8 @@ import (
 	"fieldgate/broker/packet"
 )
 
-// headLen is the head of each payload: the publisher's number and the message's.
-const headLen = 12
-
-// load is publishers, subscribers and what is known of the messages between them.
+// load is publishers, subscribers and what is known of the messages between them. A payload begins with the
+// publisher's number in 4 bytes and the message's in 8.
 type load struct {
 	qos    mqtt.QoS
 	size   int // bytes of a payload

@@ -174,26 +174,26 @@ beside a figure of mosquitto on another machine it is scaled by what mosquitto c
 number of cores means that others worked on the machine; times (not CPU) suffer then.
 `
 
-// writePage puts the section in its place on the page, or at its end.
+// writePage puts the section in its place on the page and leaves the others as they are.
 func writePage(t testing.TB, file string, s *section, loads []float64) {
 	t.Helper()
-	raw, err := os.ReadFile(file)
+	old, err := os.ReadFile(file)
 	if !os.IsNotExist(err) {
 		require.NoError(t, err)
 	}
-	page := string(raw)
-	begin, end := fmt.Sprintf("<!-- part %s -->\n", s.part), fmt.Sprintf("<!-- end %s -->\n", s.part)
-	body := begin + s.text(loads) + end
-	if at := strings.Index(page, begin); at >= 0 {
-		page = page[:at] + body + page[strings.Index(page, end)+len(end):]
-	} else {
-		page += "\n" + body
+	page := fmt.Sprintf(pageHead, machine())
+	for _, part := range append(parts(), part{name: "idle"}) {
+		begin, end := fmt.Sprintf("<!-- part %s -->\n", part.name), fmt.Sprintf("<!-- end %s -->\n", part.name)
+		body := s.text(loads)
+		if part.name != s.part {
+			_, rest, found := strings.Cut(string(old), begin)
+			if body, _, _ = strings.Cut(rest, end); !found {
+				continue
+			}
+		}
+		page += "\n" + begin + body + end
 	}
-	rest := ""
-	if at := strings.Index(page, "\n<!-- part"); at >= 0 {
-		rest = page[at:]
-	}
-	require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf(pageHead, machine())+rest), 0o644))
+	require.NoError(t, os.WriteFile(file, []byte(page), 0o644))
 }
 
 // machine names the machine in a line.
