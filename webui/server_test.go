@@ -91,7 +91,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	h.deps = api.Deps{
-		Settings: nothing{}, Bridges: nothing{}, Uplinks: nothing{}, Clients: nothing{}, Store: db.State(), Alarms: h.alarms,
+		Settings: nothing{}, Bridges: nothing{}, Field: bridges.NewSupervisor(bridges.FieldRole, nil, nil, h.alarms, slog.New(slog.DiscardHandler)), Uplinks: nothing{}, Clients: nothing{}, Store: db.State(), Alarms: h.alarms,
 		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verify},
 		SerialPorts: func(context.Context) ([]api.SerialPort, error) { return nil, nil },
 		System:      func() api.System { return api.System{} },
