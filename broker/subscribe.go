@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"cmp"
+	"sync"
+
 	"fieldgate/broker/access"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
@@ -45,18 +48,38 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 		isNew = append(isNew, cl.subscribe(sub))
 	}
 	suback := answer{kind: packet.SUBACK, raw: answered.Append(nil, c.version)}
+	chosen := func(error) {}
 	if cl.isDurable() && len(taken) > 0 {
-		safe := c.answerLater(suback)
-		c.b.spool.Apply(session.Change{Session: cl.sid, Subscribe: taken}, safe)
+		chosen = afterBoth(c.answerLater(suback))
+		c.b.spool.Apply(session.Change{Session: cl.sid, Subscribe: taken}, chosen)
 	} else {
 		c.answerNow(w, suback)
 	}
+	defer chosen(nil)
 	for i, sub := range taken {
 		if err := c.sendRetained(w, sub, isNew[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// afterBoth calls safe with the second of two calls, and with the failure if one has failed. A SUBACK waits so for
+// the retained messages too: what is published to a client that has read it comes once, as new [v3.1.1 MQTT-3.3.1-9].
+func afterBoth(safe func(error)) func(error) {
+	var mu sync.Mutex
+	var calls int
+	var failure error
+	return func(err error) {
+		mu.Lock()
+		calls++
+		failure = cmp.Or(failure, err)
+		is := calls == 2
+		mu.Unlock()
+		if is {
+			safe(failure)
+		}
+	}
 }
 
 // maySubscribe tells whether a filter may be subscribed to, and why not.
