@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
-	"time"
 
 	"fieldgate/bridges"
 	"fieldgate/bridges/internal/port"
@@ -25,9 +24,7 @@ func Kind(ports *port.Ports) bridges.Kind {
 			if err != nil {
 				return nil, err
 			}
-			b := &bridge{settings: s, ports: ports, log: log}
-			b.queue.arrived = make(chan struct{}, 1)
-			return b, nil
+			return &bridge{settings: s, ports: ports, log: log}, nil
 		},
 		Devices: devices,
 	}
@@ -37,7 +34,7 @@ type bridge struct {
 	settings *Settings
 	ports    *port.Ports
 	log      *slog.Logger
-	queue    queue
+	queue    bridges.Commands[*Device]
 }
 
 var (
@@ -58,11 +55,11 @@ func (b *bridge) Write(ctx context.Context, device, point string, value json.Raw
 		return bridges.WriteResult{}, bridges.Fault(bridges.NotFound, "there is no device %s", device)
 	}
 	result := make(chan bridges.WriteResult, 1)
-	c := command{device: &b.settings.Devices[i], point: point, value: value, since: time.Now(), done: func(w bridges.WriteResult) { result <- w }}
+	c := command{Device: &b.settings.Devices[i], Point: point, Value: value, Done: func(w bridges.WriteResult) { result <- w }}
 	if deadline, ok := ctx.Deadline(); ok {
-		c.expires = deadline
+		c.Expires = deadline
 	}
-	b.queue.push(c)
+	b.queue.Push(c)
 	select {
 	case w := <-result:
 		return w, nil

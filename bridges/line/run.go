@@ -56,7 +56,7 @@ func newRun(b *bridge, host bridges.Host) *run {
 
 // work keeps the link open until ctx is done, which is no error, and takes commands meanwhile.
 func (r *run) work(ctx context.Context) error {
-	defer r.bridge.queue.close()
+	defer r.bridge.queue.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if list := r.subscriptions(); len(list) > 0 {
@@ -65,7 +65,7 @@ func (r *run) work(ctx context.Context) error {
 			return err
 		}
 		var listener sync.WaitGroup
-		listener.Go(func() { cancel(r.listen(ctx, source)) })
+		listener.Go(func() { cancel(r.bridge.queue.Listen(ctx, source, r.host, r.bridge.log, r.deviceAt)) })
 		defer func() {
 			cancel(nil)
 			listener.Wait()
@@ -92,15 +92,13 @@ func (r *run) rest(ctx context.Context, err error) {
 	end := time.NewTimer(r.bridge.settings.Link.retry())
 	defer end.Stop()
 	for {
-		for c, ok := r.bridge.queue.pop(); ok; c, ok = r.bridge.queue.pop() {
-			c.refuse(bridges.ErrLink, err.Error())
-		}
+		r.bridge.queue.Refuse(bridges.ErrLink, err.Error())
 		select {
 		case <-ctx.Done():
 			return
 		case <-end.C:
 			return
-		case <-r.bridge.queue.arrived:
+		case <-r.bridge.queue.News():
 		}
 	}
 }
@@ -112,8 +110,8 @@ func (r *run) connection(ctx context.Context) error {
 		return err
 	}
 	defer w.Close()
-	r.bridge.queue.setInterrupt(w.Interrupt)
-	defer r.bridge.queue.setInterrupt(nil)
+	r.bridge.queue.SetInterrupt(w.Interrupt)
+	defer r.bridge.queue.SetInterrupt(nil)
 	stop := context.AfterFunc(ctx, w.Interrupt)
 	defer stop()
 	r.counters.opened++
@@ -139,7 +137,7 @@ func (r *run) serve(ctx context.Context, l *listener) error {
 		var err error
 		if !r.settled(now) {
 			err = l.once(ctx, earlier(until, r.owedUntil))
-		} else if c, ok := r.bridge.queue.pop(); ok {
+		} else if c, ok := r.bridge.queue.Pop(); ok {
 			err = r.execute(ctx, l, c)
 		} else if x, due := r.next(); x != nil && !due.After(now) {
 			err = r.poll(ctx, l, x)

@@ -169,15 +169,15 @@ func (p *Point) encodeNumber(v bridges.Value) (send, published bridges.Value, no
 }
 
 // inadmissible says why a command is refused before its value is looked at.
-func (c command) inadmissible(p *Point) *refusal {
+func inadmissible(c command, p *Point) *refusal {
 	switch {
-	case !c.device.enabled():
+	case !c.Device.enabled():
 		return &refusal{bridges.ErrDisabled, "the device is switched off"}
 	case p == nil:
-		return &refusal{codeUnknownPoint, "the device " + c.device.ID + " has no such point"}
+		return &refusal{codeUnknownPoint, "the device " + c.Device.ID + " has no such point"}
 	case p.Write == nil:
 		return &refusal{codeReadOnly, "the point can't be written; its settings have no write"}
-	case !c.expires.IsZero() && time.Now().After(c.expires):
+	case !c.Expires.IsZero() && time.Now().After(c.Expires):
 		return &refusal{codeExpired, "the command came too late"}
 	}
 	return nil
@@ -185,25 +185,25 @@ func (c command) inadmissible(p *Point) *refusal {
 
 // execute obeys a command, or says why not. The error is that of a lost link.
 func (r *run) execute(ctx context.Context, l *listener, c command) error {
-	p := c.device.point(c.point)
-	if no := c.inadmissible(p); no != nil {
-		c.refuse(no.code, no.detail)
+	p := c.Device.point(c.Point)
+	if no := inadmissible(c, p); no != nil {
+		c.Refuse(no.code, no.detail)
 		return nil
 	}
-	v, err := bridges.ParseValue(c.value)
+	v, err := bridges.ParseValue(c.Value)
 	if err != nil {
-		c.refuse(codeInvalid, err.Error())
+		c.Refuse(codeInvalid, err.Error())
 		return nil
 	}
 	send, published, no := p.encode(v)
 	if no != nil {
-		c.refuse(no.code, no.detail)
+		c.Refuse(no.code, no.detail)
 		return nil
 	}
 	s := r.bridge.settings
-	request, err := p.Write.command.expand(c.device.Address, send, &s.Checksum, len(s.Framing.Start))
+	request, err := p.Write.command.expand(c.Device.Address, send, &s.Checksum, len(s.Framing.Start))
 	if err != nil {
-		c.refuse(codeInvalid, err.Error())
+		c.Refuse(codeInvalid, err.Error())
 		return nil
 	}
 	r.counters.writes++
@@ -215,11 +215,11 @@ func (r *run) write(ctx context.Context, l *listener, c command, p *Point, reque
 	w := p.Write
 	if w.ack == nil {
 		if err := r.send(ctx, l, request); err != nil {
-			c.refuse(bridges.ErrLink, err.Error())
+			c.Refuse(bridges.ErrLink, err.Error())
 			return err
 		}
-		c.done(bridges.WriteResult{OK: true, Value: published, Took: time.Since(c.since)})
-		r.readBack(c.device, p)
+		c.Done(bridges.WriteResult{OK: true, Value: published, Took: time.Since(c.Since)})
+		r.readBack(c.Device, p)
 		return nil
 	}
 	var words string // of the device that refuses
@@ -239,18 +239,18 @@ func (r *run) write(ctx context.Context, l *listener, c command, p *Point, reque
 	at, err := r.ask(ctx, l, x)
 	switch {
 	case err != nil:
-		c.refuse(bridges.ErrLink, err.Error())
+		c.Refuse(bridges.ErrLink, err.Error())
 		return err
 	case ok:
-		c.done(bridges.WriteResult{OK: true, Value: published, Took: time.Since(c.since)})
-		r.acknowledged(ctx, c.device, p, published, at)
+		c.Done(bridges.WriteResult{OK: true, Value: published, Took: time.Since(c.Since)})
+		r.acknowledged(ctx, c.Device, p, published, at)
 	case words != "":
 		r.counters.refused++
-		c.refuse(codeRefused, "the device answered "+words)
+		c.Refuse(codeRefused, "the device answered "+words)
 	case ctx.Err() != nil:
-		c.refuse(codeUnavailable, "the bridge has stopped")
+		c.Refuse(codeUnavailable, "the bridge has stopped")
 	default:
-		c.refuse(x.code(), fmt.Sprintf("no answer to the command within %v", x.wait))
+		c.Refuse(x.code(), fmt.Sprintf("no answer to the command within %v", x.wait))
 	}
 	return nil
 }

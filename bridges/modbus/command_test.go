@@ -13,31 +13,17 @@ import (
 	"fieldgate/bridges"
 )
 
-func TestQueue_TheLastCommandToAPointWins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var q queue
-		d, e := &deviceRun{Device: &Device{ID: "d"}}, &deviceRun{Device: &Device{ID: "e"}}
-		var told []string
-		push := func(d *deviceRun, point, value string) {
-			q.push(command{device: d, point: point, value: json.RawMessage(value), done: func(w bridges.WriteResult) {
-				told = append(told, d.ID+"/"+point+" "+value+" "+string(w.Code))
-			}})
-		}
-		push(d, "a", "1")
-		push(d, "b", "2")
-		push(e, "a", "3")
-		push(d, "a", "4")
-		require.Equal(t, []string{"d/a 1 superseded"}, told)
-		var left []string
-		for c, ok := q.pop(); ok; c, ok = q.pop() {
-			left = append(left, string(c.value))
-		}
-		require.Equal(t, []string{"2", "3", "4"}, left)
-		push(d, "a", "5")
-		q.close()
-		push(d, "a", "6")
-		require.Equal(t, []string{"d/a 5 unavailable", "d/a 6 unavailable"}, told[1:])
-	})
+func TestWrite_ThatItsCallerGaveUpIsNotDoneLater(t *testing.T) {
+	d := &deviceRun{Device: &Device{ID: "d", Points: []Point{{ID: "relay"}}}}
+	b := &bridge{run: &run{devices: []*deviceRun{d}}} // whose bus is busy for ever
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	_, err := b.Write(ctx, "d", "relay", json.RawMessage("true"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	late, waits := b.run.queue.Pop()
+	require.True(t, waits)
+	code, _ := inadmissible(late, &Point{ID: "relay", Write: &Write{}})
+	require.Equal(t, codeExpired, code)
 }
 
 func TestIdentity_ReadsWhatDevicesSay(t *testing.T) {
@@ -156,7 +142,7 @@ func TestExecute_WaitingWritesGoBeforeReadBacks(t *testing.T) {
 		b.transport = line
 		var told []string
 		write := func(point, value string) {
-			r.queue.push(command{device: r.devices[0], point: point, value: json.RawMessage(value), since: time.Now(), done: func(w bridges.WriteResult) {
+			r.queue.Push(command{Device: r.devices[0], Point: point, Value: json.RawMessage(value), Since: time.Now(), Done: func(w bridges.WriteResult) {
 				told = append(told, point+"="+value+" "+string(w.Code))
 			}})
 		}

@@ -18,7 +18,7 @@ type run struct {
 	host     bridges.Host
 	devices  []*deviceRun
 	schedule *schedule
-	queue    queue
+	queue    bridges.Commands[*deviceRun]
 	errands  errands
 	ledger   ledger
 	debts    *debts
@@ -59,7 +59,7 @@ func (r *run) device(id string) *deviceRun {
 
 // work polls until ctx is done, which is no error.
 func (r *run) work(ctx context.Context) error {
-	defer r.queue.close()
+	defer r.queue.Close()
 	defer r.errands.close()
 	source, err := r.host.Attach(ctx, mqtt.Attachment{Subscriptions: r.subscriptions()})
 	if err != nil {
@@ -67,7 +67,7 @@ func (r *run) work(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var listener sync.WaitGroup
-	listener.Go(func() { cancel(r.listen(ctx, source)) })
+	listener.Go(func() { cancel(r.queue.Listen(ctx, source, r.host, r.bridge.log, r.deviceAt)) })
 	defer func() {
 		cancel(nil)
 		listener.Wait()
@@ -121,8 +121,8 @@ func (r *run) connection(ctx context.Context) error {
 	defer w.Close()
 	stop := context.AfterFunc(ctx, func() { _ = w.Close() })
 	defer stop()
-	r.queue.setInterrupt(w.Interrupt)
-	defer r.queue.setInterrupt(nil)
+	r.queue.SetInterrupt(w.Interrupt)
+	defer r.queue.SetInterrupt(nil)
 	r.errands.setInterrupt(w.Interrupt)
 	defer r.errands.setInterrupt(nil)
 	r.ledger.opened++
@@ -163,16 +163,14 @@ func (r *run) rest(ctx context.Context, err error) {
 	end := time.NewTimer(pause)
 	defer end.Stop()
 	for {
-		for c, ok := r.queue.pop(); ok; c, ok = r.queue.pop() {
-			c.done(c.refused(bridges.ErrLink, err.Error()))
-		}
+		r.queue.Refuse(bridges.ErrLink, err.Error())
 		r.errands.refuse(gone(err))
 		select {
 		case <-ctx.Done():
 			return
 		case <-end.C:
 			return
-		case <-r.queue.news():
+		case <-r.queue.News():
 		case <-r.errands.news():
 		}
 	}
@@ -203,7 +201,7 @@ func (r *run) serve(ctx context.Context, b *bus) error {
 
 // step does what is most urgent.
 func (r *run) step(ctx context.Context, b *bus, now time.Time) error {
-	if c, ok := r.queue.pop(); ok {
+	if c, ok := r.queue.Pop(); ok {
 		err := r.execute(ctx, b, c)
 		r.others += time.Since(now)
 		return err
