@@ -3,6 +3,7 @@ import type {
   Account,
   Applied,
   AuditEntry,
+  Certificate,
   Client,
   Gateway,
   LogRecord,
@@ -113,9 +114,19 @@ export const admin = {
   revisions: () => items<Revision>("/config/revisions"),
   restore: (revision: number, dryRun: boolean) =>
     data<Applied>("POST", `/config/revisions/${revision}/restore${dryRun ? "?dry_run=true" : ""}`, { seconds: 60 }),
+  revision: (revision: number) => data<string>("GET", `/config/revisions/${revision}`, { accept: "application/yaml" }),
   apply: (text: string, dryRun: boolean) =>
     data<Applied>("POST", `/config/apply${dryRun ? "?dry_run=true" : ""}`, yaml(text)),
   exported: () => data<string>("GET", "/config", { accept: "application/yaml" }),
+
+  certificate: () => data<Certificate>("GET", "/system/tls"),
+  replaceCertificate: (body: { certificate: string; key: string }) =>
+    data<Certificate>("PUT", "/system/tls", { body, ...any }),
+  renewCertificate: () => data<undefined>("DELETE", "/system/tls", any),
+  restart: () => data<undefined>("POST", "/system/restart"),
+  backup: (messages: boolean) => `${base}/backups/now?messages=${messages}`,
+  restoreBackup: (file: Blob) =>
+    data<undefined>("POST", "/restore", { text: { type: "application/gzip", body: file }, seconds: 3600 }),
 
   gateway: () => data<Gateway>("GET", "/system"),
   logs: (o: { level: string; contains: string; after?: string }) =>

@@ -211,4 +211,31 @@ export interface Gateway {
     clock_synchronized: boolean | null; // null when the machine does not tell
   };
   disk: { free_bytes: number; size_bytes: number; spool_bytes: number; state_bytes: number; pending_bytes: number };
+  host_file: HostFile;
+}
+
+/** What the machine's administrator has set. */
+export interface HostFile {
+  file: string; // empty without one
+  data_dir: string;
+  log_level: "debug" | "info" | "warn" | "error";
+  admin_address: string;
+  admin_tls: "off" | "auto" | "files";
+  durability: "power_safe" | "crash_safe";
+  min_free_disk_bytes: number;
+  max_connections: number;
+  max_packet_size_bytes: number;
+  max_queued_messages: number;
+  queue_full: string;
+}
+
+export interface Certificate {
+  mode: "off" | "auto" | "files";
+  self_signed: boolean;
+  subject?: string;
+  issuer?: string;
+  names: string[];
+  not_before: string | null;
+  not_after: string | null;
+  sha256_fingerprint?: string;
 }

@@ -7,7 +7,10 @@ import type {
   Claim,
   Device,
   Fault,
+  HomeAssistant,
+  ImportResult,
   Language,
+  Preset,
   Scalar,
   SerialPort,
   Setup,
@@ -55,7 +58,7 @@ interface Options {
   etag?: string; // "*" overwrites whatever stands there
   seconds?: number; // to wait for the answer, default 15
   merge?: boolean;
-  text?: { type: string; body: string }; // a body that is no JSON
+  text?: { type: string; body: string | Blob }; // a body that is no JSON
   accept?: string; // another type than JSON; the answer is text then
 }
 
@@ -195,12 +198,34 @@ export const api = {
   frames: (bridge: string) => new EventSource(`${base}/bridges/${id(bridge)}/monitor`),
   history: (device: string, point: string) => data<History>("GET", `/values/${id(device)}/${id(point)}/history`),
 
+  points: {
+    // The gateway writes a semicolon and a decimal comma for the spreadsheets that want them.
+    export: (device: string, semicolon: boolean) =>
+      `${base}/devices/${id(device)}/points/export?bom=true${semicolon ? "&separator=%3B&decimal=%2C" : ""}`,
+    text: (device: string) =>
+      data<string>("GET", `/devices/${id(device)}/points/export`, { accept: "text/csv, application/problem+json" }),
+    plan: (device: string, csv: string, mode: string) => importPoints(device, csv, `dry_run=true&mode=${mode}`),
+    import: (device: string, csv: string, mode: string, etag: string) =>
+      importPoints(device, csv, `mode=${mode}`, etag),
+  },
+  homeAssistant: () => call<HomeAssistant>("GET", "/home-assistant"),
+  setHomeAssistant: (body: HomeAssistant, etag: string) =>
+    call<HomeAssistant>("PUT", "/home-assistant", { body, etag }),
+  presets: () => items<Preset>("/uplink-presets"),
+
   values: () => items<Value>("/values"),
   alarms: () => items<Alarm>("/alarms"),
   serialPorts: () => items<SerialPort>("/serial-ports"),
   system: () => data<System>("GET", "/system"),
   events: () => new EventSource(base + "/events"),
 };
+
+function importPoints(device: string, csv: string, query: string, etag?: string): Promise<ImportResult> {
+  return data("POST", `/devices/${id(device)}/points/import?${query}`, {
+    text: { type: "text/csv", body: csv },
+    ...(etag !== undefined && { etag }),
+  });
+}
 
 function userOf(body: User | { user: User }): User {
   return "user" in body ? body.user : body;

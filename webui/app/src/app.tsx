@@ -6,6 +6,7 @@ import { Dialog } from "./parts/dialog";
 import { Icon, type IconName } from "./parts/icon";
 import { Skeleton } from "./parts/load";
 import { Toasts } from "./parts/toast";
+import { restarting } from "./restart";
 import { href, segments } from "./router";
 import { Account } from "./screens/account";
 import { DeviceScreen } from "./screens/device";
@@ -15,6 +16,7 @@ import { FramesScreen } from "./screens/frames";
 import { Login } from "./screens/login";
 import { Mqtt } from "./screens/mqtt";
 import { Overview } from "./screens/overview";
+import { PointsTable } from "./screens/points-table";
 import { Setup } from "./screens/setup";
 import { TemplatesScreen } from "./screens/templates";
 import { SystemScreen } from "./screens/system";
@@ -76,19 +78,39 @@ function Frame() {
         {t.skip}
       </a>
       <Head />
-      {live.lost.value && (
-        <div class="banner" role="alert" data-testid="not-live">
-          <Icon name="bad" />
-          <span>{t.live.lost}</span>
-          <button type="button" class="button small" onClick={() => live.retryNow()}>
-            {t.live.retry}
-          </button>
-        </div>
-      )}
+      {restarting.value ? <Restarting {...restarting.value} /> : live.lost.value && <NotLive />}
       <main id="main" tabIndex={-1}>
         <Screen />
       </main>
       <footer>{system.value && t.nav.version(system.value.version, system.value.hostname)}</footer>
+    </div>
+  );
+}
+
+function NotLive() {
+  const t = useText();
+  return (
+    <div class="banner" role="alert" data-testid="not-live">
+      <Icon name="bad" />
+      <span>{t.live.lost}</span>
+      <button type="button" class="button small" onClick={() => live.retryNow()}>
+        {t.live.retry}
+      </button>
+    </div>
+  );
+}
+
+/** Restarting stands while the gateway is away because somebody asked for it. */
+function Restarting({ seconds, late }: { seconds: number; late: boolean }) {
+  const t = useText();
+  return (
+    <div class="banner" role="status" data-testid="restarting" data-late={late}>
+      <Icon name={late ? "bad" : "waiting"} />
+      <span>
+        <strong>{late ? t.restart.late : t.restart.runningText}</strong>{" "}
+        {/* For the eye only: nobody wants to hear every second. */}
+        <span aria-hidden="true">{t.restart.running(seconds)}</span>
+      </span>
     </div>
   );
 }
@@ -131,6 +153,7 @@ function Screen() {
     case "devices":
       if (second === undefined) return <Devices />;
       if (second === "new" && (third === undefined || third === "on")) return <DeviceAdd key={fourth} on={fourth} />;
+      if (third === "points") return <PointsTable key={second} id={second} />;
       return third === "edit" ? <DeviceEdit key={second} id={second} /> : <DeviceScreen key={second} id={second} />;
     case "wires":
       if (second === undefined) return <Devices />;

@@ -41,7 +41,9 @@ export interface Value {
   quality: Quality;
   error: string; // a code such as "timeout", empty when all is well
   time: string | null; // null when there was none yet
+  clock?: "unsynced"; // the gateway's clock was not set yet: time is wrong
   writable: boolean;
+  name?: Record<string, string>; // in GET /values only
 }
 
 export interface DeviceStatus {
@@ -113,6 +115,7 @@ export interface Point {
   scale?: number;
   offset?: number;
   unit?: string;
+  enum?: Record<string, string>;
   enabled?: boolean;
   write?: Write | null;
 }
@@ -127,6 +130,7 @@ export interface Device {
   template?: string;
   addresses?: string;
   max_read?: number;
+  home_assistant?: boolean | null;
   parse?: {
     regex?: string;
     csv?: object;
@@ -215,4 +219,37 @@ export interface Fault {
   code: string;
   detail: string;
   line?: number; // in a body of YAML
+}
+
+export interface ImportResult {
+  ok: boolean;
+  dry_run: boolean;
+  rows: number;
+  added: string[];
+  changed: string[];
+  unchanged: string[];
+  removed: string[];
+  errors: RowFault[];
+}
+
+/** One fault of a table: row 1 is the header, 0 the whole. */
+export interface RowFault {
+  row: number;
+  column: string;
+  code: string;
+  detail: string;
+}
+
+export interface HomeAssistant {
+  enabled: boolean;
+  prefix: string;
+  node_id: string;
+}
+
+export interface Preset {
+  id: string;
+  name: Record<string, string>;
+  advice: Record<string, string>;
+  fill: { pointer: string; example: string }[] | null;
+  settings: Partial<Uplink>;
 }

@@ -350,7 +350,6 @@ export const adminEn = {
     diagnostics: "For support",
     diagnosticsText: "A file that tells support how the gateway is: log, states, settings. It holds no passwords.",
     diagnosticsGo: "Download the diagnostics",
-    restart: "To restart the gateway, run on it: sudo systemctl restart fieldgate",
     alarmCodes: {
       low_disk: "The disk is nearly full",
       queue_full: "A queue is full",
@@ -380,7 +379,7 @@ export const adminEn = {
   },
 
   audit: {
-    intro: "Who changed what, the newest first. The last 1,000 entries are kept.",
+    intro: "Who changed what and who logged in, the newest first. The last 1,000 of each are kept.",
     empty: "Nothing has been changed yet.",
     from: (address: string) => `from ${address}`,
   },

@@ -340,7 +340,6 @@ export const adminZh: typeof adminEn = {
     diagnostics: "技术支持",
     diagnosticsText: "告诉技术支持网关状况的文件：日志、状态、设置。不含密码。",
     diagnosticsGo: "下载诊断文件",
-    restart: "要重启网关，请在网关上运行：sudo systemctl restart fieldgate",
     alarmCodes: {
       low_disk: "磁盘将满",
       queue_full: "队列已满",
@@ -370,7 +369,7 @@ export const adminZh: typeof adminEn = {
   },
 
   audit: {
-    intro: "谁更改了什么，最新的在前。保留最近 1,000 条。",
+    intro: "谁更改了什么、谁登录过，最新的在前。各保留最近 1,000 条。",
     empty: "还没有任何更改。",
     from: (address) => `来自 ${address}`,
   },

@@ -3,11 +3,13 @@
 
 import { fieldEn } from "./field-en";
 import { adminEn } from "./admin-en";
+import { upkeepEn } from "./upkeep-en";
 
 const n = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
 
 export const en = {
   ...adminEn,
+  ...upkeepEn,
 
   language: "English",
   skip: "Skip to content",

@@ -2,9 +2,11 @@
 import type { Messages } from ".";
 import { fieldZh } from "./field-zh";
 import { adminZh } from "./admin-zh";
+import { upkeepZh } from "./upkeep-zh";
 
 export const zh: Messages = {
   ...adminZh,
+  ...upkeepZh,
 
   language: "简体中文",
   skip: "跳到正文",

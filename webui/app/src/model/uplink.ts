@@ -1,5 +1,5 @@
 // An uplink as the form holds it and as the settings hold it.
-import type { OutFilter, Uplink } from "../types";
+import type { OutFilter, Preset, Uplink } from "../types";
 import { wordOf } from "../words";
 import { Checks, setOrDrop, show, type OwnFault } from "./check";
 import { joinAddress, splitAddress } from "./wire";
@@ -72,6 +72,24 @@ export function newUplink(site: string): UplinkDraft {
     ...moreOf({ id: "", url: "" }),
     out: [newFilter({ filter: "fieldgate/#", qos: 1, local_prefix: "fieldgate/", remote_prefix: `${site}/` })],
     in: [],
+  };
+}
+
+/**
+ * fromPreset lays what is usual at a known cloud over the entries: its settings under the name of this site, and
+ * the scheme and port of its example. Host, login and name stay what they are.
+ */
+export function fromPreset(preset: Preset, site: string, d: UplinkDraft): UplinkDraft {
+  const settings = JSON.parse(JSON.stringify(preset.settings).replaceAll("site-7", site)) as Partial<Uplink>;
+  const url = settings.url ?? preset.fill?.find((f) => f.pointer === "/url")?.example ?? "mqtts://x:8883";
+  const next = fromUplink({ id: d.id, ...settings, url });
+  return {
+    ...next,
+    keep: { ...settings, id: "", url: "" },
+    host: settings.url === undefined ? d.host : next.host,
+    clientID: next.clientID || d.clientID,
+    username: next.username || d.username,
+    password: d.password,
   };
 }
 

@@ -6,8 +6,10 @@ import { ApiError } from "../api";
 import { language, useText } from "../i18n";
 import type { Fault } from "../types";
 import { callText, faultText } from "../words";
+import { useAttempt } from "./attempt";
 import { Diff } from "./diff";
 import { AreaField } from "./field";
+import { FileButton } from "./file-button";
 import { Icon } from "./icon";
 import { tellFailure } from "./remove-wire";
 import { tell } from "./toast";
@@ -16,24 +18,15 @@ export function ApplyFile() {
   const t = useText();
   const [text, setText] = useState("");
   const [plan, setPlan] = useState<Applied>();
-  const [error, setError] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
+  const attempt = useAttempt();
+  const { busy, error } = attempt;
   const change = (next: string): void => {
     setText(next);
     setPlan(undefined);
-    setError(undefined);
+    attempt.forget();
   };
   const run = async (work: () => Promise<void>): Promise<void> => {
-    if (busy) return;
-    setBusy(true);
-    setError(undefined);
-    try {
-      await work();
-    } catch (e) {
-      setPlan(undefined);
-      setError(e);
-    }
-    setBusy(false);
+    if (!(await attempt.run(work))) setPlan(undefined);
   };
   const dryRun = async (): Promise<void> => setPlan(await admin.apply(text, true));
   const apply = async (): Promise<void> => {
@@ -46,7 +39,12 @@ export function ApplyFile() {
       <h2 id="apply-title">{t.history.apply}</h2>
       <p class="muted">{t.history.applyText}</p>
       <div class="actions">
-        <FileButton chosen={change} />
+        <FileButton
+          label={t.history.file}
+          accept=".yaml,.yml,.json,application/yaml,text/yaml"
+          testid="apply-file"
+          chosen={(file) => void file.text().then(change, tellFailure)}
+        />
         <button
           type="button"
           class="button"
@@ -84,26 +82,6 @@ export function ApplyFile() {
         )}
       </div>
     </section>
-  );
-}
-
-function FileButton({ chosen }: { chosen: (text: string) => void }) {
-  const t = useText();
-  return (
-    <label class="button file">
-      {t.history.file}
-      <input
-        type="file"
-        class="hidden"
-        accept=".yaml,.yml,.json,application/yaml,text/yaml"
-        data-testid="apply-file"
-        onChange={(e) => {
-          const file = e.currentTarget.files?.[0];
-          e.currentTarget.value = "";
-          if (file) void file.text().then(chosen, tellFailure);
-        }}
-      />
-    </label>
   );
 }
 

@@ -29,10 +29,13 @@ export function Control({ device, point }: { device: string; point: Point }) {
     }
   };
 
+  const words = choices(point);
   const single = (isTable(point.table) && bits(point.table)) || point.type === "bool" || point.bit !== undefined;
   return (
     <div class="control">
-      {single ? (
+      {words.length > 0 ? (
+        <Choose device={device} point={point} words={words} busy={busy} write={write} />
+      ) : single ? (
         <Switch device={device} point={point} busy={busy} write={write} />
       ) : (
         <Amount
@@ -71,6 +74,48 @@ interface ControlProps {
   point: Point;
   busy: boolean;
   write: (value: Scalar) => Promise<void>;
+}
+
+/** choices are the words that a point takes: labels of its numbers, or those that a line device has a command for. */
+function choices(point: Point): string[] {
+  const commands = Object.keys(point.write?.values ?? {});
+  if (commands.length > 0) return commands;
+  return point.type === "bits" ? [] : Object.values(point.enum ?? {});
+}
+
+function Choose({ device, point, words, busy, write }: ControlProps & { words: string[] }) {
+  const t = useText();
+  const [chosen, choose] = useState(words[0] ?? "");
+  const id = useId();
+  const word: Scalar = chosen === "true" ? true : chosen === "false" ? false : chosen;
+  return (
+    <form
+      class="amount"
+      onSubmit={(e) => {
+        e.preventDefault();
+        if (!busy) void write(word);
+      }}
+    >
+      <label class="hidden" for={id}>
+        {t.control.newValue(point.id)}
+      </label>
+      <select
+        id={id}
+        value={chosen}
+        data-testid={`write-${device}-${point.id}`}
+        onChange={(e) => choose(e.currentTarget.value)}
+      >
+        {words.map((w) => (
+          <option key={w} value={w}>
+            {w === "true" ? t.on : w === "false" ? t.off : w}
+          </option>
+        ))}
+      </select>
+      <button type="submit" class="button" data-testid={`write-submit-${device}-${point.id}`}>
+        {busy ? t.control.writing : t.control.write}
+      </button>
+    </form>
+  );
 }
 
 /** Switch shows what a coil is; while that is not known, it offers both. */

@@ -1,12 +1,16 @@
 // Live values: a row is drawn again only when its own value changes.
 import type { Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import { useText } from "../i18n";
 import { live, valueKey } from "../live";
 import type { Device, Value } from "../types";
 import { codeWord, scalar } from "../words";
+import { TextField } from "./field";
+import { Icon } from "./icon";
 import { Lazy } from "./lazy";
 import { Age, QualityMark, qualityOf } from "./mark";
+import { pointName } from "./names";
 
 export interface Row {
   device: string;
@@ -28,17 +32,35 @@ export function rowsOf(device: Device, values: ReadonlyMap<string, Signal<Value>
 }
 
 const chunk = 40;
-const rowHeight = 45; // px, an estimate
+const rowHeight = 45; // px, an estimate; twice that with what stands below a value
 
-export function ValueTable({
-  rows,
-  label,
-  extra,
-}: {
+interface Props {
   rows: Row[];
   label: string;
   extra?: (r: Row) => ComponentChildren;
-}) {
+}
+
+const findFrom = 20; // points; with fewer a person sees them all
+
+/** ValueFinder is a ValueTable that can be searched when it is long. */
+export function ValueFinder(p: Props) {
+  const t = useText();
+  const [word, setWord] = useState("");
+  if (p.rows.length < findFrom) return <ValueTable {...p} />;
+  const wanted = word.trim().toLowerCase();
+  const shown = p.rows.filter((r) => `${r.point} ${pointName(r.device, r.point)}`.toLowerCase().includes(wanted));
+  return (
+    <>
+      <TextField label={t.values.find} at="/find" value={word} set={setWord} testid="point-find" />
+      <p class="muted" role="status" data-testid="points-found" data-count={shown.length}>
+        {shown.length === 0 ? t.values.none : t.values.found(shown.length, p.rows.length)}
+      </p>
+      {shown.length > 0 && <ValueTable key={wanted} {...p} rows={shown} />}
+    </>
+  );
+}
+
+export function ValueTable({ rows, label, extra }: Props) {
   const t = useText();
   if (rows.length === 0) return <p class="muted">{t.overview.noPoints}</p>;
   const chunks = Array.from({ length: Math.ceil(rows.length / chunk) }, (_, i) =>
@@ -47,7 +69,7 @@ export function ValueTable({
   return (
     <>
       {chunks.map((part, i) => (
-        <Lazy key={i} height={part.length * rowHeight} eager={i === 0}>
+        <Lazy key={i} height={part.length * rowHeight * (extra ? 2 : 1)} eager={i === 0}>
           {() => (
             <ul class="values" aria-label={label}>
               {part.map((r) => (
@@ -68,9 +90,13 @@ function LiveValue({ row }: { row: Row }) {
   const t = useText();
   const v = live.picture.values.value.get(valueKey(row.device, row.point))?.value;
   const quality = qualityOf(v);
+  const name = pointName(row.device, row.point);
   return (
     <div class="value-line">
-      <span class="value-name">{row.point}</span>
+      <span class="value-name" data-testid={`name-${row.device}-${row.point}`}>
+        {name && <span>{name} </span>}
+        <span class={name ? "point-id" : ""}>{row.point}</span>
+      </span>
       <span
         class={quality === "good" ? "value" : "value dim"}
         data-testid={`value-${row.device}-${row.point}`}
@@ -86,7 +112,15 @@ function LiveValue({ row }: { row: Row }) {
         <QualityMark value={v} />
         {quality === "bad" && v?.error && <span class="why">{codeWord(v.error, t)}</span>}
       </span>
-      <span class="value-age">{v?.time && <Age time={v.time} />}</span>
+      <span class="value-age">
+        {v?.clock === "unsynced" && (
+          <span class="mark stale" title={t.values.unsyncedText} data-testid={`unsynced-${row.device}-${row.point}`}>
+            <Icon name="stale" />
+            {t.values.unsynced}
+          </span>
+        )}{" "}
+        {v?.time && <Age time={v.time} />}
+      </span>
     </div>
   );
 }

@@ -1,5 +1,7 @@
 import { admin } from "../admin-api";
+import type { AuditEntry } from "../admin-types";
 import { useText } from "../i18n";
+import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton } from "../parts/load";
 import { More, usePages } from "../parts/pages";
 
@@ -16,11 +18,11 @@ export function Audit() {
         ) : (
           <ul class="card plain log" data-testid="audit">
             {items.map((e) => (
-              <li key={e.id}>
+              <li key={e.id} data-operation={e.operation}>
                 <time dateTime={e.time}>{new Date(e.time).toLocaleString()}</time>
-                <strong>{e.author}</strong>
+                <strong>{e.author || t.logins.nobody}</strong>
                 <span class="words">
-                  <span lang="en">{e.operation.replaceAll("-", " ")}</span> <code class="muted">{e.path}</code>
+                  <Operation entry={e} />
                 </span>
                 <span class="muted">{e.address && t.audit.from(e.address)}</span>
               </li>
@@ -33,6 +35,24 @@ export function Audit() {
         <Skeleton />
       )}
       <More more={more} />
+    </>
+  );
+}
+
+/** Operation says in words what stands in the list most often; all else has the names of the interface. */
+function Operation({ entry }: { entry: AuditEntry }) {
+  const t = useText();
+  if (entry.operation === "login") return <>{t.logins.done}</>;
+  if (entry.operation === "login-refused")
+    return (
+      <span class="mark bad">
+        <Icon name="bad" />
+        {t.logins.refused}
+      </span>
+    );
+  return (
+    <>
+      <span lang="en">{entry.operation.replaceAll("-", " ")}</span> <code class="muted">{entry.path}</code>
     </>
   );
 }

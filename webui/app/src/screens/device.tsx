@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { api, ApiError } from "../api";
 import { useText } from "../i18n";
-import { live } from "../live";
+import { live, valueKey } from "../live";
 import { Control } from "../parts/control";
 import { ask } from "../parts/dialog";
 import { HistoryField } from "../parts/history";
@@ -13,7 +13,7 @@ import { removeWire, tellFailure } from "../parts/remove-wire";
 import { useTemplate } from "../parts/template-field";
 import { tell } from "../parts/toast";
 import { deviceStatuses } from "../parts/states";
-import { rowsOf, ValueTable, type Row } from "../parts/values";
+import { rowsOf, ValueFinder, type Row } from "../parts/values";
 import { go, href } from "../router";
 import { mayChange } from "../session";
 import type { Device, Point } from "../types";
@@ -54,7 +54,7 @@ function Body({ device }: { device: Device }) {
     const point = points.get(r.point);
     return (
       <>
-        {point?.write && <PointControl device={device.id} point={point} />}
+        <PointControl device={device.id} id={r.point} point={point} />
         <HistoryField device={device.id} point={r.point} />
       </>
     );
@@ -85,7 +85,7 @@ function Body({ device }: { device: Device }) {
       )}
       <section class="card group" aria-labelledby="live-title">
         <h2 id="live-title">{t.devices.live}</h2>
-        <ValueTable rows={rowsOf(device, live.picture.values.value)} label={device.id} extra={extra} />
+        <ValueFinder rows={rowsOf(device, live.picture.values.value)} label={device.id} extra={extra} />
       </section>
     </>
   );
@@ -98,9 +98,13 @@ function pointsOf(device: Device, template: Point[] | undefined): Map<string, Po
   return points;
 }
 
-function PointControl({ device, point }: { device: string; point: Point }) {
+/** PointControl writes a point whose settings say so, or of which the gateway itself says that it can be written. */
+function PointControl({ device, id, point }: { device: string; id: string; point: Point | undefined }) {
   const t = useText();
-  return mayChange.value ? <Control device={device} point={point} /> : <p class="muted">{t.control.lookOnly}</p>;
+  const writable = live.picture.values.value.get(valueKey(device, id))?.value.writable;
+  if (!point?.write && !writable) return null;
+  if (!mayChange.value) return <p class="muted">{t.control.lookOnly}</p>;
+  return <Control device={device} point={point ?? { id }} />;
 }
 
 function Actions({ device, etag }: { device: Device; etag: string }) {
@@ -140,6 +144,9 @@ function Actions({ device, etag }: { device: Device; etag: string }) {
 
   return (
     <div class="actions">
+      <a class="button" href={href("devices", device.id, "points")} data-testid={`device-table-${device.id}`}>
+        {t.table.open}
+      </a>
       <a class="button" href={href("devices", device.id, "edit")} data-testid={`device-edit-${device.id}`}>
         <Icon name="edit" />
         {t.edit}

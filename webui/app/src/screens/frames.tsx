@@ -1,10 +1,11 @@
 // What goes over a wire, as it goes: decoded frames of a bridge's monitor.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../api";
 import { language, useText, type Messages } from "../i18n";
 import { Icon } from "../parts/icon";
 import { Empty } from "../parts/load";
 import { Page } from "../parts/page";
+import { saveText } from "../parts/save-text";
 import { tell } from "../parts/toast";
 import { href } from "../router";
 import type { Frame, Frames } from "../tool-types";
@@ -34,7 +35,7 @@ export function FramesScreen({ id }: { id: string }) {
     const done = "clipboard" in navigator ? navigator.clipboard.writeText(text) : Promise.reject(new Error());
     done.then(
       () => tell(t.field.copied),
-      () => save(`${id}-frames.txt`, text),
+      () => saveText(`${id}-frames.txt`, text),
     );
   };
 
@@ -150,8 +151,13 @@ function isFaulty(f: Frame): boolean {
   return f.problem !== "" || f.exception > 0;
 }
 
-function FrameRow({ frame: f }: { frame: Frame }) {
+/** FrameRow is drawn once: the hundreds that stand there already cost nothing when more come. */
+function FrameRow({ frame }: { frame: Frame }) {
   const t = useText();
+  return useMemo(() => drawn(frame, t), [frame, t]);
+}
+
+function drawn(f: Frame, t: Messages) {
   const bad = isFaulty(f);
   return (
     <li
@@ -212,12 +218,4 @@ function spaced(hex: string): string {
 function asText(f: Frame): string {
   const head = [f.time, f.direction, f.unit, f.name, f.quantity > 0 ? `${f.address}+${f.quantity}` : ""];
   return [...head, content(f), f.problem, f.words].filter((x) => x !== "").join("\t");
-}
-
-function save(name: string, text: string): void {
-  const a = document.createElement("a");
-  a.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  a.download = name;
-  a.click();
-  window.setTimeout(() => URL.revokeObjectURL(a.href), 10_000);
 }

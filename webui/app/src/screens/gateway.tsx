@@ -1,13 +1,16 @@
 // The gateway itself: how it is, what it runs on, and what support asks for.
 import { useEffect } from "preact/hooks";
 import { admin } from "../admin-api";
-import type { Gateway } from "../admin-types";
+import type { Gateway, HostFile } from "../admin-types";
 import { useText, type Messages } from "../i18n";
 import { live } from "../live";
 import { AlarmList } from "../parts/alarms";
+import { ask } from "../parts/dialog";
 import { Facts, type Fact } from "../parts/facts";
 import { Icon } from "../parts/icon";
 import { Failed, Skeleton, useLoad } from "../parts/load";
+import { tellFailure } from "../parts/remove-wire";
+import { comeBack, restarting } from "../restart";
 import { mayAdminister } from "../session";
 import { age, bytes } from "../words";
 
@@ -20,7 +23,7 @@ export function GatewayScreen() {
   const alarms = live.picture.alarms.value;
   useEffect(() => {
     const timer = window.setInterval(() => {
-      if (!document.hidden) reload();
+      if (!document.hidden && !restarting.peek()) reload();
     }, refreshEvery);
     return () => window.clearInterval(timer);
   }, [reload]);
@@ -40,6 +43,11 @@ export function GatewayScreen() {
       {data ? (
         <section class="card" aria-label={t.parts.gateway} data-testid="gateway">
           <Facts facts={facts(data, t)} />
+          <details data-testid="host-file">
+            <summary>{t.host.title}</summary>
+            <p class="muted">{t.host.text}</p>
+            <Facts facts={hostFacts(data.host_file, t)} />
+          </details>
         </section>
       ) : error !== undefined ? (
         <Failed error={error} retry={reload} />
@@ -53,11 +61,51 @@ export function GatewayScreen() {
           <a class="button" href={admin.diagnostics} download data-testid="diagnostics">
             {t.gateway.diagnosticsGo}
           </a>
-          <p class="muted">{t.gateway.restart}</p>
         </section>
       )}
+      {mayAdminister.value && data && <Restart started={data.started} />}
     </>
   );
+}
+
+function Restart({ started }: { started: string }) {
+  const t = useText();
+  const restart = async (): Promise<void> => {
+    const { askTitle, askText, go } = t.restart;
+    if (!(await ask({ title: askTitle, text: askText, yes: go, danger: true }))) return;
+    await admin.restart();
+    await comeBack(started);
+  };
+  return (
+    <section class="card form-step" aria-labelledby="restart-title">
+      <h2 id="restart-title">{t.restart.title}</h2>
+      <p class="muted">{t.restart.text}</p>
+      <button
+        type="button"
+        class="button"
+        data-testid="restart"
+        aria-disabled={restarting.value !== null}
+        onClick={() => {
+          if (!restarting.value) void restart().catch(tellFailure);
+        }}
+      >
+        {t.restart.go}
+      </button>
+    </section>
+  );
+}
+
+function hostFacts(h: HostFile, t: Messages): Fact[] {
+  const { host: w } = t;
+  return [
+    [w.file, h.file === "" ? w.none : <code>{h.file}</code>, "host-file-name"],
+    [w.dataDir, <code>{h.data_dir}</code>],
+    [w.page, w.pageWords(h.admin_address, w.tls[h.admin_tls])],
+    [w.log, t.log.level_[h.log_level]],
+    [w.durability, w.durabilities[h.durability]],
+    [w.minFree, bytes(h.min_free_disk_bytes)],
+    [w.limits, w.limitWords(h.max_connections, bytes(h.max_packet_size_bytes), h.max_queued_messages)],
+  ];
 }
 
 function facts(g: Gateway, t: Messages): Fact[] {

@@ -10,6 +10,7 @@ import { ask } from "../parts/dialog";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
 import { Age } from "../parts/mark";
 import { tellFailure } from "../parts/remove-wire";
+import { saveText } from "../parts/save-text";
 import { tell } from "../parts/toast";
 
 const shownFirst = 20;
@@ -59,7 +60,9 @@ export function History() {
 function RevisionRow(p: { revision: Revision; newest: boolean; before: number }) {
   const t = useText();
   const [applied, setApplied] = useState<Applied>();
+  const [text, setText] = useState<string>();
   const { revision, time, author, summary } = p.revision;
+  const show = async (): Promise<void> => setText(text === undefined ? await admin.revision(revision) : undefined);
   const compare = async (): Promise<void> => {
     if (applied) setApplied(undefined);
     else setApplied(await admin.restore(revision, true));
@@ -72,6 +75,15 @@ function RevisionRow(p: { revision: Revision; newest: boolean; before: number })
         <span class="muted">
           {t.history.by(author)} <Age time={time} />
         </span>
+        <button
+          type="button"
+          class="button small"
+          aria-expanded={text !== undefined}
+          data-testid={`revision-show-${revision}`}
+          onClick={() => void show().catch(tellFailure)}
+        >
+          {text === undefined ? t.revision.show : t.revision.hide}
+        </button>
         {p.newest ? (
           <span class="mark good">{t.history.now}</span>
         ) : (
@@ -86,8 +98,35 @@ function RevisionRow(p: { revision: Revision; newest: boolean; before: number })
           </button>
         )}
       </div>
+      {text !== undefined && <Whole revision={revision} text={text} />}
       {applied && <Difference revision={revision} applied={applied} before={p.before} />}
     </li>
+  );
+}
+
+/** Whole is the settings of a revision as a file. */
+function Whole({ revision, text }: { revision: number; text: string }) {
+  const t = useText();
+  return (
+    <div class="form-step">
+      <pre
+        class="settings"
+        tabIndex={0}
+        role="group"
+        aria-label={t.revision.text(revision)}
+        data-testid={`revision-text-${revision}`}
+      >
+        {text}
+      </pre>
+      <button
+        type="button"
+        class="button small"
+        data-testid={`revision-download-${revision}`}
+        onClick={() => saveText(`fieldgate-${revision}.yaml`, text)}
+      >
+        {t.revision.download}
+      </button>
+    </div>
   );
 }
 

@@ -7,6 +7,7 @@ import { Accounts } from "./accounts";
 import { ClientScreen } from "./client";
 import { Clients } from "./clients";
 import { Connect } from "./connect";
+import { HomeAssistantScreen } from "./home-assistant";
 import { RuleAdd, RuleEdit } from "./rule-form";
 import { Rules } from "./rules";
 import { Topics } from "./topics";
@@ -21,6 +22,7 @@ export function Mqtt({ second, third }: { second: string | undefined; third: str
     { to: "connect", text: t.parts.connect },
     { to: "clients", text: t.parts.clients },
     { to: "topics", text: t.parts.topics },
+    { to: "home-assistant", text: t.home.tab },
     ...(admin
       ? [
           { to: "accounts", text: t.parts.accounts },
@@ -35,6 +37,7 @@ export function Mqtt({ second, third }: { second: string | undefined; third: str
       {here === "connect" && <Connect />}
       {here === "clients" && <Clients />}
       {here === "topics" && <Topics key={third ?? ""} at={third ?? ""} />}
+      {here === "home-assistant" && <HomeAssistantScreen />}
       {here === "accounts" && <Accounts />}
       {here === "rules" && <Rules />}
     </Page>

@@ -4,6 +4,8 @@ import { Page } from "../parts/page";
 import { Tabs } from "../parts/tabs";
 import { mayAdminister } from "../session";
 import { Audit } from "./audit";
+import { BackupScreen } from "./backup";
+import { CertificateScreen } from "./certificate";
 import { GatewayScreen } from "./gateway";
 import { History } from "./history";
 import { Log } from "./log";
@@ -18,6 +20,8 @@ export function SystemScreen({ second }: { second: string | undefined }) {
       ? [
           { to: "people", text: t.parts.people },
           { to: "settings", text: t.parts.settings },
+          { to: "backup", text: t.backup.tab },
+          { to: "certificate", text: t.certificate.tab },
           { to: "audit", text: t.parts.audit },
         ]
       : []),
@@ -30,6 +34,8 @@ export function SystemScreen({ second }: { second: string | undefined }) {
       {here === "log" && <Log />}
       {here === "people" && <People />}
       {here === "settings" && <History />}
+      {here === "backup" && <BackupScreen />}
+      {here === "certificate" && <CertificateScreen />}
       {here === "audit" && <Audit />}
     </Page>
   );

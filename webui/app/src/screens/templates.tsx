@@ -6,6 +6,7 @@ import { slug } from "../model/check";
 import { lineOf } from "../model/yaml-line";
 import { ask } from "../parts/dialog";
 import { AreaField, TextField } from "../parts/field";
+import { FileButton } from "../parts/file-button";
 import { Form, useDraft, useSaving } from "../parts/form";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
@@ -138,8 +139,7 @@ function Own({ from, etag }: { from?: Template; etag?: string | undefined }) {
       tell(callText(error, t, language.value === "en"), { failed: true });
     }
   };
-  const take = (file: File | undefined): void => {
-    if (!file) return;
+  const take = (file: File): void => {
     void file.text().then((yaml) => change({ yaml, id: /^id:\s*"?([a-z0-9._-]+)/m.exec(yaml)?.[1] ?? draft.id }));
   };
   return (
@@ -176,15 +176,7 @@ function Own({ from, etag }: { from?: Template; etag?: string | undefined }) {
             disabled={etag !== undefined}
             testid="template-id"
           />
-          <label class="inline">
-            {t.field.templateFile}
-            <input
-              type="file"
-              accept=".yaml,.yml"
-              onChange={(e) => take(e.currentTarget.files?.[0])}
-              data-testid="template-file"
-            />
-          </label>
+          <FileButton label={t.field.templateFile} accept=".yaml,.yml" testid="template-file" chosen={take} />
           <AreaField
             label={t.field.templateText}
             hint={t.field.templateTextHint}

@@ -4,6 +4,7 @@ import { useText } from "../i18n";
 import { live } from "../live";
 import { slug } from "../model/check";
 import {
+  fromPreset,
   fromUplink,
   mergePatch,
   newCommands,
@@ -21,6 +22,7 @@ import { Form, useDraft, useSaving } from "../parts/form";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
 import { Age, StateMark, Told } from "../parts/mark";
 import { Page } from "../parts/page";
+import { PresetField } from "../parts/preset-field";
 import { QueueText } from "../parts/queue";
 import { failedTest, TestOutcome, type TestState } from "../parts/test-result";
 import { tell } from "../parts/toast";
@@ -154,6 +156,13 @@ function UplinkForm(p: Props) {
         </>
       }
     >
+      {!p.saved && (
+        <PresetField
+          choose={(preset) => {
+            change(preset ? fromPreset(preset, site, draft) : withoutPreset(draft, site));
+          }}
+        />
+      )}
       <section class="card form-step">
         <LinkFields draft={draft} change={change} saved={p.saved !== undefined} />
       </section>
@@ -181,6 +190,12 @@ function UplinkForm(p: Props) {
       <TestOutcome state={test} />
     </Form>
   );
+}
+
+/** withoutPreset goes back to what is usual, with what the person typed. */
+function withoutPreset(d: UplinkDraft, site: string): UplinkDraft {
+  const { id, host, username, password } = d;
+  return { ...newUplink(site), id, host, username, password };
 }
 
 interface FieldsProps {

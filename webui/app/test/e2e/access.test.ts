@@ -4,6 +4,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, expectAccessible, openBrowser, startChromium, type Browser } from "./browser";
+import { hands, person } from "./desk";
 
 const { FG_ACCESS = "", FG_MQTT = "127.0.0.1:1883" } = process.env;
 const [host = "", port = ""] = FG_MQTT.split(":");
@@ -21,9 +22,7 @@ describe.runIf(FG_ACCESS)("access to a real gateway", () => {
     listener?.kill();
     await running.close();
   });
-  const fill = (testid: string, text: string) => b.page.fill(at(testid), text);
-  const click = (testid: string) => b.page.click(at(testid));
-  const seen = (selector: string) => b.page.waitForSelector(selector, { timeout: 15_000 });
+  const { fill, click, seen } = hands(() => b, 15_000);
   const login = (): string[] => ["-h", host, "-p", port, "-u", "pump", "-P", password];
   const publish = (topic: string) =>
     spawnSync("mosquitto_pub", [...login(), "-V", "5", "-q", "1", "-t", topic, "-m", "7"], {
@@ -34,8 +33,8 @@ describe.runIf(FG_ACCESS)("access to a real gateway", () => {
   it("makes the account and the rule", async () => {
     await b.page.goto("/");
     await seen(at("setup"));
-    await fill("setup-name", "anna");
-    await fill("setup-password", "correct horse battery");
+    await fill("setup-name", person.name);
+    await fill("setup-password", person.password);
     await click("setup-submit");
     await click("nav-mqtt");
     await seen(at("connect-0"));

@@ -1,8 +1,8 @@
 // What the page does when things go wrong or change under it, against the gateway in memory.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Bridge, Uplink } from "../../src/types";
-import { MockGateway } from "../mock/gateway";
-import { at, expectAccessible, openBrowser, startChromium, type Browser } from "./browser";
+import { at, expectAccessible } from "./browser";
+import { atDesk } from "./desk";
 
 const cabinet = (): Bridge => ({
   id: "cabinet",
@@ -30,46 +30,10 @@ const cloud = (): Uplink => ({
   in: [],
 });
 
-let running: Awaited<ReturnType<typeof startChromium>>;
-let g: MockGateway;
-let b: Browser;
-
-beforeAll(async () => {
-  running = await startChromium();
-});
-afterAll(() => running.close());
-beforeEach(async () => {
-  g = new MockGateway();
-  const base = await g.start();
-  await fetch(`${base}/api/v1/setup`, {
-    method: "POST",
-    body: JSON.stringify({ name: "anna", password: "correct horse battery", language: "en" }),
-  });
+const { desk, fill, click, seen, gone, open, text, login } = atDesk({ width: 400 }, (g) => {
   g.bridges = [cabinet()];
   g.uplinks = [cloud()];
-  b = await openBrowser(running, base, { width: 400 });
-  await b.page.goto("/");
-  await login();
 });
-afterEach(async () => {
-  expect(b.faults).toEqual([]);
-  await b.close();
-  await g.stop();
-});
-
-const fill = (testid: string, text: string) => b.page.fill(at(testid), text);
-const click = (testid: string) => b.page.click(at(testid));
-const seen = (selector: string) => b.page.waitForSelector(selector, { timeout: 10_000 });
-const gone = (selector: string) => b.page.waitForSelector(selector, { state: "detached", timeout: 10_000 });
-const open = (hash: string) => b.page.goto(`/#${hash}`);
-const text = (testid: string) => b.page.innerText(at(testid));
-
-async function login(): Promise<void> {
-  await fill("login-name", "anna");
-  await fill("login-password", "correct horse battery");
-  await click("login-submit");
-  await seen(at("nav-overview"));
-}
 
 describe("logging in", () => {
   it("says when the password is wrong, and keeps the name", async () => {
@@ -81,32 +45,32 @@ describe("logging in", () => {
     await click("login-submit");
     await seen(at("problems"));
     expect(await text("problems")).toBe("Name or password is wrong.");
-    expect(await b.page.inputValue(at("login-name"))).toBe("anna");
+    expect(await desk.b.page.inputValue(at("login-name"))).toBe("anna");
   });
 
   it("comes back to the half-filled form when a session ends", async () => {
     await open("/devices/meter/edit");
     await fill("device-interval", "7");
-    g.sessions.clear();
+    desk.g.sessions.clear();
     await click("device-save");
     await seen(at("login"));
-    await expectAccessible(b.page, "login again");
+    await expectAccessible(desk.b.page, "login again");
     await login();
-    expect(await b.page.inputValue(at("device-interval"))).toBe("7");
+    expect(await desk.b.page.inputValue(at("device-interval"))).toBe("7");
     await click("device-save");
     await seen(at("value-meter-power"));
-    expect(g.bridges[0]?.devices?.[0]?.interval).toBe("7s");
+    expect(desk.g.bridges[0]?.devices?.[0]?.interval).toBe("7s");
   });
 
   it("changes the language for good", async () => {
     await open("/account");
-    await b.page.selectOption(at("language"), "zh-CN");
-    await b.page.waitForFunction(() => document.documentElement.lang === "zh-CN");
+    await desk.b.page.selectOption(at("language"), "zh-CN");
+    await desk.b.page.waitForFunction(() => document.documentElement.lang === "zh-CN");
     expect(await text("nav-devices")).toBe("设备");
-    await b.page.reload();
+    await desk.b.page.reload();
     await seen(at("nav-devices"));
     expect(await text("nav-devices")).toBe("设备");
-    expect(g.language).toBe("zh-CN");
+    expect(desk.g.language).toBe("zh-CN");
   });
 });
 
@@ -114,36 +78,36 @@ describe("live values", () => {
   it("follow the gateway, and say why when they are bad", async () => {
     await seen(`${at("value-meter-power")}[data-quality="good"]`);
     const before = await text("value-meter-power");
-    await b.page.waitForFunction(
+    await desk.b.page.waitForFunction(
       ([selector, old]) => document.querySelector<HTMLElement>(selector ?? "")?.innerText !== old,
       [at("value-meter-power"), before],
     );
-    g.sick.add("meter");
+    desk.g.sick.add("meter");
     await seen(`${at("value-meter-power")}[data-quality="bad"]`);
     await seen(`${at("device-state-meter")}[data-state="offline"]`);
     expect(await text("health")).toContain("1 device does not answer properly");
-    expect(await b.page.innerText("main")).toContain("no answer in time");
+    expect(await desk.b.page.innerText("main")).toContain("no answer in time");
   });
 
   it("say that they are not live, and come back by themselves", async () => {
     await seen(`${at("value-meter-power")}[data-quality="good"]`);
-    await b.context.setOffline(true);
-    g.drop();
+    await desk.b.context.setOffline(true);
+    desk.g.drop();
     await seen(at("not-live"));
-    await expectAccessible(b.page, "not live");
-    await b.context.setOffline(false);
+    await expectAccessible(desk.b.page, "not live");
+    await desk.b.context.setOffline(false);
     await gone(at("not-live"));
   });
 
   it("rest while the tab is hidden", async () => {
     await seen(`${at("value-meter-power")}[data-quality="good"]`);
-    const streams = () => g.streams;
-    await b.page.evaluate(() => {
+    const streams = () => desk.g.streams;
+    await desk.b.page.evaluate(() => {
       Object.defineProperty(document, "hidden", { configurable: true, value: true });
       document.dispatchEvent(new Event("visibilitychange"));
     });
     await expect.poll(streams).toBe(0);
-    await b.page.evaluate(() => {
+    await desk.b.page.evaluate(() => {
       Object.defineProperty(document, "hidden", { configurable: true, value: false });
       document.dispatchEvent(new Event("visibilitychange"));
     });
@@ -151,16 +115,16 @@ describe("live values", () => {
   });
 
   it("show a device as soon as somebody else adds it", async () => {
-    g.bridges[0]?.devices?.push({ id: "other", unit: 2, points: [{ id: "temp", table: "input", address: 1 }] });
+    desk.g.bridges[0]?.devices?.push({ id: "other", unit: 2, points: [{ id: "temp", table: "input", address: 1 }] });
     await seen(at("value-other-temp"));
   });
 
   it("of a thousand points draw only what is near", async () => {
     const points = Array.from({ length: 1000 }, (_, i) => ({ id: `p${i}`, table: "input", address: i, type: "int16" }));
-    g.bridges[0]?.devices?.unshift({ id: "big", unit: 3, points });
+    desk.g.bridges[0]?.devices?.unshift({ id: "big", unit: 3, points });
     await seen(at("value-big-p0"));
-    expect(await b.page.locator(".value-row").count()).toBeLessThan(200);
-    await b.page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
+    expect(await desk.b.page.locator(".value-row").count()).toBeLessThan(200);
+    await desk.b.page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
     await seen(at("value-meter-power"));
   });
 });
@@ -171,7 +135,7 @@ describe("writing", () => {
     await seen(`${at("switch-meter-pump")}[aria-checked="false"]`);
     await click("switch-meter-pump");
     await seen(`${at("switch-meter-pump")}[aria-checked="true"]`);
-    await expectAccessible(b.page, "a device that works");
+    await expectAccessible(desk.b.page, "a device that works");
     expect(await text("write-result-meter-pump")).toBe("Done: the device now has On (38 ms).");
   });
 
@@ -181,21 +145,21 @@ describe("writing", () => {
     await click("write-submit-meter-setpoint");
     await seen(`${at("write-result-meter-setpoint")}[data-ok="false"]`);
     expect(await text("write-result-meter-setpoint")).toBe("-10 to 60");
-    expect(g.written.size).toBe(0);
+    expect(desk.g.written.size).toBe(0);
     await fill("write-meter-setpoint", "21,5");
     await click("write-submit-meter-setpoint");
     await seen(`${at("write-result-meter-setpoint")}[data-ok="true"]`);
-    expect(g.written.get("meter/setpoint")).toBe(21.5);
+    expect(desk.g.written.get("meter/setpoint")).toBe(21.5);
   });
 
   it("says why it was not done, and guesses no state", async () => {
-    g.sick.add("meter");
+    desk.g.sick.add("meter");
     await open("/devices/meter");
     await click("switch-meter-pump-on");
     await seen(`${at("write-result-meter-pump")}[data-ok="false"]`);
     expect(await text("write-result-meter-pump")).toBe("Not done: no answer within 500ms");
-    expect(await b.page.$('[role="switch"]')).toBeNull();
-    await expectAccessible(b.page, "a device that is offline");
+    expect(await desk.b.page.$('[role="switch"]')).toBeNull();
+    await expectAccessible(desk.b.page, "a device that is offline");
   });
 });
 
@@ -208,8 +172,8 @@ describe("forms", () => {
     await seen(at("problems"));
     const pointers = ["/wire/link/tcp/address", "/device/id", "/device/points/0/id", "/device/points/0/address"];
     for (const pointer of pointers) await seen(at(`fault-${pointer}`));
-    expect(await b.page.evaluate(() => document.activeElement?.getAttribute("data-testid"))).toBe("wire-host");
-    await expectAccessible(b.page, "a form with faults");
+    expect(await desk.b.page.evaluate(() => document.activeElement?.getAttribute("data-testid"))).toBe("wire-host");
+    await expectAccessible(desk.b.page, "a form with faults");
   });
 
   it("show the gateway's faults at their fields and lose nothing", async () => {
@@ -231,7 +195,7 @@ describe("forms", () => {
     await fill("device-id", "second");
     await click("device-save");
     await seen(at("value-second-power"));
-    expect(g.bridges[1]?.devices?.[0]?.points?.[0]?.address).toBe(104);
+    expect(desk.g.bridges[1]?.devices?.[0]?.points?.[0]?.address).toBe(104);
   });
 
   it("ask before entries are left behind", async () => {
@@ -239,9 +203,9 @@ describe("forms", () => {
     await fill("device-interval", "9");
     await click("nav-overview");
     await seen("dialog");
-    await expectAccessible(b.page, "the question");
+    await expectAccessible(desk.b.page, "the question");
     await click("ask-no");
-    expect(await b.page.inputValue(at("device-interval"))).toBe("9");
+    expect(await desk.b.page.inputValue(at("device-interval"))).toBe("9");
     await click("nav-overview");
     await click("ask-yes");
     await seen(at("health"));
@@ -250,46 +214,46 @@ describe("forms", () => {
   it("do not overwrite what somebody else has changed, unless told to", async () => {
     await open("/devices/meter/edit");
     await fill("device-interval", "9");
-    const device = g.bridges[0]?.devices?.[0];
+    const device = desk.g.bridges[0]?.devices?.[0];
     if (device) device.unit = 99;
     await click("device-save");
     await seen(at("overwrite"));
     expect(device?.interval).toBe("1s");
     await click("overwrite");
     await seen(at("value-meter-power"));
-    expect(g.bridges[0]?.devices?.[0]).toMatchObject({ interval: "9s", unit: 1 });
+    expect(desk.g.bridges[0]?.devices?.[0]).toMatchObject({ interval: "9s", unit: 1 });
   });
 
   it("keep the entries when the gateway does not answer", async () => {
     await open("/uplinks/cloud");
     await fill("uplink-host", "elsewhere");
-    await b.context.setOffline(true);
+    await desk.b.context.setOffline(true);
     await click("uplink-save");
     await seen(at("problems"));
     expect(await text("problems")).toContain("The gateway does not answer");
-    await b.context.setOffline(false);
+    await desk.b.context.setOffline(false);
     await click("uplink-save");
     await gone(at("uplink-form"));
-    expect(g.uplinks[0]).toMatchObject({ url: "mqtt://elsewhere:1883", password_set: true });
+    expect(desk.g.uplinks[0]).toMatchObject({ url: "mqtt://elsewhere:1883", password_set: true });
   });
 
   it("work with the keyboard alone", async () => {
     await open("/devices/new");
     await seen(at("device-id"));
-    await b.page.focus(at("wire-choice-cabinet"));
-    await b.page.keyboard.press("ArrowDown");
-    expect(await b.page.isChecked(at("wire-choice-new"))).toBe(true);
-    await b.page.keyboard.press("ArrowUp");
-    await b.page.focus(at("device-id"));
-    await b.page.keyboard.type("keys");
-    await b.page.focus(at("point-id-0"));
-    await b.page.keyboard.type("a");
-    await b.page.keyboard.press("Tab");
-    await b.page.keyboard.press("Tab");
-    await b.page.keyboard.type("0x10");
-    await b.page.keyboard.press("Enter");
+    await desk.b.page.focus(at("wire-choice-cabinet"));
+    await desk.b.page.keyboard.press("ArrowDown");
+    expect(await desk.b.page.isChecked(at("wire-choice-new"))).toBe(true);
+    await desk.b.page.keyboard.press("ArrowUp");
+    await desk.b.page.focus(at("device-id"));
+    await desk.b.page.keyboard.type("keys");
+    await desk.b.page.focus(at("point-id-0"));
+    await desk.b.page.keyboard.type("a");
+    await desk.b.page.keyboard.press("Tab");
+    await desk.b.page.keyboard.press("Tab");
+    await desk.b.page.keyboard.type("0x10");
+    await desk.b.page.keyboard.press("Enter");
     await seen(at("value-keys-a"));
-    expect(g.bridges[0]?.devices?.[1]?.points?.[0]).toMatchObject({ id: "a", address: 16 });
+    expect(desk.g.bridges[0]?.devices?.[1]?.points?.[0]).toMatchObject({ id: "a", address: 16 });
   });
 
   it("try a pattern out while it is typed", async () => {
@@ -303,20 +267,20 @@ describe("forms", () => {
     await click("points-from-groups");
     await click("device-test");
     await seen(`${at("regex-match")}[data-match="false"]`);
-    expect(await b.page.inputValue(at("device-sample"))).toBe("ST,GS,  12.5kg");
+    expect(await desk.b.page.inputValue(at("device-sample"))).toBe("ST,GS,  12.5kg");
     await fill("device-regex", "ST,GS,\\s*(?P<weight>[0-9.]+)kg");
     await seen(`${at("regex-match")}[data-match="true"]`);
     await click("device-test");
     await seen(at("reading-scale-weight"));
-    await expectAccessible(b.page, "a line device");
+    await expectAccessible(desk.b.page, "a line device");
     await click("device-save");
     await seen(at("value-scale-weight"));
     await click("device-delete-scale"); // the wire goes with its only device
     await click("ask-yes");
-    await b.page.waitForSelector("dialog >> text=wire-1");
+    await desk.b.page.waitForSelector("dialog >> text=wire-1");
     await click("ask-yes");
     await seen(at("undo"));
-    expect(g.bridges).toHaveLength(1);
+    expect(desk.g.bridges).toHaveLength(1);
     await click("undo");
     await seen(at("device-scale"));
   });
@@ -326,36 +290,36 @@ describe("deleting", () => {
   it("names the device and can be undone", async () => {
     await open("/devices/meter");
     await click("device-delete-meter");
-    expect(await b.page.innerText("dialog h2")).toBe("Delete the device meter?");
+    expect(await desk.b.page.innerText("dialog h2")).toBe("Delete the device meter?");
     await click("ask-yes");
     await seen(at("undo"));
-    expect(g.bridges[0]?.devices).toEqual([]);
+    expect(desk.g.bridges[0]?.devices).toEqual([]);
     await click("undo");
     await seen(at("value-meter-power"));
-    expect(g.bridges[0]?.devices).toEqual(cabinet().devices);
+    expect(desk.g.bridges[0]?.devices).toEqual(cabinet().devices);
   });
 
   it("of a wire names its devices and can be undone", async () => {
     await open("/devices");
     await click("wire-delete-cabinet");
-    expect(await b.page.innerText("dialog")).toContain("meter");
+    expect(await desk.b.page.innerText("dialog")).toContain("meter");
     await click("ask-yes");
     await gone(at("wire-cabinet"));
     await click("undo");
     await seen(at("wire-cabinet"));
-    expect(g.bridges).toEqual([cabinet()]);
+    expect(desk.g.bridges).toEqual([cabinet()]);
   });
 
   it("of an uplink says what is lost", async () => {
     await open("/uplinks");
     await click("uplink-delete-cloud");
-    expect(await b.page.innerText("dialog")).toContain("cannot be undone");
+    expect(await desk.b.page.innerText("dialog")).toContain("cannot be undone");
     await click("ask-no");
-    expect(g.uplinks).toHaveLength(1);
+    expect(desk.g.uplinks).toHaveLength(1);
     await click("uplink-delete-cloud");
     await click("ask-yes");
     await seen(".empty");
-    expect(g.uplinks).toHaveLength(0);
+    expect(desk.g.uplinks).toHaveLength(0);
   });
 });
 
@@ -375,16 +339,16 @@ it("edits a wire and keeps its devices", async () => {
   await fill("wire-host", "10.1.1.1");
   await click("wire-save");
   await gone(at("wire-form"));
-  expect(g.bridges).toEqual([{ ...cabinet(), link: { tcp: { address: "10.1.1.1:502" } } }]);
+  expect(desk.g.bridges).toEqual([{ ...cabinet(), link: { tcp: { address: "10.1.1.1:502" } } }]);
 });
 
 it("shows what failed to load, and tries again", async () => {
   await seen(at("health"));
-  await b.context.setOffline(true);
+  await desk.b.context.setOffline(true);
   await click("nav-devices");
   await seen(at("load-failed"));
-  await expectAccessible(b.page, "a list that failed to load");
-  await b.context.setOffline(false);
-  await b.page.click(`${at("load-failed")} button`);
+  await expectAccessible(desk.b.page, "a list that failed to load");
+  await desk.b.context.setOffline(false);
+  await desk.b.page.click(`${at("load-failed")} button`);
   await seen(at("device-meter"));
 });

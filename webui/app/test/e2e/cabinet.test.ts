@@ -2,19 +2,14 @@
 // SDM120 (unit 1), a relay board (unit 3) and a meter (unit 7) on one line.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, expectAccessible, openBrowser, startChromium, type Browser } from "./browser";
+import { hands, person } from "./desk";
 
 const env = process.env;
-const wait = 30_000;
 
 let running: Awaited<ReturnType<typeof startChromium>>;
 let b: Browser;
 
-const fill = (testid: string, text: string) => b.page.fill(at(testid), text);
-const click = (testid: string) => b.page.click(at(testid));
-const seen = (selector: string) => b.page.waitForSelector(selector, { timeout: wait });
-const open = (hash: string) => b.page.goto(`/#${hash}`);
-const text = (testid: string) => b.page.innerText(at(testid));
-const unfold = (testid: string) => b.page.click(`${at(testid)} > summary`);
+const { fill, click, seen, open, text, unfold } = hands(() => b, 30_000);
 
 describe.skipIf(env.FG_CABINET !== "1")("a person", () => {
   beforeAll(async () => {
@@ -25,8 +20,8 @@ describe.skipIf(env.FG_CABINET !== "1")("a person", () => {
 
   it("claims the gateway", async () => {
     await b.page.goto("/");
-    await fill("setup-name", "anna");
-    await fill("setup-password", "correct horse battery");
+    await fill("setup-name", person.name);
+    await fill("setup-password", person.password);
     await click("setup-submit");
     await seen(at("health"));
   });

@@ -1,8 +1,8 @@
 // The field side in Chromium: a meter by its model, by search and by hand, byte orders, frames, and writes.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Bridge } from "../../src/types";
-import { MockGateway } from "../mock/gateway";
-import { at, expectAccessible, openBrowser, startChromium, type Browser } from "./browser";
+import { at, expectAccessible } from "./browser";
+import { atDesk } from "./desk";
 
 const cabinet = (): Bridge => ({
   id: "cabinet",
@@ -21,51 +21,19 @@ const cabinet = (): Bridge => ({
   ],
 });
 
-let running: Awaited<ReturnType<typeof startChromium>>;
-let g: MockGateway;
-let b: Browser;
-
-beforeAll(async () => {
-  running = await startChromium();
-});
-afterAll(() => running.close());
-beforeEach(async () => {
-  g = new MockGateway();
-  const base = await g.start();
-  await fetch(`${base}/api/v1/setup`, {
-    method: "POST",
-    body: JSON.stringify({ name: "anna", password: "correct horse battery", language: "en" }),
-  });
+const { desk, fill, click, seen, open, text, unfold } = atDesk({ width: 360 }, (g) => {
   g.bridges = [cabinet()];
-  b = await openBrowser(running, base, { width: 360 });
-  await b.page.goto("/");
-  await fill("login-name", "anna");
-  await fill("login-password", "correct horse battery");
-  await click("login-submit");
-  await seen(at("nav-overview"));
 });
-afterEach(async () => {
-  expect(b.faults).toEqual([]);
-  await b.close();
-  await g.stop();
-});
-
-const fill = (testid: string, text: string) => b.page.fill(at(testid), text);
-const click = (testid: string) => b.page.click(at(testid));
-const seen = (selector: string) => b.page.waitForSelector(selector, { timeout: 10_000 });
-const open = (hash: string) => b.page.goto(`/#${hash}`);
-const text = (testid: string) => b.page.innerText(at(testid));
-const unfold = (testid: string) => b.page.click(`${at(testid)} > summary`);
-const device = (i: number) => g.bridges[0]?.devices?.[i];
+const device = (i: number) => desk.g.bridges[0]?.devices?.[i];
 
 describe("a device", () => {
   it("is added by its model, with only what differs", async () => {
     await open("/devices/new");
     await click("how-template");
     await seen(at("template-nmea-gps") + "," + at("template-acme-em3"));
-    expect(await b.page.$(at("template-nmea-gps")), "another kind than the wire's").toBeNull();
+    expect(await desk.b.page.$(at("template-nmea-gps")), "another kind than the wire's").toBeNull();
     await fill("template-search", "acme three-phase");
-    await expectAccessible(b.page, "the search of a model");
+    await expectAccessible(desk.b.page, "the search of a model");
     await click("template-acme-em3");
     await seen(at("template-chosen"));
     expect(await text("template-chosen")).toContain("2400 8E1");
@@ -74,10 +42,10 @@ describe("a device", () => {
     await fill("device-id", "main");
     await fill("device-unit", "5");
     await unfold("template-points");
-    await b.page.uncheck(at("template-point-voltage-l1"));
+    await desk.b.page.uncheck(at("template-point-voltage-l1"));
     await click("template-change-power");
     await fill("setting-deadband-0", "5");
-    await expectAccessible(b.page, "a device with a model");
+    await expectAccessible(desk.b.page, "a device with a model");
     await click("device-test");
     await seen(at("reading-main-power"));
     await click("device-save");
@@ -101,12 +69,12 @@ describe("a device", () => {
     await click("how-template");
     await click("template-nmea-gps");
     await seen(at("template-chosen"));
-    expect(await b.page.isChecked(at("kind-line"))).toBe(true);
+    expect(await desk.b.page.isChecked(at("kind-line"))).toBe(true);
     await click("port-/dev/ttyS0");
     await fill("device-id", "gps");
     await click("device-save");
     await seen(at("value-gps-latitude"));
-    expect(g.bridges[1]).toMatchObject({
+    expect(desk.g.bridges[1]).toMatchObject({
       kind: "line",
       link: { serial: { port: "/dev/ttyS0", baud: 4800, format: "8N1" } },
       devices: [{ id: "gps", template: "nmea-gps" }],
@@ -114,28 +82,28 @@ describe("a device", () => {
   });
 
   it("is found by a search, and added", async () => {
-    g.hold = true;
+    desk.g.hold = true;
     await open("/wires/cabinet");
     await click("wire-add-cabinet");
     await unfold("scan-open");
     await fill("device-id", "");
     await click("scan-start");
     await seen(`${at("scan")}[data-state="running"]`);
-    await expectAccessible(b.page, "a search");
-    g.hold = false;
+    await expectAccessible(desk.b.page, "a search");
+    desk.g.hold = false;
     await seen(at("found-add-3"));
     expect(await text("found-3")).toContain("ACME EM-3 1.2");
     expect(await text("found-3")).toContain("9600 8N1");
     await seen(`${at("scan")}[data-state="done"]`);
     expect(await text("found-7")).toContain("the device has no such address");
-    await expectAccessible(b.page, "what a search found");
+    await expectAccessible(desk.b.page, "what a search found");
     await click("found-add-3");
     await seen(at("template-chosen"));
-    expect(await b.page.inputValue(at("device-unit"))).toBe("3");
+    expect(await desk.b.page.inputValue(at("device-unit"))).toBe("3");
     await click("device-save");
     await seen(at("value-em-3-power"));
     expect(device(1)).toEqual({ id: "em-3", unit: 3, template: "acme-em3" });
-    expect(g.scan?.asked).toEqual({ units: { from: 1, to: 247 } });
+    expect(desk.g.scan?.asked).toEqual({ units: { from: 1, to: 247 } });
   });
 
   it("is found on a wire that is not saved, with its speed", async () => {
@@ -145,28 +113,28 @@ describe("a device", () => {
     await click("scan-start");
     await seen(at("fault-/wire/link/serial/port") + "," + at("problems"));
     await click("port-/dev/ttyS0");
-    await b.page.selectOption(at("wire-baud"), "19200");
-    await b.page.click(`${at("scan")} summary`);
+    await desk.b.page.selectOption(at("wire-baud"), "19200");
+    await desk.b.page.click(`${at("scan")} summary`);
     await fill("scan-from", "1");
     await fill("scan-to", "20");
     await click("scan-start");
     await click("found-add-7");
-    expect(await b.page.inputValue(at("wire-baud"))).toBe("9600");
-    expect(await b.page.inputValue(at("device-unit"))).toBe("7");
-    expect(g.scan?.asked).toMatchObject({
+    expect(await desk.b.page.inputValue(at("wire-baud"))).toBe("9600");
+    expect(await desk.b.page.inputValue(at("device-unit"))).toBe("7");
+    expect(desk.g.scan?.asked).toMatchObject({
       units: { from: 1, to: 20 },
       bridge: { kind: "modbus", link: { serial: { port: "/dev/ttyS0", baud: 19200 } } },
     });
   });
 
   it("has its search ended when a person leaves", async () => {
-    g.hold = true;
+    desk.g.hold = true;
     await open("/devices/new/on/cabinet");
     await unfold("scan-open");
     await click("scan-start");
     await seen(`${at("scan")}[data-state="running"]`);
     await click("nav-overview");
-    await expect.poll(() => g.scan?.job.state).toBe("cancelled");
+    await expect.poll(() => desk.g.scan?.job.state).toBe("cancelled");
   });
 
   it("is added by hand, and its byte order is found by trying", async () => {
@@ -176,11 +144,11 @@ describe("a device", () => {
     await fill("point-address-0", "104");
     await click("try-read-0");
     await seen(at("try-result-0"));
-    await expectAccessible(b.page, "byte orders");
+    await expectAccessible(desk.b.page, "byte orders");
     expect(await text("try-0-float32-CDAB")).toContain("230.1");
     await click("try-0-float32-CDAB");
-    expect(await b.page.inputValue(at("point-type-0"))).toBe("float32");
-    expect(await b.page.getAttribute(at("try-0-float32-CDAB"), "aria-pressed")).toBe("true");
+    expect(await desk.b.page.inputValue(at("point-type-0"))).toBe("float32");
+    expect(await desk.b.page.getAttribute(at("try-0-float32-CDAB"), "aria-pressed")).toBe("true");
     await click("device-save");
     await seen(at("value-hand-voltage"));
     expect(device(1)?.points).toEqual([
@@ -205,9 +173,9 @@ describe("a device", () => {
     await fill("setting-interval-0", "once");
     await fill("setting-enum-0", "0=off, 1=on");
     await fill("setting-invalid-0", "nan, 0x8000");
-    await b.page.check(at("setting-on_change-0"));
-    await b.page.uncheck(at("setting-publish-0"));
-    await expectAccessible(b.page, "all settings of a point");
+    await desk.b.page.check(at("setting-on_change-0"));
+    await desk.b.page.uncheck(at("setting-publish-0"));
+    await expectAccessible(desk.b.page, "all settings of a point");
     await click("device-save");
     await seen(at("value-meter-power"));
     expect(device(0)?.points?.[0]).toEqual({
@@ -228,17 +196,17 @@ describe("a wire", () => {
     await open("/wires/cabinet");
     expect(await text("wire-use")).toContain("134 %");
     await unfold("wire-more");
-    await b.page.check(at("setting-ascii"));
-    await b.page.selectOption(at("setting-rs485"), "on");
+    await desk.b.page.check(at("setting-ascii"));
+    await desk.b.page.selectOption(at("setting-rs485"), "on");
     await fill("setting-wire_pause", "20");
     await fill("setting-retries", "11");
-    await expectAccessible(b.page, "all settings of a wire");
+    await expectAccessible(desk.b.page, "all settings of a wire");
     await click("wire-save");
     await seen(at("fault-/wire/retries"));
     await fill("setting-retries", "0");
     await click("wire-save");
     await seen(at("wire-cabinet"));
-    expect(g.bridges[0]).toEqual({
+    expect(desk.g.bridges[0]).toEqual({
       ...cabinet(),
       pause: "20ms",
       retries: 0,
@@ -252,22 +220,22 @@ describe("a wire", () => {
     await click("kind-line");
     await click("medium-tcp");
     await fill("wire-host", "10.0.0.9");
-    await b.page.selectOption(at("wire-framing"), "marks");
+    await desk.b.page.selectOption(at("wire-framing"), "marks");
     await fill("setting-start", "\\x02");
     await fill("setting-end", "\\x03");
-    await b.page.selectOption(at("setting-checksum"), "xor");
-    await b.page.selectOption(at("device-parse"), "csv");
+    await desk.b.page.selectOption(at("setting-checksum"), "xor");
+    await desk.b.page.selectOption(at("device-parse"), "csv");
     await fill("setting-columns", "t, h");
     await fill("setting-request", "W\\r");
     await fill("device-id", "oven");
     await fill("point-id-0", "t");
-    await b.page.check(at("point-writable-0"));
+    await desk.b.page.check(at("point-writable-0"));
     await fill("setting-command-0", "SP{value:.1f}\\r");
     await fill("setting-ack-0", "^OK");
-    await expectAccessible(b.page, "a line device with all");
+    await expectAccessible(desk.b.page, "a line device with all");
     await click("device-save");
     await seen(at("value-oven-t"));
-    expect(g.bridges[1]).toMatchObject({
+    expect(desk.g.bridges[1]).toMatchObject({
       framing: { start: "\\x02", end: "\\x03" },
       checksum: { type: "xor" },
       devices: [
@@ -286,34 +254,34 @@ describe("a wire", () => {
     await seen(`${at("frame")}[data-problem="crc"]`);
     expect(await text("frames")).toContain("01 03 00 68 00 02");
     await click("frames-pause");
-    await b.page.selectOption(at("frames-unit"), "2");
-    const units = await b.page.$$eval(at("frame"), (rows) => rows.map((r) => r.getAttribute("data-unit")));
+    await desk.b.page.selectOption(at("frames-unit"), "2");
+    const units = await desk.b.page.$$eval(at("frame"), (rows) => rows.map((r) => r.getAttribute("data-unit")));
     expect(new Set(units)).toEqual(new Set(["2"]));
-    await b.page.selectOption(at("frames-unit"), "");
-    await b.page.check(at("frames-faulty"));
-    const problems = await b.page.$$eval(at("frame"), (rows) => rows.map((r) => r.getAttribute("data-problem")));
+    await desk.b.page.selectOption(at("frames-unit"), "");
+    await desk.b.page.check(at("frames-faulty"));
+    const problems = await desk.b.page.$$eval(at("frame"), (rows) => rows.map((r) => r.getAttribute("data-problem")));
     expect(new Set(problems)).toEqual(new Set(["crc"]));
-    await expectAccessible(b.page, "frames");
+    await expectAccessible(desk.b.page, "frames");
   });
 });
 
 it("keeps a model of one's own, and says on which line it is wrong", async () => {
   await open("/devices");
   await click("templates-open");
-  await expectAccessible(b.page, "models");
+  await expectAccessible(desk.b.page, "models");
   await click("template-acme-em3");
   await click("template-copy");
   await seen(at("template-form"));
-  expect(await b.page.inputValue(at("template-id"))).toBe("acme-em3-2");
+  expect(await desk.b.page.inputValue(at("template-id"))).toBe("acme-em3-2");
   await fill("template-yaml", "id: acme-em3-2\nkind: modbus\npoints:\n  - {id: a, table: inputs}\n");
   await click("template-save");
   await seen(at("problems"));
   expect(await text("problems")).toContain("line 4 /points/0/table: Must be coil, discrete_input, holding or input.");
-  await expectAccessible(b.page, "a model with a fault");
+  await expectAccessible(desk.b.page, "a model with a fault");
   await fill("template-yaml", "id: acme-em3-2\nkind: modbus\npoints:\n  - {id: a, table: input}\n");
   await click("template-save");
   await seen(at("template-acme-em3-2"));
-  expect(g.templates.at(-1)).toMatchObject({ id: "acme-em3-2", own: true });
+  expect(desk.g.templates.at(-1)).toMatchObject({ id: "acme-em3-2", own: true });
 });
 
 describe("a value", () => {
@@ -321,8 +289,8 @@ describe("a value", () => {
     await open("/devices/meter");
     await unfold("history-meter-power");
     await seen(at("chart"));
-    expect(await b.page.locator(at("chart")).count()).toBe(2);
-    await expectAccessible(b.page, "a history");
+    expect(await desk.b.page.locator(at("chart")).count()).toBe(2);
+    await expectAccessible(desk.b.page, "a history");
   });
 
   const refusals: [code: string, detail: string, words: string][] = [
@@ -333,7 +301,7 @@ describe("a value", () => {
     ["exception_4", "", "the device failed"],
   ];
   it.each(refusals)("that could not be written says why: %s", async (code, detail, words) => {
-    g.refuse = { code, detail };
+    desk.g.refuse = { code, detail };
     await open("/devices/meter");
     await click("switch-meter-pump");
     await seen(`${at("write-result-meter-pump")}[data-ok="false"]`);
@@ -343,12 +311,12 @@ describe("a value", () => {
 
 it("speaks Chinese everywhere on the field side", async () => {
   await open("/account");
-  await b.page.selectOption(at("language"), "zh-CN");
-  await b.page.waitForFunction(() => document.documentElement.lang === "zh-CN");
+  await desk.b.page.selectOption(at("language"), "zh-CN");
+  await desk.b.page.waitForFunction(() => document.documentElement.lang === "zh-CN");
   await open("/devices/new/on/cabinet");
   await click("how-template");
   await click("template-acme-em3");
   await seen(at("template-chosen"));
   expect(await text("template-chosen")).toContain("三相电能表");
-  await expectAccessible(b.page, "the model in Chinese");
+  await expectAccessible(desk.b.page, "the model in Chinese");
 });

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { MockGateway } from "../mock/gateway";
 import { at, expectAccessible, openBrowser, startChromium, type Browser } from "./browser";
+import { hands, person } from "./desk";
 
 interface TestPoint {
   id: string;
@@ -14,8 +15,8 @@ interface TestPoint {
 }
 
 const env = process.env;
-const name = env.FG_NAME ?? "anna";
-const password = env.FG_PASSWORD ?? "correct horse battery";
+const name = env.FG_NAME ?? person.name;
+const password = env.FG_PASSWORD ?? person.password;
 const unit = env.FG_UNIT ?? "1";
 const points = JSON.parse(
   env.FG_POINTS ?? '[{"id":"power","table":"input","address":"52","type":"float32","unit":"W"}]',
@@ -40,9 +41,7 @@ afterAll(async () => {
   await mock?.stop();
 });
 
-const fill = (testid: string, text: string) => b.page.fill(at(testid), text);
-const click = (testid: string) => b.page.click(at(testid));
-const seen = (selector: string) => b.page.waitForSelector(selector, { timeout: wait });
+const { fill, click, seen } = hands(() => b, wait);
 
 it("claims the gateway, or logs in", async () => {
   await b.page.goto("/");

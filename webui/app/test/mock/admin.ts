@@ -3,6 +3,7 @@ import type {
   Account,
   Applied,
   AuditEntry,
+  Certificate,
   Client,
   Gateway,
   LogRecord,
@@ -105,7 +106,41 @@ export class AdminMock {
       clock_synchronized: false,
     },
     disk: { free_bytes: 3e8, size_bytes: 3e10, spool_bytes: 1e6, state_bytes: 1e5, pending_bytes: 0 },
+    host_file: {
+      file: "/etc/fieldgate/fieldgate.yaml",
+      data_dir: "/var/lib/fieldgate",
+      log_level: "info",
+      admin_address: ":8080",
+      admin_tls: "auto",
+      durability: "power_safe",
+      min_free_disk_bytes: 209_715_200,
+      max_connections: 10_000,
+      max_packet_size_bytes: 1_048_576,
+      max_queued_messages: 100_000,
+      queue_full: "drop_oldest",
+    },
   };
+  certificate: Certificate = {
+    mode: "auto",
+    self_signed: true,
+    subject: "CN=site-7,O=fieldgate",
+    issuer: "CN=site-7,O=fieldgate",
+    names: ["site-7", "site-7.local", "192.0.2.7"],
+    not_before: since,
+    not_after: new Date(Date.now() + 800 * 86_400_000).toISOString(),
+    sha256_fingerprint: Array.from({ length: 32 }, (_, i) => (i * 7).toString(16).padStart(2, "0").toUpperCase()).join(
+      ":",
+    ),
+  };
+  restarts = 0;
+  restored = 0; // bytes of the backup that was taken back
+
+  /** restart makes all that comes after it the work of another process. */
+  restart(): Reply {
+    this.restarts++;
+    this.gateway.started = new Date().toISOString();
+    return { status: 202 };
+  }
 
   constructor(private readonly refuse: Refuse) {}
 
@@ -137,12 +172,18 @@ export class AdminMock {
       case "tokens":
         return this.token(method, id, body as Token);
       case "config":
-        return this.config(id, action, q, body);
+        return this.config(method, id, action, q, body);
       case "logs":
         return list(this.logged(q));
       case "audit":
         return list(this.audit);
+      case "restore":
+        if (!String(body).startsWith("backup")) throw this.refuse(422, "invalid", "this is no backup of a gateway");
+        this.restored = String(body).length;
+        return this.restart();
       case "system":
+        if (id === "restart") return this.restart();
+        if (id === "tls") return this.tls(method, body as { certificate: string; key: string });
         return ok({ ...this.gateway, mqtt: { ...this.gateway.mqtt, clients: this.clients.length } });
       default:
         return undefined;
@@ -279,7 +320,7 @@ export class AdminMock {
     return list(this.tokens);
   }
 
-  private config(what: string, n: string, q: URLSearchParams, body: unknown): Reply {
+  private config(method: string, what: string, n: string, q: URLSearchParams, body: unknown): Reply {
     if (what === "") return ok(this.settings);
     const dry = q.get("dry_run") === "true";
     if (what === "apply") {
@@ -294,11 +335,29 @@ export class AdminMock {
       return ok(applied);
     }
     if (n === "") return list(this.revisions);
+    if (method === "GET") return ok(this.settings);
     if (!dry) {
       const author = { time: new Date().toISOString(), author: "anna", summary: `restore revision ${n}` };
       this.revisions.unshift({ revision: this.revisions.length + 1, ...author });
     }
     return ok(this.applied("change", "cabinet"));
+  }
+
+  private tls(method: string, body: { certificate: string; key: string }): Reply {
+    if (method === "DELETE") {
+      this.certificate = { ...this.certificate, self_signed: true };
+      return none;
+    }
+    if (method === "PUT") {
+      if (!body.certificate.includes("BEGIN CERTIFICATE")) throw this.wrong("/certificate", "invalid", "is no PEM");
+      this.certificate = {
+        ...this.certificate,
+        self_signed: false,
+        subject: "CN=gateway.example.com",
+        issuer: "CN=Example CA",
+      };
+    }
+    return ok(this.certificate);
   }
 
   private applied(action: "add" | "change", id: string): Applied {

@@ -13,6 +13,7 @@ import type {
   Bridge,
   Device,
   Fault,
+  HomeAssistant,
   Point,
   Role,
   SerialPort,
@@ -22,6 +23,7 @@ import type {
   Value,
 } from "../../src/types";
 
+import { presets, readTable, usualHome, writeTable } from "./upkeep";
 import { checkTemplate, history, MockScan, monitor, readBack, templates } from "./tools";
 
 const dist = join(import.meta.dirname, "../../../dist");
@@ -84,11 +86,14 @@ export class MockGateway {
     },
   ];
   sick = new Set<string>(); // devices that give no answer
-  written = new Map<string, number | boolean>();
+  written = new Map<string, number | boolean | string>();
   sessions = new Set<string>();
   streams = 0; // open streams of events
   templates: Template[] = structuredClone(templates);
   scan: MockScan | undefined;
+  homeAssistant = { ...usualHome };
+  away = false; // it answers nothing from a restart on
+  unsynced = false; // the clock has not been set
   hold = false; // a search finds nothing more
   refuse: { code: string; detail: string } | undefined; // every write
   private user = { name: "", password: "" };
@@ -118,6 +123,10 @@ export class MockGateway {
     const url = new URL(q.url ?? "/", "http://gateway");
     if (!url.pathname.startsWith("/api/v1/")) return this.file(url.pathname, r);
     const path = url.pathname.slice("/api/v1".length);
+    if (this.away && this.admin.restarts > 0) {
+      q.socket.destroy();
+      return;
+    }
     try {
       const body = await readBody(q);
       if (path === "/events") {
@@ -203,10 +212,19 @@ export class MockGateway {
         }
         return this.crud(this.uplinks, "uplink", method, id, action, body as Uplink, match, checkUplink);
       case "devices":
-        if (verb === "write") return this.write(id ?? "", point ?? "", (body as { value: number | boolean }).value);
+        if (action === "points" && (point === "export" || point === "import"))
+          return this.table(id ?? "", point, query, String(body), match);
+        if (verb === "write")
+          return this.write(id ?? "", point ?? "", (body as { value: number | boolean | string }).value);
         return this.device(method, id, body as Device, match);
+      case "home-assistant":
+        checkMatch(method === "PUT" ? match : "*", etag(this.homeAssistant));
+        if (method === "PUT") this.homeAssistant = { ...usualHome, ...(body as Partial<HomeAssistant>) };
+        return ok(this.homeAssistant, { ETag: etag(this.homeAssistant) });
+      case "uplink-presets":
+        return list(presets);
       case "values":
-        return list(this.values());
+        return list(this.values().map((v) => ({ ...v, ...this.nameOf(v) })));
       case "alarms":
         return list(this.alarms);
       case "serial-ports":
@@ -366,7 +384,11 @@ export class MockGateway {
     if (!old || !of) throw new Refusal(404, "not_found", "there is no such device");
     if (method === "GET") return ok({ ...old, status: this.deviceStatus(id) }, { ETag: etag(old) });
     checkMatch(match, etag(old));
-    if (method === "PUT") refuse(checkDevice(body, ""));
+    if (method === "PATCH") {
+      const next = Object.entries({ ...old, ...body }).filter(([, v]) => v !== null);
+      body = Object.fromEntries(next) as unknown as Device;
+    }
+    refuse(method === "DELETE" ? [] : checkDevice(body, ""));
     if (method === "DELETE" && of.kind === "line" && of.devices?.length === 1) {
       throw new Refusal(422, "required", `bridge ${of.id}, /devices: at least one device is needed`);
     }
@@ -376,7 +398,27 @@ export class MockGateway {
     return method === "DELETE" ? { status: 204 } : ok(body);
   }
 
-  private write(device: string, point: string, value: number | boolean): Answer {
+  private nameOf(v: Value): Partial<Value> {
+    const of = this.devices().find((d) => d.id === v.device);
+    const { name } = (of && this.pointsOf(of).find((p) => p.id === v.point)) ?? {};
+    return name === undefined ? {} : { name: typeof name === "string" ? { "": name } : name };
+  }
+
+  private table(id: string, verb: string, query: URLSearchParams, csv: string, match: string | undefined): Answer {
+    const of = this.bridges.find((b) => b.devices?.some((d) => d.id === id));
+    const device = of?.devices?.find((d) => d.id === id);
+    if (!of || !device) throw new Refusal(404, "not_found", "there is no such device");
+    if (verb === "export") return ok(writeTable(device.points ?? []), { "Content-Type": "text/csv" });
+    const dry = query.get("dry_run") === "true";
+    const { result, points } = readTable(csv, device.points ?? [], query.get("mode") === "replace", dry);
+    if (dry) return ok(result);
+    checkMatch(match, etag({ ...device, bridge: of.id }));
+    if (!result.ok) throw new Refusal(422, "invalid", `${result.errors.length} cells are wrong`);
+    device.points = points;
+    return ok(result);
+  }
+
+  private write(device: string, point: string, value: number | boolean | string): Answer {
     const p = this.devices()
       .filter((d) => d.id === device)
       .flatMap((d) => this.pointsOf(d))
@@ -513,7 +555,14 @@ export class MockGateway {
 
   private value(d: Device, p: Point): Value {
     const time = new Date().toISOString();
-    const base = { device: d.id, point: p.id, unit: p.unit ?? "", time, writable: Boolean(p.write) };
+    const base = {
+      device: d.id,
+      point: p.id,
+      unit: p.unit ?? "",
+      time,
+      writable: Boolean(p.write),
+      ...(this.unsynced && { clock: "unsynced" as const }),
+    };
     if (this.sick.has(d.id)) return { ...base, value: null, quality: "bad", error: "timeout" };
     const written = this.written.get(`${d.id}/${p.id}`);
     const bool = p.table === "coil" || p.table === "discrete_input";
@@ -552,7 +601,8 @@ async function readBody(q: IncomingMessage): Promise<unknown> {
   let text = "";
   for await (const part of q) text += String(part);
   if (text === "") return undefined;
-  return q.headers["content-type"] === "application/yaml" ? text : (JSON.parse(text) as unknown);
+  const json = /json|plain/.test(q.headers["content-type"] ?? "json"); // fetch calls a text plain
+  return json ? (JSON.parse(text) as unknown) : text;
 }
 
 function refusal(errors: Fault[], status = 422): Refusal {
