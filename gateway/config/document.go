@@ -9,6 +9,7 @@ import (
 
 	"fieldgate/bridges"
 	"fieldgate/internal/fault"
+	"fieldgate/internal/ordered"
 )
 
 // section is a kind of objects among the managed settings.
@@ -78,9 +79,9 @@ func parseDocument(raw json.RawMessage, base document) (document, error) {
 	doc := document{}
 	var faults fault.List
 	for _, s := range sections() {
-		value := top.get(s.name)
+		value := top.Get(s.name)
 		switch {
-		case !top.has(s.name):
+		case !top.Has(s.name):
 			doc[s.name] = base[s.name]
 		case string(value) != "null" && s.single:
 			if it, err := newItem(s, value, "/"+s.name); err != nil {
@@ -91,14 +92,14 @@ func parseDocument(raw json.RawMessage, base document) (document, error) {
 		case string(value) != "null":
 			doc[s.name] = parseSection(s, value, &faults)
 		}
-		top.remove(s.name)
+		top.Remove(s.name)
 	}
 	for _, m := range top {
 		words := "there is no such section; known are bridges, uplinks, accounts, access_rules and home_assistant"
-		if near, ok := bridges.Nearest(m.key, []string{Bridges, Uplinks, Accounts, AccessRules, HomeAssistant}); ok {
+		if near, ok := bridges.Nearest(m.Key, []string{Bridges, Uplinks, Accounts, AccessRules, HomeAssistant}); ok {
 			words = fmt.Sprintf("there is no such section; did you mean %q?", near)
 		}
-		faults.Add("/"+escapePointer(m.key), fault.UnknownKey, "%s", words)
+		faults.Add("/"+escapePointer(m.Key), fault.UnknownKey, "%s", words)
 	}
 	return doc, faults.Err()
 }
@@ -138,7 +139,7 @@ func newItem(s section, raw json.RawMessage, at string) (item, *fault.Error) {
 	if s.single {
 		return item{key: SingleKey, raw: ordered}, nil
 	}
-	key := o.text(s.key)
+	key := o.Text(s.key)
 	if key == "" {
 		return item{}, fault.At(at+"/"+s.key, fault.Required, "is needed, as text")
 	}
@@ -189,7 +190,7 @@ func (d document) raw() json.RawMessage {
 	for _, s := range sections() {
 		if s.single {
 			if raw := d.find(s.name, SingleKey); raw != nil {
-				o.set(s.name, raw)
+				o.Set(s.name, raw)
 			}
 			continue
 		}
@@ -197,9 +198,9 @@ func (d document) raw() json.RawMessage {
 		for i, it := range d[s.name] {
 			values[i] = it.raw
 		}
-		o.set(s.name, list(values))
+		o.Set(s.name, ordered.List(values))
 	}
-	return o.raw()
+	return o.JSON()
 }
 
 // change is one object that differs between two documents.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fieldgate/internal/fault"
+	"fieldgate/internal/ordered"
 )
 
 // Export gives all sections as one object. Of a stored secret it holds the name,
@@ -48,7 +49,7 @@ func (m *Manager) Apply(_ context.Context, author string, doc json.RawMessage, d
 // mentioned tells which sections a document has.
 func mentioned(doc json.RawMessage) func(string) bool {
 	top, err := parseObject(doc, "")
-	return func(section string) bool { return err == nil && top.has(section) }
+	return func(section string) bool { return err == nil && top.Has(section) }
 }
 
 // Restore makes the settings those of a revision, as a new revision, and answers
@@ -158,5 +159,5 @@ func yamlLines(raw json.RawMessage) []string {
 	if raw == nil {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(string(ToYAML(list([]json.RawMessage{raw}))), "\n"), "\n")
+	return strings.Split(strings.TrimSuffix(string(ToYAML(ordered.List([]json.RawMessage{raw}))), "\n"), "\n")
 }

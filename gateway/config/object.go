@@ -3,118 +3,32 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"fieldgate/internal/fault"
+	"fieldgate/internal/ordered"
 )
 
 // object is a JSON object that keeps the order of its members and the digits of its numbers.
-type object []member
+type object = ordered.Object
 
-type member struct {
-	key   string
-	value json.RawMessage
-}
-
-// parseObject reads one level of a JSON object; the faults' pointers begin with at.
+// parseObject reads one level of a JSON object in which every key stands once; the faults' pointers begin with at.
 func parseObject(raw json.RawMessage, at string) (object, *fault.Error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, fault.At(at, fault.Invalid, "must be an object")
+	o, err := ordered.Parse(raw)
+	if errors.Is(err, ordered.ErrNoObject) {
+		return nil, fault.At(at, fault.Invalid, "%s", err)
 	}
-	var o object
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, fault.At(at, fault.Invalid, "no valid JSON: %s", err)
-		}
-		key, _ := t.(string) // the decoder gives nothing else in this place
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, fault.At(at, fault.Invalid, "no valid JSON: %s", err)
-		}
-		if o.has(key) {
-			return nil, fault.At(at+"/"+escapePointer(key), fault.Invalid, "stands there twice")
-		}
-		o = append(o, member{key, value})
-	}
-	if _, err := dec.Token(); err != nil {
+	if err != nil {
 		return nil, fault.At(at, fault.Invalid, "no valid JSON: %s", err)
 	}
+	if key, repeated := o.Repeated(); repeated {
+		return nil, fault.At(at+"/"+escapePointer(key), fault.Invalid, "stands there twice")
+	}
 	return o, nil
-}
-
-func (o object) find(key string) int {
-	return slices.IndexFunc(o, func(m member) bool { return m.key == key })
-}
-
-func (o object) has(key string) bool { return o.find(key) >= 0 }
-
-func (o object) get(key string) json.RawMessage {
-	if i := o.find(key); i >= 0 {
-		return o[i].value
-	}
-	return nil
-}
-
-// text gives a member that is a text, "" for anything else.
-func (o object) text(key string) string {
-	var s string
-	if json.Unmarshal(o.get(key), &s) != nil {
-		return ""
-	}
-	return s
-}
-
-func (o *object) set(key string, value json.RawMessage) {
-	if i := o.find(key); i >= 0 {
-		(*o)[i].value = value
-		return
-	}
-	*o = append(*o, member{key, value})
-}
-
-func (o *object) remove(key string) {
-	if i := o.find(key); i >= 0 {
-		*o = slices.Delete(*o, i, i+1)
-	}
-}
-
-func (o object) raw() json.RawMessage {
-	b := []byte{'{'}
-	for i, m := range o {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, quote(m.key)...)
-		b = append(b, ':')
-		b = append(b, m.value...)
-	}
-	return append(b, '}')
-}
-
-func list(items []json.RawMessage) json.RawMessage {
-	return slices.Concat([]byte{'['}, bytes.Join(asBytes(items), []byte{','}), []byte{']'})
-}
-
-func asBytes(items []json.RawMessage) [][]byte {
-	b := make([][]byte, len(items))
-	for i, item := range items {
-		b[i] = item
-	}
-	return b
-}
-
-// quote gives a text as JSON, with < > & as they are.
-func quote(s string) json.RawMessage {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a text into memory has no error
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // editAt changes the member at the JSON pointer below raw; edit gets nil when it
@@ -124,21 +38,21 @@ func editAt(raw json.RawMessage, pointer string, edit func(json.RawMessage) json
 	key, rest, deeper := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
 	key = unescapePointer(key)
 	o, err := parseObject(raw, "")
-	if err != nil || deeper && !o.has(key) {
+	if err != nil || deeper && !o.Has(key) {
 		return raw
 	}
 	next := json.RawMessage(nil)
 	if deeper {
-		next = editAt(o.get(key), "/"+rest, edit)
+		next = editAt(o.Get(key), "/"+rest, edit)
 	} else {
-		next = edit(o.get(key))
+		next = edit(o.Get(key))
 	}
 	if next == nil {
-		o.remove(key)
+		o.Remove(key)
 	} else {
-		o.set(key, next)
+		o.Set(key, next)
 	}
-	return o.raw()
+	return o.JSON()
 }
 
 // inOrder writes a value with the keys of its objects in the order of keysAt;
@@ -168,7 +82,7 @@ func reorder(raw json.RawMessage, place, at string, depth int) (json.RawMessage,
 				return nil, err
 			}
 		}
-		return list(items), nil
+		return ordered.List(items), nil
 	case !json.Valid(raw):
 		return nil, fault.At(at, fault.Invalid, "no valid JSON")
 	}
@@ -181,19 +95,19 @@ func reorderObject(raw json.RawMessage, place, at string, depth int) (json.RawMe
 		return nil, err
 	}
 	keys := keysAt(place)
-	rank := func(m member) int {
-		if i := slices.Index(keys, m.key); i >= 0 {
+	rank := func(m ordered.Member) int {
+		if i := slices.Index(keys, m.Key); i >= 0 {
 			return i
 		}
 		return len(keys)
 	}
-	slices.SortStableFunc(o, func(a, b member) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(o, func(a, b ordered.Member) int { return rank(a) - rank(b) })
 	for i, m := range o {
-		if o[i].value, err = reorder(m.value, strings.TrimPrefix(place+"/"+m.key, "/"), at+"/"+escapePointer(m.key), depth+1); err != nil {
+		if o[i].Value, err = reorder(m.Value, strings.TrimPrefix(place+"/"+m.Key, "/"), at+"/"+escapePointer(m.Key), depth+1); err != nil {
 			return nil, err
 		}
 	}
-	return o.raw(), nil
+	return o.JSON(), nil
 }
 
 // keysAt is the order in which people read the keys; others follow as they came.

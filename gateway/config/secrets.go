@@ -10,6 +10,7 @@ import (
 
 	"fieldgate/bridges"
 	"fieldgate/internal/fault"
+	"fieldgate/internal/ordered"
 )
 
 // maxSecret bounds a secret, in bytes: a password, or a key in PEM.
@@ -25,7 +26,7 @@ type reference struct {
 }
 
 func (r reference) raw() json.RawMessage {
-	return object{{"secret", quote(r.Secret)}}.raw()
+	return object{{Key: "secret", Value: ordered.Quote(r.Secret)}}.JSON()
 }
 
 // parseReference reads {"secret": NAME}, {"file": PATH} or {"env": NAME}.
@@ -64,8 +65,8 @@ func (m *Manager) pointers(s section, raw json.RawMessage) []string {
 		return []string{"/password"}
 	}
 	name := s.kind
-	if o, err := parseObject(raw, ""); err == nil && o.text("kind") != "" {
-		name = o.text("kind")
+	if o, err := parseObject(raw, ""); err == nil && o.Text("kind") != "" {
+		name = o.Text("kind")
 	}
 	for _, k := range m.kinds {
 		if k.Name == name {
@@ -225,7 +226,7 @@ func (m *Manager) resolve(s section, raw json.RawMessage, edits secretEdits) (js
 				failed = append(failed, err)
 				return nil
 			}
-			return quote(text)
+			return ordered.Quote(text)
 		})
 	}
 	return raw, errors.Join(failed...)

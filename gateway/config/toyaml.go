@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"fieldgate/internal/ordered"
 )
 
 // maxFlow is how long a line may get before its object is written over several, in letters.
@@ -32,8 +34,8 @@ func (w *yamlWriter) block(raw json.RawMessage, indent string) {
 			w.WriteString(indent + "{}\n")
 		}
 		for _, m := range o {
-			w.WriteString(indent + plainText(m.key) + ":")
-			w.below(m.value, indent)
+			w.WriteString(indent + plainText(m.Key) + ":")
+			w.below(m.Value, indent)
 		}
 	case '[':
 		var items []json.RawMessage
@@ -82,11 +84,11 @@ func flow(raw json.RawMessage, room int) (string, bool) {
 		o, _ := parseObject(raw, "")
 		parts := make([]string, len(o))
 		for i, m := range o {
-			value, ok := flow(bytes.TrimSpace(m.value), room)
+			value, ok := flow(bytes.TrimSpace(m.Value), room)
 			if !ok {
 				return "", false
 			}
-			parts[i] = plainText(m.key) + ": " + value
+			parts[i] = plainText(m.Key) + ": " + value
 		}
 		line := "{" + strings.Join(parts, ", ") + "}"
 		return line, len(line) <= room
@@ -131,7 +133,7 @@ func plainText(s string) string {
 	if isPlain(s) {
 		return s
 	}
-	return string(quote(s))
+	return string(ordered.Quote(s))
 }
 
 // isPlain asks for a letter or a path at the beginning and harmless letters after it.

@@ -15,9 +15,9 @@ var floors = map[string]string{
 	"cmd/fieldgate":              "bridges bridges/all gateway gateway/config gateway/demo bridges/sim bridges/template internal/fault",
 	"gateway/demo":               "gateway gateway/config broker storage bridges/sim internal/fault",
 	"gateway":                    "*",
-	"gateway/config":             "bridges bridges/homeassistant broker broker/access storage webui internal/fault",
+	"gateway/config":             "bridges bridges/homeassistant broker broker/access storage webui internal/fault internal/ordered",
 	"webui":                      "webui/api internal/fault",
-	"webui/api":                  "bridges bridges/homeassistant bridges/template broker broker/access broker/mqtt internal/fault internal/logring",
+	"webui/api":                  "bridges bridges/homeassistant bridges/template broker broker/access broker/mqtt internal/fault internal/logring internal/ordered",
 	"bridges/all":                "bridges bridges/*",
 	"bridges/sim":                "bridges bridges/internal/* bridges/template",
 	"bridges/template":           "bridges internal/fault",
@@ -39,6 +39,7 @@ var floors = map[string]string{
 	"broker/mqtt":                "",
 	"internal/fault":             "",
 	"internal/logring":           "",
+	"internal/ordered":           "",
 	"internal/leak":              "", // imported by tests only
 	"internal/archtest":          "",
 	"internal/conformance":       "", // tests only: docs/conformance.md

@@ -97,7 +97,7 @@ func (a *API) addTests(s section) {
 
 // test tries settings. Faults of the settings are the caller's; a link that fails is a result.
 func (a *API) test(ctx context.Context, s section, o object, device string) (*testOutput, error) {
-	c, err := bridges.NewConfig(o.json(), s.kind)
+	c, err := bridges.NewConfig(o.JSON(), s.kind)
 	if err != nil {
 		return nil, err
 	}

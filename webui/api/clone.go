@@ -31,11 +31,11 @@ func (a *API) cloneDevice(ctx context.Context, in *cloneInput) (*objectOutput, e
 	if err != nil {
 		return nil, err
 	}
-	if changes.text("id") == "" {
+	if changes.Text("id") == "" {
 		return nil, fault.At("/id", fault.Required, "is required: the id of the new device")
 	}
 	like := d.object()
-	like.remove("topic")
-	like.remove("name")
-	return a.createDevice(ctx, &free{RawBody: mergePatch(like.json(), changes.json())})
+	like.Remove("topic")
+	like.Remove("name")
+	return a.createDevice(ctx, &free{RawBody: mergePatch(like.JSON(), changes.JSON())})
 }

@@ -128,7 +128,7 @@ func (a *API) applyConfig(ctx context.Context, in *applyInput) (*rawOutput, erro
 	}
 	a.changes.Lock()
 	defer a.changes.Unlock()
-	result, err := a.Settings.Apply(ctx, requestOf(ctx).caller.name, o.json(), in.DryRun)
+	result, err := a.Settings.Apply(ctx, requestOf(ctx).caller.name, o.JSON(), in.DryRun)
 	if err == nil && !in.DryRun {
 		a.log.Info("settings applied", "author", requestOf(ctx).caller.name)
 	}
@@ -158,5 +158,5 @@ func (a *API) revisions(ctx context.Context, _ *struct{}) (*rawOutput, error) {
 	if items == nil {
 		return nil, fault.New(fault.Unavailable, "no revisions are kept")
 	}
-	return &rawOutput{Body: object{{"items", items}, {"next", json.RawMessage("null")}}.json()}, nil
+	return &rawOutput{Body: object{{Key: "items", Value: items}, {Key: "next", Value: json.RawMessage("null")}}.JSON()}, nil
 }

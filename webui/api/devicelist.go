@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fieldgate/internal/fault"
+	"fieldgate/internal/ordered"
 )
 
 // device is a device as it stands in the settings: in the array of its bridge.
@@ -21,7 +22,7 @@ type device struct {
 // object is the device as a resource: its settings and its bridge.
 func (d device) object() object {
 	o := slices.Clone(d.settings)
-	o.set("bridge", quoted(d.bridge))
+	o.Set("bridge", ordered.Quote(d.bridge))
 	return o
 }
 
@@ -38,7 +39,7 @@ func (a *API) devices() ([]device, error) {
 			return nil, err
 		}
 		for _, d := range of {
-			all = append(all, device{bridge: b.text("id"), settings: d})
+			all = append(all, device{bridge: b.Text("id"), settings: d})
 		}
 	}
 	return all, nil
@@ -47,7 +48,7 @@ func (a *API) devices() ([]device, error) {
 // devicesOf gives the devices in a bridge's settings.
 func devicesOf(b object) ([]object, error) {
 	var texts []json.RawMessage
-	if raw := b.get("devices"); raw != nil {
+	if raw := b.Get("devices"); raw != nil {
 		if err := json.Unmarshal(raw, &texts); err != nil {
 			return nil, err
 		}
@@ -69,7 +70,7 @@ func (a *API) device(id string) (device, error) {
 		return device{}, err
 	}
 	for _, d := range all {
-		if d.settings.text("id") == id {
+		if d.settings.Text("id") == id {
 			return d, nil
 		}
 	}
@@ -113,21 +114,18 @@ func (a *API) changeDevices(ctx context.Context, bridge string, edit func([]obje
 		if all, index, err = edit(all); err != nil {
 			return nil, err
 		}
-		b.set("devices", array(all))
-		return b.json(), nil
+		b.Set("devices", array(all))
+		return b.JSON(), nil
 	})
 	return stored, deviceFaults(err, bridge, index)
 }
 
 func array(all []object) json.RawMessage {
-	b := []byte{'['}
+	items := make([]json.RawMessage, len(all))
 	for i, o := range all {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, o.json()...)
+		items[i] = o.JSON()
 	}
-	return append(b, ']')
+	return ordered.List(items)
 }
 
 // deviceFaults makes pointers into a bridge pointers into its device; a fault elsewhere names the bridge instead.
@@ -168,7 +166,7 @@ func deviceIn(text json.RawMessage, bridge, id string) (device, error) {
 }
 
 func indexOf(all []object, id string) int {
-	return slices.IndexFunc(all, func(o object) bool { return o.text("id") == id })
+	return slices.IndexFunc(all, func(o object) bool { return o.Text("id") == id })
 }
 
 // withoutBridge takes a device's bridge away, which must be the one that it is on.
@@ -177,9 +175,9 @@ func withoutBridge(text json.RawMessage, bridge string) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if raw := o.get("bridge"); raw != nil && o.text("bridge") != bridge {
+	if raw := o.Get("bridge"); raw != nil && o.Text("bridge") != bridge {
 		return nil, fault.At("/bridge", fault.Invalid, "can't change; remove the device and add it to the other bridge")
 	}
-	o.remove("bridge")
+	o.Remove("bridge")
 	return o, nil
 }

@@ -38,13 +38,13 @@ func (a *API) addDevices() {
 	add(a, operation{method: http.MethodGet, path: one, id: "get-device", summary: "A device", tag: tag, role: Viewer, errors: []int{http.StatusNotFound}, result: schema}, a.getDevice)
 	add(a, operation{method: http.MethodPut, path: one, id: "put-device", summary: "Replace", tag: tag, role: Operator, errors: changed, body: body(schema), result: schema},
 		func(ctx context.Context, in *freeChange) (*objectOutput, error) {
-			return a.changeDevice(ctx, in, func(_, b object) json.RawMessage { return b.json() })
+			return a.changeDevice(ctx, in, func(_, b object) json.RawMessage { return b.JSON() })
 		})
 	add(a, operation{
 		method: http.MethodPatch, path: one, id: "patch-device", summary: "Change in part, by a JSON merge patch (RFC 7396)", tag: tag, role: Operator,
 		errors: changed, body: body(schema), result: schema,
 	}, func(ctx context.Context, in *freeChange) (*objectOutput, error) {
-		return a.changeDevice(ctx, in, func(old, b object) json.RawMessage { return mergePatch(old.json(), b.json()) })
+		return a.changeDevice(ctx, in, func(old, b object) json.RawMessage { return mergePatch(old.JSON(), b.JSON()) })
 	})
 	add(a, operation{
 		method: http.MethodDelete, path: one, id: "delete-device", summary: "Remove", tag: tag, role: Operator, status: http.StatusNoContent,
@@ -87,7 +87,7 @@ func (a *API) listDevices(_ context.Context, in *deviceListInput) (*listOutput[j
 		if in.Bridge == "" || d.bridge == in.Bridge {
 			o := d.object()
 			decorate(&o)
-			items = append(items, o.json())
+			items = append(items, o.JSON())
 		}
 	}
 	return listOf(items), nil
@@ -110,13 +110,13 @@ func (a *API) deviceDecorator() func(*object) {
 		}
 	}
 	return func(o *object) {
-		d, ok := now[key{o.text("bridge"), o.text("id")}]
+		d, ok := now[key{o.Text("bridge"), o.Text("id")}]
 		if !ok {
 			d = bridges.DeviceStatus{State: bridges.Offline, Reason: "not started yet"}
 		}
 		b, err := json.Marshal(deviceState{State: d.State, Since: d.Since, Reason: d.Reason})
 		if err == nil {
-			o.set("status", b)
+			o.Set("status", b)
 		}
 	}
 }
@@ -131,9 +131,9 @@ func (a *API) getDevice(_ context.Context, in *idInput) (*objectOutput, error) {
 
 func (a *API) deviceOutput(d device) *objectOutput {
 	o := d.object()
-	tag := etag(o.json())
+	tag := etag(o.JSON())
 	a.deviceDecorator()(&o)
-	return &objectOutput{ETag: tag, Body: o.json()}
+	return &objectOutput{ETag: tag, Body: o.JSON()}
 }
 
 func (a *API) createDevice(ctx context.Context, in *free) (*objectOutput, error) {
@@ -141,8 +141,8 @@ func (a *API) createDevice(ctx context.Context, in *free) (*objectOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	bridge, id := o.text("bridge"), o.text("id")
-	o.remove("bridge")
+	bridge, id := o.Text("bridge"), o.Text("id")
+	o.Remove("bridge")
 	a.changes.Lock()
 	defer a.changes.Unlock()
 	if bridge == "" {
@@ -186,7 +186,7 @@ func (a *API) changeDevice(ctx context.Context, in *freeChange, merge func(old, 
 			return nil, i, missingDevice()
 		}
 		old := device{bridge: d.bridge, settings: all[i]}.object()
-		if err := checkMatch(in.IfMatch, etag(old.json())); err != nil {
+		if err := checkMatch(in.IfMatch, etag(old.JSON())); err != nil {
 			return nil, i, err
 		}
 		changed, err := keepKey(merge(old, b), "id", in.Key)
@@ -218,7 +218,7 @@ func (a *API) deleteDevice(ctx context.Context, in *idChange) (*struct{}, error)
 		if i < 0 {
 			return nil, i, missingDevice()
 		}
-		if err := checkMatch(in.IfMatch, etag(device{bridge: d.bridge, settings: all[i]}.object().json())); err != nil {
+		if err := checkMatch(in.IfMatch, etag(device{bridge: d.bridge, settings: all[i]}.object().JSON())); err != nil {
 			return nil, i, err
 		}
 		return slices.Delete(all, i, i+1), -1, nil
@@ -228,7 +228,7 @@ func (a *API) deleteDevice(ctx context.Context, in *idChange) (*struct{}, error)
 
 // testDevice tries one device on its bridge's link, alone.
 func (a *API) testDevice(ctx context.Context, d object) (*testOutput, error) {
-	bridge := d.text("bridge")
+	bridge := d.Text("bridge")
 	text := a.find(a.bridges, bridge)
 	if text == nil {
 		return nil, fault.At("/bridge", fault.NotFound, "there is no bridge of that id")
@@ -237,9 +237,9 @@ func (a *API) testDevice(ctx context.Context, d object) (*testOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.remove("bridge")
-	b.set("devices", array([]object{d}))
-	out, err := a.test(ctx, a.bridges, b, d.text("id"))
+	d.Remove("bridge")
+	b.Set("devices", array([]object{d}))
+	out, err := a.test(ctx, a.bridges, b, d.Text("id"))
 	return out, deviceFaults(err, bridge, 0)
 }
 

@@ -35,7 +35,7 @@ func RereadPoints(t *testing.T, text []byte) {
 	}
 	var points []object
 	for _, r := range rows {
-		require.True(t, json.Valid(r.point.json()), "%s", r.point.json())
+		require.True(t, json.Valid(r.point.JSON()), "%s", r.point.JSON())
 		points = append(points, r.point)
 	}
 	if len(points) == 0 {

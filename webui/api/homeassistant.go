@@ -81,7 +81,7 @@ func (a *API) changeHomeAssistant(ctx context.Context, in *homeAssistantChange, 
 		if err := checkMatch(in.IfMatch, etag(now)); err != nil {
 			return nil, err
 		}
-		return merge(now, b.json()), nil
+		return merge(now, b.JSON()), nil
 	})
 	if err != nil {
 		return nil, err

@@ -5,19 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
 	"fieldgate/internal/fault"
+	"fieldgate/internal/ordered"
 )
 
-// object is a JSON object that keeps the order of its members and the text of its numbers.
-type object []member
-
-type member struct {
-	key   string
-	value json.RawMessage
-}
+// object is the JSON objects that the handlers work with.
+type object = ordered.Object
 
 const (
 	maxDepth   = 64   // of nested objects and arrays in a body
@@ -58,85 +55,17 @@ func depth(text []byte) int {
 
 // parseObject reads a JSON object; the last of equal keys counts.
 func parseObject(text []byte) (object, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, fault.New(fault.Invalid, "must be an object")
+	o, err := ordered.Parse(text)
+	if errors.Is(err, ordered.ErrNoObject) {
+		return nil, fault.New(fault.Invalid, "%s", err)
 	}
-	var o object
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, err
-		}
-		o.set(key.(string), value) // the decoder gives only strings as keys
-		if len(o) > maxMembers {
-			return nil, fault.New(fault.OutOfRange, "an object has more than %d members", maxMembers)
-		}
+	if err != nil {
+		return nil, err
+	}
+	if o = o.Last(); len(o) > maxMembers {
+		return nil, fault.New(fault.OutOfRange, "an object has more than %d members", maxMembers)
 	}
 	return o, nil
-}
-
-func (o object) get(key string) json.RawMessage {
-	for _, m := range o {
-		if m.key == key {
-			return m.value
-		}
-	}
-	return nil
-}
-
-// text gives a member that is a string, "" for anything else.
-func (o object) text(key string) string {
-	var s string
-	if json.Unmarshal(o.get(key), &s) != nil {
-		return ""
-	}
-	return s
-}
-
-func (o *object) set(key string, value json.RawMessage) {
-	for i := range *o {
-		if (*o)[i].key == key {
-			(*o)[i].value = value
-			return
-		}
-	}
-	*o = append(*o, member{key, value})
-}
-
-func (o *object) remove(key string) {
-	for i := range *o {
-		if (*o)[i].key == key {
-			*o = append((*o)[:i:i], (*o)[i+1:]...)
-			return
-		}
-	}
-}
-
-// json writes the object in its order.
-func (o object) json() json.RawMessage {
-	b := []byte{'{'}
-	for i, m := range o {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, quoted(m.key)...)
-		b = append(b, ':')
-		b = append(b, m.value...)
-	}
-	return append(b, '}')
-}
-
-func quoted(s string) json.RawMessage {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a string into memory has no error
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // mergePatch applies a JSON merge patch (RFC 7396). Both must be valid JSON.
@@ -150,13 +79,13 @@ func mergePatch(target, patch json.RawMessage) json.RawMessage {
 		merged = nil
 	}
 	for _, m := range changes {
-		if isNull(m.value) {
-			merged.remove(m.key)
+		if isNull(m.Value) {
+			merged.Remove(m.Key)
 			continue
 		}
-		merged.set(m.key, mergePatch(merged.get(m.key), m.value))
+		merged.Set(m.Key, mergePatch(merged.Get(m.Key), m.Value))
 	}
-	return merged.json()
+	return merged.JSON()
 }
 
 func isNull(v json.RawMessage) bool { return string(bytes.TrimSpace(v)) == "null" }

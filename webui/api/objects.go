@@ -13,6 +13,7 @@ import (
 
 	"fieldgate/bridges"
 	"fieldgate/internal/fault"
+	"fieldgate/internal/ordered"
 )
 
 const jsonType = "application/json"
@@ -71,13 +72,13 @@ func (a *API) addSection(s section) {
 	add(a, operation{
 		method: http.MethodPut, path: one, id: "put-" + s.singular, summary: "Replace", tag: tag, role: s.write, errors: changed, body: body(s.schema), result: s.schema,
 	}, func(ctx context.Context, in *freeChange) (*objectOutput, error) {
-		return a.changeObject(ctx, s, in, func(_ json.RawMessage, b object) json.RawMessage { return b.json() })
+		return a.changeObject(ctx, s, in, func(_ json.RawMessage, b object) json.RawMessage { return b.JSON() })
 	})
 	add(a, operation{
 		method: http.MethodPatch, path: one, id: "patch-" + s.singular, summary: "Change in part, by a JSON merge patch (RFC 7396)", tag: tag, role: s.write,
 		errors: changed, body: body(s.schema), result: s.schema,
 	}, func(ctx context.Context, in *freeChange) (*objectOutput, error) {
-		return a.changeObject(ctx, s, in, func(old json.RawMessage, b object) json.RawMessage { return mergePatch(old, b.json()) })
+		return a.changeObject(ctx, s, in, func(old json.RawMessage, b object) json.RawMessage { return mergePatch(old, b.JSON()) })
 	})
 	add(a, operation{
 		method: http.MethodDelete, path: one, id: "delete-" + s.singular, summary: "Remove", tag: tag, role: s.write, status: http.StatusNoContent,
@@ -127,12 +128,12 @@ func (s section) decorator() func(*object) {
 		now[status.ID] = status
 	}
 	return func(o *object) {
-		status, ok := now[o.text("id")]
+		status, ok := now[o.Text("id")]
 		if !ok {
-			status = bridges.Status{ID: o.text("id"), Kind: o.text("kind"), State: bridges.Offline, Reason: "not started yet"}
+			status = bridges.Status{ID: o.Text("id"), Kind: o.Text("kind"), State: bridges.Offline, Reason: "not started yet"}
 		}
 		if b, err := json.Marshal(s.status(complete(status))); err == nil {
-			o.set("status", b)
+			o.Set("status", b)
 		}
 	}
 }
@@ -147,13 +148,13 @@ func shown(text json.RawMessage, decorate func(*object)) (json.RawMessage, error
 		return nil, err
 	}
 	decorate(&o)
-	return o.json(), nil
+	return o.JSON(), nil
 }
 
 // find gives the object of that name, nil when there is none.
 func (a *API) find(s section, key string) json.RawMessage {
 	for _, text := range a.Settings.List(s.name) {
-		if o, err := parseObject(text); err == nil && o.text(s.key) == key {
+		if o, err := parseObject(text); err == nil && o.Text(s.key) == key {
 			return text
 		}
 	}
@@ -181,7 +182,7 @@ func (a *API) createObject(ctx context.Context, s section, text []byte) (*object
 	if err != nil {
 		return nil, err
 	}
-	key := o.text(s.key)
+	key := o.Text(s.key)
 	if key == "" {
 		return nil, s.unnamed(o)
 	}
@@ -189,7 +190,7 @@ func (a *API) createObject(ctx context.Context, s section, text []byte) (*object
 		if old != nil {
 			return nil, fault.At("/"+s.key, fault.Conflict, "is in use by another %s", s.singular)
 		}
-		return o.json(), nil
+		return o.JSON(), nil
 	})
 	if err != nil {
 		return nil, err
@@ -209,8 +210,8 @@ func (s section) unnamed(o object) error {
 		return faults
 	}
 	o = slices.Clone(o)
-	o.set(s.key, quoted("unnamed"))
-	c, err := bridges.NewConfig(o.json(), s.kind)
+	o.Set(s.key, ordered.Quote("unnamed"))
+	c, err := bridges.NewConfig(o.JSON(), s.kind)
 	if err == nil {
 		err = s.links.Check(c)
 	}
@@ -244,14 +245,14 @@ func keepKey(text json.RawMessage, key, name string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch o.text(key) {
+	switch o.Text(key) {
 	case name:
 	case "":
-		o = slices.Insert(o, 0, member{key, quoted(name)})
+		o = slices.Insert(o, 0, ordered.Member{Key: key, Value: ordered.Quote(name)})
 	default:
 		return nil, fault.At("/"+key, fault.Invalid, "can't change; add it anew and remove the old one")
 	}
-	return o.json(), nil
+	return o.JSON(), nil
 }
 
 func (a *API) deleteObject(ctx context.Context, s section, in *idChange) error {
@@ -277,10 +278,10 @@ func readBody(text []byte) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.remove("status")
-	if isNull(o.get("password")) { // in a merge patch null removes
-		o.remove("password")
-		o.set("password_set", json.RawMessage("false"))
+	o.Remove("status")
+	if isNull(o.Get("password")) { // in a merge patch null removes
+		o.Remove("password")
+		o.Set("password_set", json.RawMessage("false"))
 	}
 	return o, nil
 }

@@ -69,7 +69,7 @@ func (a *API) addPoints() {
 // pointsOf gives the points in a device's settings.
 func pointsOf(d object) ([]object, error) {
 	var texts []json.RawMessage
-	if raw := d.get("points"); raw != nil {
+	if raw := d.Get("points"); raw != nil {
 		if err := json.Unmarshal(raw, &texts); err != nil {
 			return nil, fault.New(fault.Invalid, "the device's points are no list")
 		}
@@ -114,7 +114,7 @@ func (a *API) importPoints(ctx context.Context, in *importInput) (*importOutput,
 	if err != nil {
 		return nil, err
 	}
-	tag := etag(d.object().json())
+	tag := etag(d.object().JSON())
 	if !in.DryRun {
 		if err := checkMatch(in.IfMatch, tag); err != nil {
 			return nil, err
@@ -142,7 +142,7 @@ func (a *API) importPoints(ctx context.Context, in *importInput) (*importOutput,
 		if i < 0 {
 			return nil, i, missingDevice()
 		}
-		all[i].set("points", array(points))
+		all[i].Set("points", array(points))
 		return all, i, nil
 	})
 	if err != nil {
@@ -151,7 +151,7 @@ func (a *API) importPoints(ctx context.Context, in *importInput) (*importOutput,
 	if d, err = deviceIn(stored, d.bridge, in.ID); err != nil {
 		return nil, err
 	}
-	return &importOutput{ETag: etag(d.object().json()), Body: result}, nil
+	return &importOutput{ETag: etag(d.object().JSON()), Body: result}, nil
 }
 
 // merged lays the rows over the points. number gives the row of each point, 0 for one that was there.
@@ -162,7 +162,7 @@ func merged(old []object, rows []row, replace bool) (r importResult, points []ob
 		points, number = slices.Clone(old), make([]int, len(old))
 	}
 	for _, x := range rows {
-		id := x.point.text("id")
+		id := x.point.Text("id")
 		if first, twice := seen[id]; twice && id != "" {
 			r.Errors = append(r.Errors, rowFault{Row: x.number, Column: "id", Code: fault.Conflict, Detail: fmt.Sprintf("stands in row %d too", first)})
 			continue
@@ -172,7 +172,7 @@ func merged(old []object, rows []row, replace bool) (r importResult, points []ob
 		switch {
 		case was < 0:
 			r.Added = append(r.Added, id)
-		case etag(old[was].json()) == etag(x.point.json()):
+		case etag(old[was].JSON()) == etag(x.point.JSON()):
 			r.Unchanged = append(r.Unchanged, id)
 		default:
 			r.Changed = append(r.Changed, id)
@@ -184,7 +184,7 @@ func merged(old []object, rows []row, replace bool) (r importResult, points []ob
 		}
 	}
 	for _, p := range old {
-		if id := p.text("id"); replace && seen[id] == 0 {
+		if id := p.Text("id"); replace && seen[id] == 0 {
 			r.Removed = append(r.Removed, id)
 		}
 	}
@@ -198,9 +198,9 @@ func (a *API) checkPoints(d device, points []object, number []int) []rowFault {
 		return []rowFault{{Code: fault.Invalid, Detail: "its bridge can't be read"}}
 	}
 	changed := slices.Clone(d.settings)
-	changed.set("points", array(points))
-	b.set("devices", array([]object{changed}))
-	c, err := bridges.NewConfig(b.json(), a.bridges.kind)
+	changed.Set("points", array(points))
+	b.Set("devices", array([]object{changed}))
+	c, err := bridges.NewConfig(b.JSON(), a.bridges.kind)
 	if err == nil {
 		err = a.Bridges.Check(c)
 	}
@@ -219,7 +219,7 @@ func (a *API) checkPoints(d device, points []object, number []int) []rowFault {
 			if i, err := strconv.Atoi(index); err == nil && i < len(number) {
 				x.Row, x.Column = number[i], strings.ReplaceAll(field, "/", ".")
 				if x.Row == 0 {
-					x.Detail = "point " + points[i].text("id") + ", which is there already: " + x.Detail
+					x.Detail = "point " + points[i].Text("id") + ", which is there already: " + x.Detail
 				}
 			}
 		} else if f.Field != "" {

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"fieldgate/internal/fault"
+	"fieldgate/internal/ordered"
 )
 
 // Points as a table: a row a point, a column a key of its settings. Keys of name and write
@@ -40,26 +41,26 @@ func plainTexts() []string {
 func cells(p object) map[string]string {
 	out := map[string]string{}
 	for _, m := range p {
-		nested, err := parseObject(m.value)
+		nested, err := parseObject(m.Value)
 		switch {
-		case err != nil && m.key == "invalid":
-			out[m.key] = joined(m.value)
+		case err != nil && m.Key == "invalid":
+			out[m.Key] = joined(m.Value)
 		case err != nil:
-			out[m.key] = cell(m.value)
-		case m.key == "enum":
+			out[m.Key] = cell(m.Value)
+		case m.Key == "enum":
 			var parts []string
 			for _, label := range nested {
-				parts = append(parts, label.key+"="+cell(label.value))
+				parts = append(parts, label.Key+"="+cell(label.Value))
 			}
-			out[m.key] = strings.Join(parts, "|")
-		case m.key == "write" && len(nested) == 0:
-			out[m.key] = "true"
-		case m.key == "write" || m.key == "name":
+			out[m.Key] = strings.Join(parts, "|")
+		case m.Key == "write" && len(nested) == 0:
+			out[m.Key] = "true"
+		case m.Key == "write" || m.Key == "name":
 			for _, n := range nested {
-				out[m.key+"."+n.key] = cell(n.value)
+				out[m.Key+"."+n.Key] = cell(n.Value)
 			}
 		default:
-			out[m.key] = string(m.value)
+			out[m.Key] = string(m.Value)
 		}
 	}
 	return out
@@ -284,12 +285,12 @@ func pointOf(header, record []string, comma bool) (object, []rowFault) {
 		switch {
 		case within:
 			o := nested[outer]
-			o.set(inner, v)
+			o.Set(inner, v)
 			nested[outer] = o
-			p.set(outer, o.json())
-		case v == nil || column == "write" && p.get("write") != nil: // "false", or its keys say more
+			p.Set(outer, o.JSON())
+		case v == nil || column == "write" && p.Get("write") != nil: // "false", or its keys say more
 		default:
-			p.set(column, v)
+			p.Set(column, v)
 		}
 	}
 	return p, faults
@@ -304,7 +305,7 @@ func settingOf(column, text string, comma bool) (json.RawMessage, error) {
 	lower := strings.ToLower(text)
 	switch {
 	case slices.Contains(plainTexts(), column):
-		return quoted(text), nil
+		return ordered.Quote(text), nil
 	case column == "enum":
 		return enumOf(text)
 	case column == "invalid":
@@ -323,7 +324,7 @@ func settingOf(column, text string, comma bool) (json.RawMessage, error) {
 		}
 		return json.RawMessage(text), nil
 	}
-	return quoted(text), nil
+	return ordered.Quote(text), nil
 }
 
 func enumOf(text string) (json.RawMessage, error) {
@@ -333,9 +334,9 @@ func enumOf(text string) (json.RawMessage, error) {
 		if n = strings.TrimSpace(n); !ok || n == "" {
 			return nil, errors.New("must be numbers and labels such as 0=off|1=on")
 		}
-		labels.set(n, quoted(strings.TrimSpace(label)))
+		labels.Set(n, ordered.Quote(strings.TrimSpace(label)))
 	}
-	return labels.json(), nil
+	return labels.JSON(), nil
 }
 
 func invalidOf(text string, comma bool) json.RawMessage {
@@ -349,7 +350,7 @@ func invalidOf(text string, comma bool) json.RawMessage {
 		if isNumber(number) {
 			list = append(list, json.RawMessage(number))
 		} else {
-			list = append(list, quoted(part))
+			list = append(list, ordered.Quote(part))
 		}
 	}
 	raw, _ := json.Marshal(list) // made of JSON

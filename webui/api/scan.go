@@ -114,7 +114,7 @@ func handAnswer(answer bridges.HandAnswer, err error) (*handOutput, error) {
 // saved is a question about the bridge in the path.
 func saved(in *handInput) (bridges.Config, json.RawMessage, error) {
 	q, err := readBody(in.RawBody)
-	return bridges.Config{ID: in.ID}, q.json(), err
+	return bridges.Config{ID: in.ID}, q.JSON(), err
 }
 
 // unsaved takes the settings of a link out of a question.
@@ -123,13 +123,13 @@ func unsaved(text []byte) (bridges.Config, json.RawMessage, error) {
 	if err != nil {
 		return bridges.Config{}, nil, err
 	}
-	link, err := parseObject(q.get("bridge"))
+	link, err := parseObject(q.Get("bridge"))
 	if err != nil {
 		return bridges.Config{}, nil, fault.At("/bridge", fault.Required, `is needed: {"kind":"modbus","link":{...}}`)
 	}
-	q.remove("bridge")
-	link.remove("id")
-	return bridges.Config{Kind: link.text("kind"), Settings: link.json()}, q.json(), nil
+	q.Remove("bridge")
+	link.Remove("id")
+	return bridges.Config{Kind: link.Text("kind"), Settings: link.JSON()}, q.JSON(), nil
 }
 
 func (a *API) scan(ctx context.Context, c bridges.Config, question json.RawMessage) (*startedOutput, error) {
@@ -157,5 +157,5 @@ func (a *API) kindOf(id string) string {
 	if err != nil {
 		return ""
 	}
-	return o.text("kind")
+	return o.Text("kind")
 }

@@ -136,7 +136,7 @@ func (a *API) putTemplate(ctx context.Context, in *putTemplateInput) (*templateO
 		if err != nil {
 			return nil, err
 		}
-		text = a.YAML.ToYAML(doc.json())
+		text = a.YAML.ToYAML(doc.JSON())
 	}
 	a.changes.Lock()
 	defer a.changes.Unlock()
