@@ -86,7 +86,7 @@ export const upkeepZh: typeof upkeepEn = {
 
   backup: {
     tab: "备份",
-    intro: "备份是一个文件，包含网关保存的一切：设置、人员、账户和等待中的消息。",
+    intro: "备份是一个文件，包含网关保存的一切：设置、人员、账号和等待中的消息。",
     make: "制作备份",
     secret: "文件里有上行的明文密码。请放在别人读不到的地方，也不要只放在本网关上。",
     notIn: "不包含：机器的主机文件，以及它所指的证书。",
@@ -101,7 +101,7 @@ export const upkeepZh: typeof upkeepEn = {
     restoreGo: "用这个备份替换一切",
     restoreTitle: "替换本网关上的一切？",
     restoreAsk: (name) =>
-      `${name} 将取代所有设置、人员和账户。值会中断几秒。您可能要用备份当时的密码登录。原来的内容保留在网关的 before-restore 里，直到下一次恢复。`,
+      `${name} 将取代所有设置、人员和账号。值会中断几秒。您可能要用备份当时的密码登录。原来的内容保留在网关的 before-restore 里，直到下一次恢复。`,
     sending: "正在发送备份…",
     restored: "备份已恢复。",
     shell: "在网关上执行：sudo fieldgate backup 文件，sudo fieldgate restore 文件",

@@ -8,6 +8,8 @@ interface Props {
   submit: string;
   onSubmit: () => void;
   close?: () => void;
+  overwrite?: () => void;
+  loadTheirs?: () => void;
   testid: string;
   children: ComponentChildren;
   more?: ComponentChildren;
@@ -21,6 +23,8 @@ export function InlineForm(p: Props) {
         testid={p.testid}
         saving={p.saving}
         onSubmit={p.onSubmit}
+        {...(p.overwrite && { overwrite: p.overwrite })}
+        {...(p.loadTheirs && { loadTheirs: p.loadTheirs })}
         actions={
           <>
             <button

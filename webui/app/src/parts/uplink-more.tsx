@@ -8,127 +8,81 @@ interface Props {
   change: (part: Partial<UplinkDraft>) => void;
 }
 
+/** A setting that is text: where it stands in the settings, and how it is asked for. */
+interface Setting {
+  key: "keepAlive" | "caFile" | "certFile" | "keyFile" | "serverName" | "alpn" | "maxMessages" | "maxBytes" | "maxAge";
+  at: string; // its last key names the test id too: /tls/ca_file is uplink-ca-file
+  label: string;
+  hint?: string;
+  code?: boolean;
+}
+
+function Texts({ draft, change, settings }: Props & { settings: Setting[] }) {
+  return (
+    <>
+      {settings.map((s) => (
+        <TextField
+          key={s.key}
+          label={s.label}
+          {...(s.hint !== undefined && { hint: s.hint })}
+          at={s.at}
+          value={draft[s.key]}
+          set={(text) => change({ [s.key]: text })}
+          testid={`uplink-${(s.at.split("/").at(-1) ?? "").replaceAll("_", "-")}`}
+          {...(s.code && { code: true })}
+          {...(s.key === "maxMessages" && { inputMode: "numeric" as const })}
+          optional
+        />
+      ))}
+    </>
+  );
+}
+
 export function UplinkMore(p: Props) {
   const t = useText();
-  const { draft, change } = p;
+  const { link: w } = t;
   return (
     <>
       <SelectField
-        label={t.link.version}
+        label={w.version}
         at="/version"
-        value={draft.version}
-        set={(version) => change({ version })}
-        options={(["4", "5"] as const).map((value) => ({ value, label: t.link.versions[value] }))}
+        value={p.draft.version}
+        set={(version) => p.change({ version })}
+        options={(["4", "5"] as const).map((value) => ({ value, label: w.versions[value] }))}
         testid="uplink-version"
       />
-      <TextField
-        label={t.link.keepAlive}
-        hint={t.link.keepAliveHint}
-        at="/keep_alive"
-        value={draft.keepAlive}
-        set={(keepAlive) => change({ keepAlive })}
-        optional
-      />
-      {draft.tls && <Certificates {...p} />}
-      <Limits {...p} />
-    </>
-  );
-}
-
-function Certificates({ draft, change }: Props) {
-  const t = useText();
-  return (
-    <>
-      <h3>{t.link.tls}</h3>
-      <TextField
-        label={t.link.caFile}
-        hint={t.link.caFileHint}
-        at="/tls/ca_file"
-        value={draft.caFile}
-        set={(caFile) => change({ caFile })}
-        testid="uplink-ca-file"
-        code
-        optional
-      />
-      <TextField
-        label={t.link.certFile}
-        hint={t.link.certHint}
-        at="/tls/cert_file"
-        value={draft.certFile}
-        set={(certFile) => change({ certFile })}
-        testid="uplink-cert-file"
-        code
-        optional
-      />
-      <TextField
-        label={t.link.keyFile}
-        at="/tls/key_file"
-        value={draft.keyFile}
-        set={(keyFile) => change({ keyFile })}
-        testid="uplink-key-file"
-        code
-        optional
-      />
-      <TextField
-        label={t.link.serverName}
-        hint={t.link.serverNameHint}
-        at="/tls/server_name"
-        value={draft.serverName}
-        set={(serverName) => change({ serverName })}
-        optional
-      />
-      <TextField
-        label={t.link.alpn}
-        hint={t.link.alpnHint}
-        at="/tls/alpn"
-        value={draft.alpn}
-        set={(alpn) => change({ alpn })}
-        testid="uplink-alpn"
-        code
-        optional
-      />
-    </>
-  );
-}
-
-function Limits({ draft, change }: Props) {
-  const t = useText();
-  return (
-    <>
-      <h3>{t.link.queue}</h3>
+      <Texts {...p} settings={[{ key: "keepAlive", at: "/keep_alive", label: w.keepAlive, hint: w.keepAliveHint }]} />
+      {p.draft.tls && (
+        <>
+          <h3>{w.tls}</h3>
+          <Texts
+            {...p}
+            settings={[
+              { key: "caFile", at: "/tls/ca_file", label: w.caFile, hint: w.caFileHint, code: true },
+              { key: "certFile", at: "/tls/cert_file", label: w.certFile, hint: w.certHint, code: true },
+              { key: "keyFile", at: "/tls/key_file", label: w.keyFile, code: true },
+              { key: "serverName", at: "/tls/server_name", label: w.serverName, hint: w.serverNameHint },
+              { key: "alpn", at: "/tls/alpn", label: w.alpn, hint: w.alpnHint, code: true },
+            ]}
+          />
+        </>
+      )}
+      <h3>{w.queue}</h3>
       <div class="grid">
-        <TextField
-          label={t.link.maxMessages}
-          hint={t.link.maxMessagesHint}
-          at="/queue/max_messages"
-          value={draft.maxMessages}
-          set={(maxMessages) => change({ maxMessages })}
-          inputMode="numeric"
-          testid="uplink-max-messages"
-          optional
-        />
-        <TextField
-          label={t.link.maxBytes}
-          hint={t.link.maxBytesHint}
-          at="/queue/max_bytes"
-          value={draft.maxBytes}
-          set={(maxBytes) => change({ maxBytes })}
-          optional
-        />
-        <TextField
-          label={t.link.maxAge}
-          hint={t.link.maxAgeHint}
-          at="/queue/max_age"
-          value={draft.maxAge}
-          set={(maxAge) => change({ maxAge })}
-          optional
+        <Texts
+          {...p}
+          settings={[
+            { key: "maxMessages", at: "/queue/max_messages", label: w.maxMessages, hint: w.maxMessagesHint },
+            { key: "maxBytes", at: "/queue/max_bytes", label: w.maxBytes, hint: w.maxBytesHint },
+            { key: "maxAge", at: "/queue/max_age", label: w.maxAge, hint: w.maxAgeHint },
+          ]}
         />
         <SelectField
-          label={t.link.full}
+          label={w.full}
           at="/queue/full"
-          value={draft.full}
-          set={(full) => change({ full })}
-          options={(["drop_oldest", "reject"] as const).map((value) => ({ value, label: t.link.fullNames[value] }))}
+          value={p.draft.full}
+          set={(full) => p.change({ full })}
+          options={(["drop_oldest", "reject"] as const).map((value) => ({ value, label: w.fullNames[value] }))}
         />
       </div>
     </>

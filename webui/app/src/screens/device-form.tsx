@@ -247,7 +247,6 @@ function DeviceForm(p: Props) {
         </Step>
       )}
       <Step n={p.saved ? 1 : 2} title={t.device.stepDevice}>
-        <DeviceFields device={draft.device} change={device} kind={kind} saved={p.saved !== undefined} />
         {!p.saved && <HowField how={how} setHow={setHow} />}
         {how === "template" && draft.device.template === "" && (
           <TemplateSearch

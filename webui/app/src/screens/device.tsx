@@ -144,12 +144,12 @@ function Actions({ device, etag }: { device: Device; etag: string }) {
 
   return (
     <div class="actions">
-      <a class="button" href={href("devices", device.id, "points")} data-testid={`device-table-${device.id}`}>
-        {t.table.open}
-      </a>
       <a class="button" href={href("devices", device.id, "edit")} data-testid={`device-edit-${device.id}`}>
         <Icon name="edit" />
         {t.edit}
+      </a>
+      <a class="button" href={href("devices", device.id, "points")} data-testid={`device-table-${device.id}`}>
+        {t.table.open}
       </a>
       <button
         type="button"

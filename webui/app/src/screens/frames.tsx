@@ -161,7 +161,7 @@ function drawn(f: Frame, t: Messages) {
   const bad = isFaulty(f);
   return (
     <li
-      class={bad ? "frame bad" : `frame ${f.direction}`}
+      class={bad ? "wire-frame bad" : `wire-frame ${f.direction}`}
       data-testid="frame"
       data-problem={f.problem}
       data-unit={f.unit}

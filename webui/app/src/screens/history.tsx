@@ -110,7 +110,7 @@ function Whole({ revision, text }: { revision: number; text: string }) {
   return (
     <div class="form-step">
       <pre
-        class="settings"
+        class="diff"
         tabIndex={0}
         role="group"
         aria-label={t.revision.text(revision)}

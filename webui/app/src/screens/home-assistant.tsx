@@ -2,7 +2,8 @@
 import { api, type Stored } from "../api";
 import { useText } from "../i18n";
 import { CheckField, SelectField, TextField } from "../parts/field";
-import { Form, useDraft, useSaving } from "../parts/form";
+import { useDraft, useSaving } from "../parts/form";
+import { InlineForm } from "../parts/inline-form";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
 import { tellFailure } from "../parts/remove-wire";
 import { tell } from "../parts/toast";
@@ -66,19 +67,15 @@ function Settings({ saved, reload }: { saved: Stored<HomeAssistant>; reload: () 
   };
   if (!mayChange.value) return <p class="muted">{t.home.lookOnly}</p>;
   return (
-    <Form
-      testid="ha-form"
-      saving={saving.state}
-      onSubmit={() => save(saved.etag)}
-      overwrite={() => save("*")}
-      loadTheirs={reload}
-      actions={
-        <button type="submit" class="button primary" data-testid="ha-save" aria-disabled={saving.state.busy}>
-          {saving.state.busy ? t.saving : t.save}
-        </button>
-      }
-    >
-      <section class="card form-step" aria-label={t.home.tab}>
+    <section class="card" aria-label={t.home.tab}>
+      <InlineForm
+        testid="ha-form"
+        saving={saving.state}
+        submit={saving.state.busy ? t.saving : t.save}
+        onSubmit={() => save(saved.etag)}
+        overwrite={() => save("*")}
+        loadTheirs={reload}
+      >
         <CheckField
           label={t.home.all}
           hint={t.home.allText}
@@ -110,8 +107,8 @@ function Settings({ saved, reload }: { saved: Stored<HomeAssistant>; reload: () 
             optional
           />
         </details>
-      </section>
-    </Form>
+      </InlineForm>
+    </section>
   );
 }
 

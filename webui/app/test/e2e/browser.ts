@@ -64,6 +64,13 @@ export async function expectAccessible(page: Page, screen: string): Promise<void
     return found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(" | ")}`);
   });
   expect(violations, `axe on ${screen}`).toEqual([]);
+  const twice = await page.evaluate(() =>
+    [...document.forms].flatMap((form) => {
+      const places = [...form.querySelectorAll("[data-at]")].map((field) => field.getAttribute("data-at") ?? "");
+      return places.filter((place, i) => places.indexOf(place) !== i);
+    }),
+  );
+  expect(twice, `fields that stand twice in a form of ${screen}`).toEqual([]);
   const tooWide = await page.evaluate(
     () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   );

@@ -137,7 +137,7 @@ beforeAll(async () => {
 });
 afterAll(() => running.close());
 
-describe.each(looks)("at $name", (look) => {
+describe.each(looks)("at $name", { timeout: 300_000 }, (look) => {
   const empty = new MockGateway();
   const full = new MockGateway();
   let emptyBase = "";

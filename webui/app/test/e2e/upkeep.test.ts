@@ -140,7 +140,7 @@ describe("Home Assistant", () => {
     await unfold("ha-more");
     await fill("ha-node", "shed");
     await fill("ha-prefix", "");
-    await click("ha-save");
+    await click("ha-form-submit");
     await seen(`${at("toast")}:has-text("told within seconds")`);
     expect(desk.g.homeAssistant).toEqual({ enabled: true, prefix: "homeassistant", node_id: "shed" });
     await seen(`${at("ha-meter")}:has-text("As all: announced")`);
