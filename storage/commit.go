@@ -109,6 +109,7 @@ func (w *writer) write(b *batch) error {
 		return err
 	}
 	began := time.Now()
+	time.Sleep(w.slowness)
 	if err := w.c.exec("COMMIT"); err != nil {
 		_ = w.c.exec("ROLLBACK")
 		return err

@@ -69,7 +69,7 @@ func (s *Spool) open() error {
 		s.writer = writer{}
 		return err
 	}
-	s.writer.c = c
+	s.writer.c, s.writer.slowness = c, s.cfg.slowness
 	s.writer.disk = disk{dir: filepath.Dir(s.file), minFree: int64(s.cfg.MinFreeDisk)}
 	s.watchDisk(true)
 	return nil
