@@ -45,6 +45,7 @@ type writer struct {
 	lastLazy  time.Time
 	gaveUp    error // what the last try said, once the spool closes
 	buf       []byte
+	pack      packer
 	batch     batch
 	disk      disk
 	lived     time.Duration // as Spool.lived
