@@ -27,10 +27,12 @@ func (t *Tree[S]) Match(name string) *Result[S] {
 	return r
 }
 
-// match walks all matching nodes of a level together, level by level. It keeps nothing of the name.
+// match looks for the filter that is the name itself, and walks all matching nodes of
+// a level of the tree together, level by level. It keeps nothing of the name.
 func (s *snapshot[S]) match(name string, into *Result[S]) {
 	*into = Result[S]{}
 	found := finding[S]{result: into}
+	found.add(s.plain.get(s.seed, name))
 	var firstHere, firstNext [16]*node[S]
 	here, next := append(firstHere[:0], s.root), firstNext[:0]
 	isSystem := strings.HasPrefix(name, "$") // not for leading wildcards [v3.1.1 MQTT-4.7.2-1]
@@ -92,9 +94,9 @@ func (f *finding[S]) add(k *takers[S]) {
 func (f *finding[S]) end() {
 	r := f.result
 	r.own = int(unsafe.Sizeof(*r)) + cap(r.Shared)*int(unsafe.Sizeof(Group[S]{}))
-	if len(f.more) == 0 && len(f.first.blocks) == 1 {
+	if len(f.more) == 0 && len(f.first.full) == 0 {
 		// The tree still adds to the array: no append to the result may reach it.
-		r.Subscribers = slices.Clip(f.first.blocks[0])
+		r.Subscribers = slices.Clip(f.first.last)
 		return
 	}
 	r.Subscribers = f.merged()
@@ -111,11 +113,11 @@ func (f *finding[S]) merged() []Match[S] {
 		total += r.len
 	}
 	f.list = make([]Match[S], 0, total)
-	for _, block := range f.first.blocks {
+	for block := range f.first.blocks {
 		f.list = append(f.list, block...)
 	}
-	for _, r := range f.more {
-		for _, block := range r.blocks {
+	for i := range f.more {
+		for block := range f.more[i].blocks {
 			for i := range block {
 				f.merge(&block[i])
 			}
