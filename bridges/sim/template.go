@@ -54,6 +54,8 @@ type sampled struct {
 	} `json:"sunspec"`
 	Write  json.RawMessage `json:"write"`
 	Sample any             `json:"sample"`
+
+	manual bool // the device's addresses count from 1
 }
 
 // NewSample makes the device of a template of the kind modbus. It fails when a point has no sample or one that does not fit.
@@ -73,11 +75,12 @@ func NewSampleAt(t *template.Template, l Layout) (*Sample, error) {
 			return nil, fmt.Errorf("order: %w", err)
 		}
 	}
+	manual := string(t.Device["addresses"]) == `"manual"`
 	points := make([]sampled, len(t.Points))
 	for i, p := range t.Points {
 		raw, err := json.Marshal(p)
 		if err == nil {
-			points[i].Order = order
+			points[i].Order, points[i].manual = order, manual
 			err = json.Unmarshal(raw, &points[i])
 		}
 		if err != nil {
@@ -199,12 +202,37 @@ func (p *sampled) place(chain map[*sampled]int) (Table, int, error) {
 	if p.SunSpec != nil {
 		return HoldingRegisters, chain[p] + p.SunSpec.Offset, nil
 	}
+	text := strings.Trim(string(p.Address), `"`)
 	table, known := map[string]Table{"": HoldingRegisters, "holding": HoldingRegisters, "input": InputRegisters, "coil": Coils, "discrete_input": DiscreteInputs}[p.Table]
-	address, err := strconv.ParseUint(strings.Trim(string(p.Address), `"`), 0, 16)
-	if !known || err != nil {
-		return 0, 0, fmt.Errorf("table %q, address %s: a template says where a point is as on the wire", p.Table, p.Address)
+	named, address, ok := placeInManual(text, p.manual)
+	if !ok {
+		n, err := strconv.ParseUint(text, 0, 16)
+		address, ok = int(n), err == nil
 	}
-	return table, int(address), nil
+	if named != 0 && p.Table == "" {
+		table = named
+	}
+	if !known || !ok {
+		return 0, 0, fmt.Errorf("table %q, address %s: there is no such register", p.Table, p.Address)
+	}
+	return table, address, nil
+}
+
+// placeInManual reads 400001 and 4x1 as manuals write them, and 40001 and 1 where the device counts so. ok is false for what is none.
+func placeInManual(text string, countsFromOne bool) (table Table, address int, ok bool) {
+	digits := map[byte]Table{'0': Coils, '1': DiscreteInputs, '3': InputRegisters, '4': HoldingRegisters}
+	n, err := strconv.Atoi(text)
+	switch {
+	case len(text) > 2 && text[1] == 'x' && text[0] != '0':
+		n, err = strconv.Atoi(text[2:])
+		return digits[text[0]], n - 1, err == nil && n > 0
+	case err != nil:
+		return 0, 0, false
+	case len(text) == 6, len(text) == 5 && countsFromOne && digits[text[0]] != 0:
+		n, err = strconv.Atoi(text[1:])
+		return digits[text[0]], n - 1, err == nil && n > 0
+	}
+	return 0, n - 1, countsFromOne && n > 0
 }
 
 // words gives the registers of the sample, or one with 0 or 1 for a bit.

@@ -121,8 +121,23 @@ func valuesOf(t *testing.T, d *template.Template, link string) map[string]bridge
 	})
 }
 
+// readOwn is readThrough for a template that did not come with the program.
+func readOwn(t *testing.T, d *template.Template, link string) {
+	own, kinds := set(t, t.TempDir())
+	_, err := own.Put(d.ID, d.Text())
+	require.NoError(t, err)
+	values := watchKinds(t, kinds, d, link, allGood)
+	for _, p := range d.Points {
+		require.Equal(t, p.Sample().String(), values[p.ID()].Value.String(), p.ID())
+	}
+}
+
 func watch(t *testing.T, d *template.Template, link string, settled func([]bridges.Reading) bool) map[string]bridges.Reading {
 	_, kinds := set(t, "")
+	return watchKinds(t, kinds, d, link, settled)
+}
+
+func watchKinds(t *testing.T, kinds []bridges.Kind, d *template.Template, link string, settled func([]bridges.Reading) bool) map[string]bridges.Reading {
 	settings := fmt.Sprintf(`{"id":"b","kind":%q,"link":%s,"timeout":"2s","devices":[{"id":"d","template":%q}]}`, d.Kind, link, d.ID)
 	c, err := bridges.NewConfig(json.RawMessage(settings), "")
 	require.NoError(t, err)
