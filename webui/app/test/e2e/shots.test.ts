@@ -229,81 +229,85 @@ describe.each(looks)("at $name", { timeout: 300_000 }, (look) => {
     await b.close();
   });
 
-  it("shows what a person opens, what is wrong, and what goes on", async () => {
-    const b = await openBrowser(running, fullBase, look);
-    const look1 = (name: string) => judge(b.page, `${look.name}-${name}`);
-    const { click, fill, seen, open, login, unfold } = hands(() => b);
-    await b.page.goto("/");
-    await login();
-    full.unsynced = true;
-    await open("/devices/main-meter");
-    await seen(at("unsynced-main-meter-power"));
-    await b.page.click(`${at("history-main-meter-power")} > summary`);
-    await seen(at("chart"));
-    await look1("device-unsynced");
-    full.unsynced = false;
-    await open("/devices/main-meter/points");
-    await fill("table-text", "id,address\nvoltage,zero\npower,x\n");
-    await click("table-preview");
-    await seen(at("table-wrong"));
-    await look1("points-table-wrong");
-    await fill("table-text", "id,table,address,type\nvoltage,input,0,float32\ncurrent,input,6,float32\n");
-    await click("table-replace");
-    await click("table-preview");
-    await seen(at("table-removed"));
-    await look1("points-table-plan");
-    await open("/devices/new/on/cabinet");
-    await unfold("scan-open");
-    await click("scan-start");
-    await seen(`${at("scan")}[data-state="done"]`);
-    await look1("scan");
-    await open("/uplinks/new");
-    await b.page.selectOption(at("uplink-preset"), "aws-iot-core");
-    await seen(at("preset-advice"));
-    await look1("uplink-preset");
-    await open("/mqtt/clients/pump%2F1");
-    if (await b.page.$(at("ask-yes"))) await click("ask-yes"); // the form is left
-    await click("queue-show");
-    await click("trace-start");
-    await seen('[data-type="PUBLISH"]');
-    await look1("client-open");
-    await open("/mqtt/topics");
-    await click("topic-show-note");
-    await seen(at("payload-note"));
-    await look1("topics-open");
-    await open("/system/settings");
-    await click("revision-show-1");
-    await seen(at("revision-text-1"));
-    await click("revision-compare-1");
-    await seen(at("diff"));
-    await look1("settings-open");
-    await open("/system/certificate");
-    await click("certificate-replace");
-    await click("certificate-form-submit");
-    await seen(at("fault-/key"));
-    await look1("certificate-wrong");
-    await open("/system/backup");
-    await b.page.setInputFiles(at("restore-file"), {
-      name: "site-7.backup",
-      mimeType: "application/gzip",
-      buffer: Buffer.from("backup"),
-    });
-    await click("restore-go");
-    await seen("dialog");
-    await look1("restore-ask");
-    await click("ask-no");
-    await open("/system/gateway");
-    await unfold("host-file");
-    full.away = true;
-    await click("restart");
-    await click("ask-yes");
-    await seen(at("restarting"));
-    await look1("restarting");
-    full.away = false;
-    await b.page.waitForSelector(at("restarting"), { state: "detached" });
-    expect(b.faults).toEqual([]);
-    await b.close();
-  });
+  // One look in each language is enough for what stands on the screens above but for its content.
+  it.runIf(/phone-dark-zh|laptop-dark-en/.test(look.name))(
+    "shows what a person opens, what is wrong, and what goes on",
+    async () => {
+      const b = await openBrowser(running, fullBase, look);
+      const look1 = (name: string) => judge(b.page, `${look.name}-${name}`);
+      const { click, fill, seen, open, login, unfold } = hands(() => b);
+      await b.page.goto("/");
+      await login();
+      full.unsynced = true;
+      await open("/devices/main-meter");
+      await seen(at("unsynced-main-meter-power"));
+      await b.page.click(`${at("history-main-meter-power")} > summary`);
+      await seen(at("chart"));
+      await look1("device-unsynced");
+      full.unsynced = false;
+      await open("/devices/main-meter/points");
+      await fill("table-text", "id,address\nvoltage,zero\npower,x\n");
+      await click("table-preview");
+      await seen(at("table-wrong"));
+      await look1("points-table-wrong");
+      await fill("table-text", "id,table,address,type\nvoltage,input,0,float32\ncurrent,input,6,float32\n");
+      await click("table-replace");
+      await click("table-preview");
+      await seen(at("table-removed"));
+      await look1("points-table-plan");
+      await open("/devices/new/on/cabinet");
+      await unfold("scan-open");
+      await click("scan-start");
+      await seen(`${at("scan")}[data-state="done"]`);
+      await look1("scan");
+      await open("/uplinks/new");
+      await b.page.selectOption(at("uplink-preset"), "aws-iot-core");
+      await seen(at("preset-advice"));
+      await look1("uplink-preset");
+      await open("/mqtt/clients/pump%2F1");
+      if (await b.page.$(at("ask-yes"))) await click("ask-yes"); // the form is left
+      await click("queue-show");
+      await click("trace-start");
+      await seen('[data-type="PUBLISH"]');
+      await look1("client-open");
+      await open("/mqtt/topics");
+      await click("topic-show-note");
+      await seen(at("payload-note"));
+      await look1("topics-open");
+      await open("/system/settings");
+      await click("revision-show-1");
+      await seen(at("revision-text-1"));
+      await click("revision-compare-1");
+      await seen(at("diff"));
+      await look1("settings-open");
+      await open("/system/certificate");
+      await click("certificate-replace");
+      await click("certificate-form-submit");
+      await seen(at("fault-/key"));
+      await look1("certificate-wrong");
+      await open("/system/backup");
+      await b.page.setInputFiles(at("restore-file"), {
+        name: "site-7.backup",
+        mimeType: "application/gzip",
+        buffer: Buffer.from("backup"),
+      });
+      await click("restore-go");
+      await seen("dialog");
+      await look1("restore-ask");
+      await click("ask-no");
+      await open("/system/gateway");
+      await unfold("host-file");
+      full.away = true;
+      await click("restart");
+      await click("ask-yes");
+      await seen(at("restarting"));
+      await look1("restarting");
+      full.away = false;
+      await b.page.waitForSelector(at("restarting"), { state: "detached" });
+      expect(b.faults).toEqual([]);
+      await b.close();
+    },
+  );
 });
 
 async function judge(page: Awaited<ReturnType<typeof openBrowser>>["page"], name: string): Promise<void> {
