@@ -112,9 +112,9 @@ type Block struct {
 	Fill       uint16
 }
 
-// sunSpecLengths are the registers behind the two of the head [SunSpec models 1, 101 to 214; 160 with two modules].
+// sunSpecLengths are the registers behind the two of the head [SunSpec models 1, 101 to 113, 124, 201 to 214; 160 with two modules].
 func sunSpecLengths() map[int]int {
-	lengths := map[int]int{1: 66, 160: 8 + 2*20}
+	lengths := map[int]int{1: 66, 124: 24, 160: 8 + 2*20}
 	for variant := range 3 {
 		lengths[101+variant], lengths[111+variant] = 50, 60
 	}

@@ -48,6 +48,8 @@ func TestGuess_KnowsDevicesByWhatTheyAnswer(t *testing.T) {
 		{device: "orno-we-516"},
 		{device: "peacefair-pzem-016"},
 		{device: "schneider-iem3000"},
+		{device: "solis-3p-4g"},
+		{device: "sunspec-storage", not: []string{"sunspec-mppt"}},
 	} {
 		t.Run(c.device, func(t *testing.T) {
 			t.Parallel()
