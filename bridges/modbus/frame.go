@@ -44,6 +44,7 @@ const (
 	funcDiagnostics         = 8
 	funcEventCounter        = 11
 	funcServerID            = 17
+	funcReadWrite           = 23
 	funcDevice              = 43 // with the MEI type 14
 )
 
