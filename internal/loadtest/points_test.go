@@ -95,7 +95,7 @@ func manyPointsYAML(address string) string {
 // points is what the points of a bridge add, their values, retained messages and histories included: what is
 // held, in a process whose garbage collector leaves hardly any room, then by what the process as it is grows.
 func points(t testing.TB, _ *server) []sample {
-	tight, usual := growth(t, "GOGC=5"), growth(t)
+	tight, usual := growth(t, "GOGC=2"), growth(t)
 	return []sample{
 		{tight.heap / 1e6, tight.fault},
 		{usual.private / 1e6, usual.fault},
