@@ -534,7 +534,13 @@ func (l *modbusLink) printFrames(data []byte) error {
 
 func printFrame(out io.Writer, f bridges.Frame) {
 	arrow := map[string]string{"request": ">", "answer": "<", "other": "?"}[f.Direction]
-	fmt.Fprintf(out, "%s %s %3d", f.Time.Local().Format("15:04:05.000"), arrow, f.Unit)
+	fmt.Fprintf(out, "%s %s", f.Time.Local().Format("15:04:05.000"), arrow)
+	content := "[" + f.Hex + "]"
+	if f.Text != "" { // of a line device
+		content = f.Text
+	} else {
+		fmt.Fprintf(out, " %3d", f.Unit)
+	}
 	if f.Name != "" {
 		fmt.Fprintf(out, "  %s %d+%d", f.Name, f.Address, f.Quantity)
 	}
@@ -547,5 +553,5 @@ func printFrame(out io.Writer, f bridges.Frame) {
 	if f.Problem != "" || f.Words != "" {
 		fmt.Fprintf(out, "  %s %s", f.Problem, f.Words)
 	}
-	fmt.Fprintf(out, "  [%s]\n", f.Hex)
+	fmt.Fprintf(out, "  %s\n", content)
 }
