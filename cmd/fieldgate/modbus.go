@@ -51,12 +51,18 @@ func newModbus(std stdio, host *string) *cobra.Command {
 
 func newModbusRead(l *modbusLink) *cobra.Command {
 	var table string
-	var quantity int
+	var quantity, function, sub int
 	cmd := &cobra.Command{
-		Use: "read ADDRESS", Short: "Read registers or bits; shows every way to understand them", Args: wrongUse(cobra.ExactArgs(1)),
-		Example: "  fieldgate modbus read 0 --quantity 2 --table input --port /dev/ttyUSB0",
+		Use: "read [ADDRESS]", Short: "Read registers or bits; shows every way to understand them", Args: wrongUse(cobra.MaximumNArgs(1)),
+		Example: "  fieldgate modbus read 0 --quantity 2 --table input --port /dev/ttyUSB0\n  fieldgate modbus read --function 8 --sub-function 12 --port /dev/ttyUSB0",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := l.question(map[string]any{"unit": l.unit, "address": addressOf(args[0]), "quantity": quantity})
+			if len(args) == 0 && (function == 0 || function == 24) {
+				return &usageError{errors.New("the address is missing")}
+			}
+			q := l.question(map[string]any{"unit": l.unit, "quantity": quantity, "function": function, "sub_function": sub})
+			if len(args) > 0 {
+				q["address"] = addressOf(args[0])
+			}
 			if table != "" {
 				q["table"] = table
 			}
@@ -65,12 +71,14 @@ func newModbusRead(l *modbusLink) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&table, "table", "", "coil, discrete_input, holding or input (default holding)")
 	cmd.Flags().IntVarP(&quantity, "quantity", "n", 1, "how many")
+	cmd.Flags().IntVar(&function, "function", 0, "another function code that only reads: 7, 8, 11, 17, 24 or 43")
+	cmd.Flags().IntVar(&sub, "sub-function", 0, "of function code 8: 0, 2, 11 to 18")
 	return cmd
 }
 
 func newModbusWrite(l *modbusLink) *cobra.Command {
 	var table, kind, order string
-	var function int
+	var function, readAddress, readQuantity int
 	var verify bool
 	cmd := &cobra.Command{
 		Use: "write ADDRESS VALUE", Short: "Write a value to a holding register or a coil", Args: wrongUse(cobra.ExactArgs(2)),
@@ -83,13 +91,18 @@ func newModbusWrite(l *modbusLink) *cobra.Command {
 			if kind != "" {
 				q["type"] = kind
 			}
+			if function == 23 {
+				q["read_address"], q["read_quantity"] = readAddress, readQuantity
+			}
 			return l.byHand(cmd.Context(), "write", q, l.printWrite)
 		},
 	}
 	cmd.Flags().StringVar(&table, "table", "", "coil or holding (default holding)")
 	cmd.Flags().StringVar(&kind, "type", "", "int16, uint32, float32 and so on")
 	cmd.Flags().StringVar(&order, "order", "ABCD", "ABCD, CDAB, BADC or DCBA")
-	cmd.Flags().IntVar(&function, "function", 0, "function code; 0 takes the one that fits")
+	cmd.Flags().IntVar(&function, "function", 0, "function code; 0 takes the one that fits; 23 also reads")
+	cmd.Flags().IntVar(&readAddress, "read-address", 0, "of function code 23: the first holding register to read")
+	cmd.Flags().IntVar(&readQuantity, "read-quantity", 1, "of function code 23: how many")
 	cmd.Flags().BoolVar(&verify, "verify", false, "read it back")
 	return cmd
 }

@@ -14,15 +14,14 @@ import (
 
 func (l *modbusLink) printRead(answer json.RawMessage) error {
 	var a struct {
-		OK        bool
-		MS        float64
-		Registers []struct {
-			Address  int
-			Hex      string
-			Unsigned int
-			Signed   int
+		OK   bool
+		MS   float64
+		Said []struct {
+			Name, Text string
+			Value      int
 		}
-		Bits []struct {
+		Registers []handRegister
+		Bits      []struct {
 			Address int
 			Value   bool
 		}
@@ -37,15 +36,13 @@ func (l *modbusLink) printRead(answer json.RawMessage) error {
 		return err
 	}
 	w := tabwriter.NewWriter(l.std.out, 0, 0, 2, ' ', 0)
+	for _, s := range a.Said {
+		fmt.Fprintf(w, "%s\t%d\t%s\n", s.Name, s.Value, s.Text)
+	}
 	for _, b := range a.Bits {
 		fmt.Fprintf(w, "%d\t%v\n", b.Address, b.Value)
 	}
-	if len(a.Registers) > 0 {
-		fmt.Fprintln(w, "ADDRESS\tHEX\tUNSIGNED\tSIGNED")
-	}
-	for _, r := range a.Registers {
-		fmt.Fprintf(w, "%d\t%s\t%d\t%d\n", r.Address, r.Hex, r.Unsigned, r.Signed)
-	}
+	printRegisters(w, a.Registers)
 	likely := false
 	for _, d := range a.Decodes {
 		if d.Likely {
@@ -59,13 +56,31 @@ func (l *modbusLink) printRead(answer json.RawMessage) error {
 	return w.Flush()
 }
 
+// handRegister is a register that a read or write by hand gave.
+type handRegister struct {
+	Address  int
+	Hex      string
+	Unsigned int
+	Signed   int
+}
+
+func printRegisters(w io.Writer, list []handRegister) {
+	if len(list) > 0 {
+		fmt.Fprintln(w, "ADDRESS\tHEX\tUNSIGNED\tSIGNED")
+	}
+	for _, r := range list {
+		fmt.Fprintf(w, "%d\t%s\t%d\t%d\n", r.Address, r.Hex, r.Unsigned, r.Signed)
+	}
+}
+
 func (l *modbusLink) printWrite(answer json.RawMessage) error {
 	var a struct {
-		OK       bool
-		MS       float64
-		Function int
-		Raw      string
-		Verified bool
+		OK        bool
+		MS        float64
+		Function  int
+		Raw       string
+		Verified  bool
+		Registers []handRegister
 	}
 	if err := json.Unmarshal(answer, &a); err != nil || !a.OK {
 		return err
@@ -75,7 +90,9 @@ func (l *modbusLink) printWrite(answer json.RawMessage) error {
 		how = ", read back"
 	}
 	fmt.Fprintf(l.std.out, "written: %s by function code %d in %g ms%s\n", a.Raw, a.Function, a.MS, how)
-	return nil
+	w := tabwriter.NewWriter(l.std.out, 0, 0, 2, ' ', 0)
+	printRegisters(w, a.Registers)
+	return w.Flush()
 }
 
 func (l *modbusLink) printFound(text json.RawMessage) {
@@ -128,7 +145,13 @@ func (l *modbusLink) printFrames(data []byte) error {
 
 func printFrame(out io.Writer, f bridges.Frame) {
 	arrow := map[string]string{"request": ">", "answer": "<", "other": "?"}[f.Direction]
-	fmt.Fprintf(out, "%s %s %3d", f.Time.Local().Format("15:04:05.000"), arrow, f.Unit)
+	fmt.Fprintf(out, "%s %s", f.Time.Local().Format("15:04:05.000"), arrow)
+	content := "[" + f.Hex + "]"
+	if f.Text != "" { // of a line device
+		content = f.Text
+	} else {
+		fmt.Fprintf(out, " %3d", f.Unit)
+	}
 	if f.Name != "" {
 		fmt.Fprintf(out, "  %s %d+%d", f.Name, f.Address, f.Quantity)
 	}
@@ -141,5 +164,5 @@ func printFrame(out io.Writer, f bridges.Frame) {
 	if f.Problem != "" || f.Words != "" {
 		fmt.Fprintf(out, "  %s %s", f.Problem, f.Words)
 	}
-	fmt.Fprintf(out, "  [%s]\n", f.Hex)
+	fmt.Fprintf(out, "  %s\n", content)
 }
