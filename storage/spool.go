@@ -400,36 +400,24 @@ func (s *Spool) segmentAt(base mqtt.MsgID) int {
 	return i
 }
 
-// Usage implements session.Spool.
+// Usage implements session.Spool. It never asks the disk: lists of all sessions call it. What is not in RAM any more
+// has an Oldest that is up to a minute too early, more where the marks are thin.
 func (s *Spool) Usage(id session.ID) mqtt.Usage {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	q := s.sessions[id]
-	if q == nil || q.n == 0 {
-		u := mqtt.Usage{}
-		if q != nil {
-			u = q.usage()
-		}
-		s.mu.Unlock()
-		return u
+	if q == nil {
+		return mqtt.Usage{}
 	}
 	u := q.usage()
-	p, pos := q.first()
-	oldest := p.seg.id(pos)
-	if e := p.seg.cachedAt(pos); e != nil {
-		u.Oldest = e.m.Accepted
-	} else if q.oldest == oldest {
-		u.Oldest = q.oldestAt
-	}
-	s.mu.Unlock()
-	if !u.Oldest.IsZero() {
+	if q.n == 0 {
 		return u
 	}
-	page, err := s.Page(id, oldest-1, 1, 0)
-	if err == nil && len(page) == 1 {
-		u.Oldest = page[0].Message.Accepted
-		s.mu.Lock()
-		q.oldest, q.oldestAt = page[0].Message.ID, u.Oldest
-		s.mu.Unlock()
+	p, pos := q.first()
+	if e := p.seg.cachedAt(pos); e != nil {
+		u.Oldest = e.m.Accepted
+	} else if at, known := s.marks.of(p.seg.id(pos)); known {
+		u.Oldest = time.Now().Add(at - s.age())
 	}
 	return u
 }
