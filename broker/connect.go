@@ -175,7 +175,7 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 		return errEnded
 	}
 	c.out.mu.Lock()
-	c.out.grow()
+	c.out.grow(len(raw))
 	c.out.buf = append(c.out.buf, raw...)
 	c.out.packets++
 	w.count.messagesSent++

@@ -25,6 +25,7 @@ type SpoolConfig struct {
 	MinFreeDisk  Bytes         `json:"min_free_disk"`  // stays free on the file system of the data directory
 
 	tidyPause time.Duration // how long a drained spool is idle before its file shrinks
+	slowness  time.Duration // how much longer a flush takes, for tests
 }
 
 // Durability is what an acknowledged message survives.
@@ -121,6 +122,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 // MarshalText writes the size as UnmarshalText reads it.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
+// String writes the size with the largest unit that leaves a whole number, as UnmarshalText reads it.
 func (b Bytes) String() string {
 	for _, unit := range byteUnits()[:4] {
 		if b != 0 && int64(b)%unit.size == 0 {
