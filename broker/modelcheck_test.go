@@ -185,7 +185,7 @@ func (w *world) delivered(r *rapid.T, c *modelClient, got fields, lastOrder *int
 		}
 	}
 	i := slices.IndexFunc(due, func(d *owed) bool {
-		return d.topic == got["topic"] && !(isShared && d.payload != got["payload"]) && (d.payload == got["payload"] && bit(d.retain) == got["retain"] || !w.mayBeGone(d))
+		return d.topic == got["topic"] && (d.looksLike(got) || !isShared && !w.mayBeGone(d))
 	})
 	if i < 0 {
 		r.Fatalf("%s got %v, which nobody owes it", c.id, got)
@@ -225,6 +225,12 @@ func (w *world) delivered(r *rapid.T, c *modelClient, got fields, lastOrder *int
 	d.pid, d.order = uint16(pid), c.heard
 	d.maybe = false
 	slices.SortStableFunc(c.owed, func(a, b *owed) int { return cmp.Compare(orderOf(a), orderOf(b)) })
+}
+
+// looksLike tells whether the packet may be this delivery; clearing messages have no payload that tells them apart.
+func (d *owed) looksLike(got fields) bool {
+	return d.payload == got["payload"] && bit(d.retain) == got["retain"] && fmt.Sprint(d.qos) == got["qos"] &&
+		(d.pid == 0 || fmt.Sprint(d.pid) == got["pid"])
 }
 
 func (w *world) deliveredZero(r *rapid.T, c *modelClient, got fields) {
