@@ -76,7 +76,7 @@ type expectedZero struct {
 func (c *modelClient) forget() {
 	for _, d := range c.owed {
 		if d.shared != nil {
-			d.shared.orphan(d)
+			d.shared.orphan(d, c.member)
 		}
 	}
 	existed := c.exists

@@ -29,9 +29,11 @@ type sharedMessage struct {
 	doubtful bool // it may be lost, for nobody was there to take it over
 }
 
-// orphan is called when the session ends that has the delivery.
-func (s *sharedMessage) orphan(d *owed) {
+// orphan is called when the session ends that has the delivery. One that left the group before takes it along:
+// that it goes to another member is a should [v5 4.8.2].
+func (s *sharedMessage) orphan(d *owed, member bool) {
 	s.taken = false
+	s.doubtful = s.doubtful || !member
 	s.done = s.done || d.qos == mqtt.ExactlyOnce && d.pid != 0
 }
 
@@ -52,7 +54,7 @@ func (w *world) join(r *rapid.T) {
 func (w *world) leave(r *rapid.T) {
 	c := w.any(r, func(c *modelClient) bool { return c.peer != nil && c.member })
 	pid := c.nextPID()
-	c.member = false
+	c.member, c.heir = false, true
 	w.send(c, (&packet.Unsubscribe{PacketID: pid, Filters: []string{sharedFilter}}).Append(nil, c.version))
 	w.settle(r, []fields{{"": "UNSUBACK", "pid": fmt.Sprint(pid), "codes": "0"}}, c)
 }
@@ -107,6 +109,7 @@ func (w *world) claimZero(r *rapid.T, c *modelClient, got fields) {
 
 // mourn is called when a session has ended: what it had is with the other members, if there are any.
 func (w *world) mourn(ended *modelClient) {
+	left := ended.heir && !ended.member
 	ended.member, ended.heir = false, false
 	others := slices.ContainsFunc(w.sorted(), func(c *modelClient) bool {
 		if c.member && c.exists && (c.peer != nil || c.durable) {
@@ -116,7 +119,7 @@ func (w *world) mourn(ended *modelClient) {
 		return false
 	})
 	for _, s := range w.shared {
-		if !s.taken && (!others || s.maybe && s.qos == mqtt.ExactlyOnce) {
+		if !s.taken && (left || !others || s.maybe && s.qos == mqtt.ExactlyOnce) {
 			s.doubtful = true
 		}
 	}
