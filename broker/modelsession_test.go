@@ -17,6 +17,7 @@ type modelMessage struct {
 	origin         string
 	expires        time.Time // zero for never
 	ids            string    // subscription identifiers that come along, sorted
+	denied         bool      // a rule denied it when it was published
 }
 
 // modelWill is a message with the time that it waits after the end of the connection.

@@ -180,6 +180,7 @@ func (w *world) publish(r *rapid.T) {
 		w.draw5(r, c, &m, &p)
 	}
 	denied := w.unwritable[m.topic]
+	m.denied = denied
 	if retain && !denied {
 		w.retained[m.topic] = m
 	}
@@ -239,9 +240,12 @@ func (w *world) repeat(r *rapid.T) {
 	if c.version == mqtt.V5 && (c.counted[pid] || c.isFull()) {
 		r.Skip("5.0 repeats only on a new connection, within the receive maximum") // [v5 MQTT-4.4.0-1]
 	}
+	m := c.opened[pid]
+	if m.denied {
+		r.Skip("one that went nowhere may go somewhere when it comes again")
+	}
 	c.counted[pid] = true
 	c.quota++
-	m := c.opened[pid]
 	p := packet.Publish{Topic: []byte(m.topic), Payload: []byte(m.payload), QoS: 2, PacketID: pid, Dup: true}
 	w.send(c, p.Append(nil, c.version))
 	w.settle(r, []fields{{"": "PUBREC", "pid": fmt.Sprint(pid)}}, c)
