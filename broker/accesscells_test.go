@@ -66,8 +66,9 @@ func cellsOf(table string) (users []string, topics map[string][]cell, connects m
 	topics, connects = map[string][]cell{}, map[string]map[string]bool{}
 	for _, line := range lines[1:] {
 		words := strings.Fields(line)
-		what, marks := words[0], words[len(words)-len(users):]
-		if what = strings.Join(words[:len(words)-len(users)], " "); strings.HasPrefix(what, "connect") {
+		named := len(words) - len(users) // a name may have two words
+		what, marks := strings.Join(words[:named], " "), words[named:]
+		if strings.HasPrefix(what, "connect") {
 			connects[what] = map[string]bool{}
 		}
 		for i, user := range users {
