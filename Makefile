@@ -89,7 +89,7 @@ check-page: $(APP)/node_modules/.package-lock.json
 	npm --prefix $(APP) run check
 
 .PHONY: judge
-judge: ## the MQTT conversations against Debian's mosquitto; docs/conformance.md lists every difference
+judge: test-tools ## the MQTT conversations against Debian's mosquitto; docs/conformance.md lists every difference
 	FIELDGATE_JUDGE=/usr/sbin/mosquitto go test -count=1 -run TestJudge ./broker
 
 .PHONY: bench
