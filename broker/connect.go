@@ -87,7 +87,8 @@ func (c *conn) admit(p *packet.Connect, raw []byte) mqtt.ReasonCode {
 	default:
 		p.ClientID = assignedID() // [v3.1.1 MQTT-3.1.3-6] [v5 MQTT-3.1.3-6]
 	}
-	c.clientID.Store(&p.ClientID)
+	id := p.ClientID // a pointer into p would keep all of it as long as the connection
+	c.clientID.Store(&id)
 	c.watch(raw)
 	if reason := c.authenticate(p); reason.Failed() {
 		return reason
@@ -117,7 +118,8 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 		}
 		return mqtt.NotAuthorized
 	}
-	c.user.Store(&p.Username) // before the check: an account that changes meanwhile ends this connection
+	name := p.Username
+	c.user.Store(&name) // before the check: an account that changes meanwhile ends this connection
 	return c.reasonOf(c.b.auth.Authenticate(Login{ClientID: p.ClientID, Username: p.Username, Password: p.Password, From: addressOf(c.nc)}))
 }
 
