@@ -35,30 +35,30 @@ type conn struct {
 	in       input
 	turn     int // bytes that were handled while the client always had more
 	out      outbox
-	answers  answers // under out.mu
-	refused  bool    // under out.mu: something could not be kept, so nothing more is acknowledged
+	answers  answers       // under out.mu
+	room     chan struct{} // under out.mu; one place: a limit that this connection waits for may have gone; nil until it waits
+	refused  bool          // under out.mu: something could not be kept, so nothing more is acknowledged
+	held     atomic.Bool   // the broker does not read, because commits are slow
 
 	// Set by the connection's own goroutine on CONNECT.
 	client                *client
 	attached              atomic.Pointer[client] // the same, for other goroutines
-	version               mqtt.Version
-	modern                *modern // nil for 3.x
+	modern                *modern                // nil for 3.x
 	clientID              atomic.Pointer[string]
 	user                  atomic.Pointer[string] // user name, nil for an anonymous client
 	will                  *bequest               // nil for none
 	writes                access.Cache           // of the session's rights; of the connection's own goroutine
-	deniedOne, refusedOne bool                   // the log knows that a PUBLISH was denied, that a subscription was refused
 	since                 time.Time
-	clean                 bool         // CONNECT asked for a clean start
 	keepAlive             atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
+	version               mqtt.Version
+	clean                 bool // CONNECT asked for a clean start
+	deniedOne, refusedOne bool // the log knows that a PUBLISH was denied, that a subscription was refused
 
 	carried traffic
 	heard   atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
-	held    atomic.Bool            // the broker does not read, because commits are slow
 	ended   atomic.Pointer[ending] // why it ends; the first reason counts
 	dead    chan struct{}          // closed with ended
 	done    chan struct{}          // closed when all is cleaned up
-	room    chan struct{}          // one place: a limit that this connection waits for may have gone
 }
 
 // ending is why a connection ends.
@@ -78,7 +78,6 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 		number:   b.lastConn.Add(1) + insidePublisher,
 		dead:     make(chan struct{}),
 		done:     make(chan struct{}),
-		room:     make(chan struct{}, 1),
 		since:    time.Now(),
 	}
 	var raw syscall.RawConn
@@ -88,8 +87,7 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	c.in.buffers, c.out.buffers, c.out.sent, c.out.unsent = &b.reads, &b.outs, &b.stats.bytesSent, &b.unsent
 	c.in.open(nc, raw)
 	c.out.open(nc, raw)
-	c.out.failed = func(err error) { c.end(ending{text: "connection lost", err: err, quiet: true}) }
-	c.out.roomy = c.onRoom
+	c.out.owner = c
 	c.heard.Store(int64(time.Since(b.started)))
 	return c
 }
@@ -441,19 +439,23 @@ func (c *conn) wait(met func() bool) error {
 		c.out.mu.Lock()
 		ok := met()
 		c.out.starved = c.out.starved || !ok
+		if !ok && c.room == nil {
+			c.room = make(chan struct{}, 1)
+		}
+		room := c.room
 		c.out.mu.Unlock()
 		if ok {
 			return nil
 		}
 		select {
-		case <-c.room:
+		case <-room:
 		case <-c.dead:
 			return errEnded
 		}
 	}
 }
 
-// wake lets waitForRoom look again.
+// wake lets waitForRoom look again; out.mu is held.
 func (c *conn) wake() {
 	select {
 	case c.room <- struct{}{}:
@@ -461,9 +463,16 @@ func (c *conn) wake() {
 	}
 }
 
+// onUnsendable ends the connection: it can't be written to.
+func (c *conn) onUnsendable(err error) {
+	c.end(ending{text: "connection lost", err: err, quiet: true})
+}
+
 // onRoom is called when a full socket has taken bytes.
 func (c *conn) onRoom() {
+	c.out.mu.Lock()
 	c.wake()
+	c.out.mu.Unlock()
 	if cl := c.attached.Load(); cl != nil {
 		w := c.b.batch()
 		cl.refill(w)
