@@ -35,6 +35,8 @@ func brokerTable() []scenario {
 		one(cpu("10 to 10, QoS 1, window 20", 1.10, 7.22), pairs(1, 64, 20)),
 		one(cpu("10 to 10, QoS 1, window 100", 0.70, 7.56), pairs(1, 64, 100)),
 		one(cpu("10 to 10, QoS 2, window 100", 1.10, 15.7), pairs(2, 64, 100)),
+		{ours: true, rows: []*row{{name: "10 to 10, QoS 0: CPU over 5.0 against 3.1.1", unit: "x", goal: 1.15}}, run: newer(0, 500)},
+		{ours: true, rows: []*row{{name: "10 to 10, QoS 1, window 100: CPU over 5.0 against 3.1.1", unit: "x", goal: 1.15}}, run: newer(1, 100)},
 		one(cpu("1,000 messages/s, each alone, QoS 1", 30, 25), alone),
 		one(cpu("connect and disconnect", 30, 16.1), churn),
 		{rows: []*row{

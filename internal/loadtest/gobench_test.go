@@ -105,8 +105,12 @@ func hotBenches() []gobench {
 			{"100_rules_cached", "allocs/op", row{name: "its allocations", unit: "1", goal: 0.5}},
 		}, 3},
 		{"broker/packet", "^BenchmarkPublish$", "200ms", []goRow{
-			{"decode/v4/qos0", "ns/op", row{name: "decode a PUBLISH of 3.1.1"}},
-			{"decode/v5/qos0", "ns/op", row{name: "decode a PUBLISH of 5.0 without properties"}},
+			{"decode/3.1.1/qos0", "ns/op", row{name: "decode a PUBLISH of 3.1.1"}},
+			{"decode/5.0/qos0", "ns/op", row{name: "decode a PUBLISH of 5.0 without properties"}},
+			{"decode/5.0_with_properties/qos0", "ns/op", row{name: "decode a PUBLISH of 5.0 with content type and a user property"}},
+		}, 3},
+		{"broker/packet", "^BenchmarkPublishOf5AgainstOlder$", "300ms", []goRow{
+			{"", "of-3.1.1", row{name: "decode a PUBLISH of 5.0 without properties, against 3.1.1 in turns", unit: "x", goal: 1.15}},
 		}, 3},
 		{"broker", "^BenchmarkAbuse$/^all$", "1x", []goRow{
 			{"", "ms-p99-without", row{name: "p99 of a round trip of 1,000 clients", unit: "ms"}},
