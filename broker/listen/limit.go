@@ -10,38 +10,84 @@ import (
 	"time"
 )
 
-// refusedEvery is how often a listener that is full says so in the log.
-const refusedEvery = time.Minute
+// newsEvery is how often a listener says in the log that it refuses connections, or lets them wait.
+const newsEvery = time.Minute
 
-// limited is a listener that closes at once who comes beyond its limits.
-type limited struct {
-	net.Listener
-	most, mostOfAddress int
-	log                 *slog.Logger
-
-	mu      sync.Mutex
-	count   int
-	of      map[netip.Addr]int
-	refused int       // since the log was told
-	told    time.Time // when that was
+// limits are those of one listener; none is 0.
+type limits struct {
+	most, mostOfAddress int // connections at the same time
+	rate, burst         int // new ones a second, and at once
 }
 
-func newLimited(ln net.Listener, most, mostOfAddress int, log *slog.Logger) *limited {
-	return &limited{Listener: ln, most: most, mostOfAddress: mostOfAddress, log: log, of: map[netip.Addr]int{}}
+// limited is a listener that closes at once who comes beyond its limits, and lets who comes too fast wait.
+type limited struct {
+	net.Listener
+	limits
+	pace *pace
+	log  *slog.Logger
+
+	mu               sync.Mutex
+	count            int
+	of               map[netip.Addr]int
+	refusals, delays news
+}
+
+// news is something that happens often and is told seldom.
+type news struct {
+	total  int64
+	untold int64
+	told   time.Time
+}
+
+// happened counts; it gives how often it happened since it was told last when it is time to tell it again, or 0.
+func (n *news) happened() (untold int64) {
+	n.total++
+	n.untold++
+	now := time.Now()
+	if now.Sub(n.told) < newsEvery {
+		return 0
+	}
+	untold, n.untold, n.told = n.untold, 0, now
+	return untold
+}
+
+func newLimited(ln net.Listener, l limits, log *slog.Logger) *limited {
+	return &limited{Listener: ln, limits: l, pace: newPace(l.rate, l.burst), log: log, of: map[netip.Addr]int{}}
 }
 
 // Accept waits for the next connection that is within the limits.
 func (l *limited) Accept() (net.Conn, error) {
 	for {
+		waited := l.pace.wait()
 		nc, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
+		l.pace.took()
 		from := limitedAs(nc.RemoteAddr())
+		if waited {
+			l.delayed(from)
+		}
 		if l.take(from) {
 			return &counted{Conn: nc, from: from, of: l}, nil
 		}
 		_ = nc.Close() // it was never served
+	}
+}
+
+// Close ends the listening.
+func (l *limited) Close() error {
+	defer l.pace.stop() // who waits finds the listener closed
+	return l.Listener.Close()
+}
+
+// delayed counts who came when the listener took nobody for a moment.
+func (l *limited) delayed(from netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := l.delays.happened(); n > 0 {
+		l.log.Warn("connections wait: they come faster than the listener takes them", "remote", from.String(), "delayed", n,
+			"connections", l.count, "max_connection_rate", l.rate, "max_connection_burst", l.burst)
 	}
 }
 
@@ -78,11 +124,9 @@ func (l *limited) take(from netip.Addr) bool {
 
 // refuse counts who was sent away; mu is held.
 func (l *limited) refuse(from netip.Addr) {
-	l.refused++
-	if now := time.Now(); now.Sub(l.told) >= refusedEvery {
-		l.log.Warn("connections refused: the listener's limit is reached", "remote", from.String(), "refused", l.refused,
+	if n := l.refusals.happened(); n > 0 {
+		l.log.Warn("connections refused: the listener's limit is reached", "remote", from.String(), "refused", n,
 			"connections", l.count, "max_connections", l.most, "max_connections_per_address", l.mostOfAddress)
-		l.refused, l.told = 0, now
 	}
 }
 

@@ -68,7 +68,7 @@ func TestLimits_CloseWhoComesBeyondThem(t *testing.T) {
 				callers = append(callers, from(ip))
 				waiting = append(waiting, callers[len(callers)-1])
 			}
-			ln := listen.Limit(&waiting, c.most, c.ofAddress, slog.New(slog.DiscardHandler))
+			ln := listen.Limit(&waiting, listen.Config{MaxConnections: c.most, MaxConnectionsPerAddress: c.ofAddress}, slog.New(slog.DiscardHandler))
 			for range strings.Count(c.refused, ".") {
 				_, err := ln.Accept()
 				require.NoError(t, err)
@@ -85,7 +85,7 @@ func TestLimits_CloseWhoComesBeyondThem(t *testing.T) {
 func TestLimits_GiveThePlaceBackOnce(t *testing.T) {
 	waiting := arrivals{from("10.0.0.1"), from("10.0.0.1"), from("10.0.0.1"), from("10.0.0.1")}
 	var said bytes.Buffer
-	ln := listen.Limit(&waiting, 10, 2, slog.New(slog.NewTextHandler(&said, nil)))
+	ln := listen.Limit(&waiting, listen.Config{MaxConnections: 10, MaxConnectionsPerAddress: 2}, slog.New(slog.NewTextHandler(&said, nil)))
 	first, err := ln.Accept()
 	require.NoError(t, err)
 	_, err = ln.Accept()
