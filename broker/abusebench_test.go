@@ -3,14 +3,20 @@ package broker_test
 import (
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"fieldgate/broker"
+	"fieldgate/broker/mqtt"
+	"fieldgate/broker/packet"
 )
 
 // abusersEnv holds the address for a child process that is nothing but abusers, and which of them.
@@ -120,4 +126,36 @@ func pace(b *testing.B, clients []*testClient, numbers *[crowdSize]int, length t
 func p99(all []time.Duration) time.Duration {
 	slices.Sort(all)
 	return all[len(all)*99/100]
+}
+
+// BenchmarkConnect measures one connection from the socket to DISCONNECT and back, both ends of it, as fast as
+// one client can: what a storm costs for each.
+func BenchmarkConnect(b *testing.B) {
+	house := startWith(b, memory(b), nil, func(cfg *broker.Config) {
+		onTCP(cfg)
+		cfg.Listeners[0].MaxConnectionRate = 1_000_000
+	})
+	address := house.address(b).String()
+	raw := (&packet.Connect{Version: mqtt.V311, ClientID: "again", CleanStart: true}).Append(nil)
+	goodbye := packet.Disconnect{}
+	raw = goodbye.Append(raw, mqtt.V311)
+	b.ReportAllocs()
+	began := cpuTime(b)
+	for b.Loop() {
+		nc, err := net.Dial("tcp", address)
+		require.NoError(b, err)
+		_, err = nc.Write(raw)
+		require.NoError(b, err)
+		_, err = io.Copy(io.Discard, nc)
+		require.NoError(b, err)
+		require.NoError(b, nc.Close())
+	}
+	b.ReportMetric(float64((cpuTime(b)-began).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+// cpuTime is what the process has used.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

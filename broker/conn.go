@@ -191,6 +191,7 @@ func (c *conn) work() (err error) {
 			c.log(slog.LevelError, "panic while handling a packet", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
+	c.awaitTurn()
 	for {
 		data, err := c.in.more()
 		if err != nil {
@@ -206,6 +207,13 @@ func (c *conn) work() (err error) {
 		}
 		c.takeTurns(used)
 	}
+}
+
+// awaitTurn waits when too many connections came from the client's address. Its time for CONNECT begins after that.
+func (c *conn) awaitTurn() {
+	c.hold(true)
+	listen.Await(c.nc)
+	c.hold(false)
 }
 
 // Turns of connections that always have something to read.

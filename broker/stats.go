@@ -68,7 +68,7 @@ type Stats struct {
 	ClientsMaximum     int
 	ClientsExpired     int64
 	ConnectionsRefused int64 // by max_connections of the broker and of its listeners, and by max_connections_per_address
-	ConnectionsDelayed int64 // by max_connection_rate
+	ConnectionsDelayed int64 // by max_connection_rate and max_connection_rate_per_address
 	Sockets            int64 // connections that were accepted, before CONNECT too
 	Connects           int64 // CONNECT that was answered with success
 	Inflight           int   // deliveries of QoS 1 and 2 that wait for an acknowledgement

@@ -25,7 +25,8 @@ const (
 	DefaultMostOfAddress = 2_000   // of them from one address
 	DefaultRate          = 500     // new connections a second
 	DefaultRateTLS       = 200     // the same with TLS, whose handshake costs more than all else
-	DefaultBurst         = 2_000   // new connections at once
+	DefaultRateOfAddress = 100     // of them from one address
+	DefaultBurst         = 2_000   // new connections at once, from one address too
 )
 
 // mostLimit is the highest number of connections that may be configured.
@@ -57,6 +58,10 @@ type Config struct {
 	// 1 to 1,000,000; 0 means DefaultRate, with TLS DefaultRateTLS. More of them wait; nobody is sent away for it.
 	// This machine's own addresses wait too.
 	MaxConnectionRate int `json:"max_connection_rate,omitempty"`
+	// MaxConnectionRatePerAddress is how many of them may come from one IPv4 address or one IPv6 network of 64
+	// bits, after MaxConnectionBurst at once too, 1 to 1,000,000; 0 means DefaultRateOfAddress. More of them wait, and
+	// others overtake them. This machine's own addresses are not limited.
+	MaxConnectionRatePerAddress int `json:"max_connection_rate_per_address,omitempty"`
 	// MaxConnectionBurst is how many may come at once, 1 to 1,000,000; 0 means DefaultBurst. It is full again
 	// after MaxConnectionBurst / MaxConnectionRate seconds without new connections.
 	MaxConnectionBurst int `json:"max_connection_burst,omitempty"`
@@ -109,6 +114,7 @@ func (c Config) Validate() fault.List {
 		{"max_connections", c.MaxConnections},
 		{"max_connections_per_address", c.MaxConnectionsPerAddress},
 		{"max_connection_rate", c.MaxConnectionRate},
+		{"max_connection_rate_per_address", c.MaxConnectionRatePerAddress},
 		{"max_connection_burst", c.MaxConnectionBurst},
 	} {
 		if n.value < 0 || n.value > mostLimit {
@@ -127,6 +133,7 @@ func (c Config) limits() limits {
 	return limits{
 		most: cmp.Or(c.MaxConnections, DefaultMost), mostOfAddress: cmp.Or(c.MaxConnectionsPerAddress, DefaultMostOfAddress),
 		rate: cmp.Or(c.MaxConnectionRate, rate), burst: cmp.Or(c.MaxConnectionBurst, DefaultBurst),
+		rateOfAddress: cmp.Or(c.MaxConnectionRatePerAddress, DefaultRateOfAddress),
 	}
 }
 

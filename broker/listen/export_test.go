@@ -22,3 +22,6 @@ func Limit(ln net.Listener, c Config, log *slog.Logger) *Listener {
 	limited := newLimited(ln, c.limits(), log)
 	return &Listener{Listener: limited, limited: limited}
 }
+
+// Remembered tells of how many addresses it is known when they came.
+func (l *Listener) Remembered() int { return len(l.limited.shares.due) }

@@ -17,14 +17,17 @@ const newsEvery = time.Minute
 type limits struct {
 	most, mostOfAddress int // connections at the same time
 	rate, burst         int // new ones a second, and at once
+	rateOfAddress       int // of them from one address
 }
 
-// limited is a listener that closes at once who comes beyond its limits, and lets who comes too fast wait.
+// limited is a listener that closes at once who comes beyond its limits. Who comes too fast waits: in the
+// system's queue when the listener takes nobody, else accepted but not served yet, so that others may overtake.
 type limited struct {
 	net.Listener
 	limits
-	pace *pace
-	log  *slog.Logger
+	pace   *pace
+	shares *shares
+	log    *slog.Logger
 
 	mu               sync.Mutex
 	count            int
@@ -52,7 +55,10 @@ func (n *news) happened() (untold int64) {
 }
 
 func newLimited(ln net.Listener, l limits, log *slog.Logger) *limited {
-	return &limited{Listener: ln, limits: l, pace: newPace(l.rate, l.burst), log: log, of: map[netip.Addr]int{}}
+	return &limited{
+		Listener: ln, limits: l, pace: newPace(l.rate, l.burst), shares: newShares(l.rateOfAddress, l.burst),
+		log: log, of: map[netip.Addr]int{},
+	}
 }
 
 // Accept waits for the next connection that is within the limits.
@@ -65,14 +71,29 @@ func (l *limited) Accept() (net.Conn, error) {
 		}
 		l.pace.took()
 		from := limitedAs(nc.RemoteAddr())
-		if waited {
+		if !l.take(from) {
+			_ = nc.Close() // it was never served
+			continue
+		}
+		turn := l.turnOf(from)
+		if waited || turn != nil {
 			l.delayed(from)
 		}
-		if l.take(from) {
-			return &counted{Conn: nc, from: from, of: l}, nil
-		}
-		_ = nc.Close() // it was never served
+		return &counted{Conn: nc, from: from, of: l, turn: turn}, nil
 	}
+}
+
+// turnOf gives when a connection from the address may be served; nil for at once.
+func (l *limited) turnOf(from netip.Addr) *turn {
+	if !from.IsValid() {
+		return nil
+	}
+	now := time.Now()
+	left := l.shares.took(from, now)
+	if left == 0 {
+		return nil
+	}
+	return &turn{at: now.Add(left), gone: make(chan struct{})}
 }
 
 // Close ends the listening.
@@ -81,13 +102,13 @@ func (l *limited) Close() error {
 	return l.Listener.Close()
 }
 
-// delayed counts who came when the listener took nobody for a moment.
+// delayed counts who has to wait because too many came.
 func (l *limited) delayed(from netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := l.delays.happened(); n > 0 {
 		l.log.Warn("connections wait: they come faster than the listener takes them", "remote", from.String(), "delayed", n,
-			"connections", l.count, "max_connection_rate", l.rate, "max_connection_burst", l.burst)
+			"connections", l.count, "max_connection_rate", l.rate, "max_connection_rate_per_address", l.rateOfAddress, "max_connection_burst", l.burst)
 	}
 }
 
@@ -148,6 +169,7 @@ type counted struct {
 	from   netip.Addr
 	of     *limited
 	closed atomic.Bool
+	turn   *turn // nil when it may be served at once
 }
 
 var _ syscall.Conn = (*counted)(nil)
@@ -157,10 +179,19 @@ func (c *counted) SyscallConn() (syscall.RawConn, error) {
 	return c.Conn.(syscall.Conn).SyscallConn() // listeners of this package have only TCP and Unix sockets below
 }
 
+// Read waits for the connection's turn, too.
+func (c *counted) Read(p []byte) (int, error) {
+	c.turn.wait()
+	return c.Conn.Read(p)
+}
+
 // Close closes the socket.
 func (c *counted) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
 		c.of.give(c.from)
+		if c.turn != nil {
+			close(c.turn.gone)
+		}
 	}
 	return c.Conn.Close()
 }

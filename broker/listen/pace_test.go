@@ -5,7 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,6 +107,86 @@ func TestRate_IsToldOnceAMinuteAndCounted(t *testing.T) {
 		require.Equal(t, 2, strings.Count(said.String(), "connections wait"), "in 90 s")
 		require.Contains(t, said.String(), "max_connection_rate=10")
 		require.Contains(t, said.String(), "remote=10.0.0.1")
+	})
+}
+
+func TestRateOfAddress_LetsOthersOvertake(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name        string
+		rate, burst int
+		from        []string
+		want        []time.Duration
+	}{
+		{"a burst, and then by rate", 10, 2, []string{"10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.1"}, []time.Duration{0, 0, 100 * ms, 200 * ms}},
+		{"another is not in its way", 10, 1, []string{"10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2"}, []time.Duration{0, 100 * ms, 200 * ms, 0}},
+		{"a house of IPv6 is one", 10, 1, []string{"2001:db8::1", "2001:db8::2"}, []time.Duration{0, 100 * ms}},
+		{"this machine is not limited", 10, 1, []string{"127.0.0.1", "127.0.0.1", "::1", "::1", "", ""}, []time.Duration{0, 0, 0, 0, 0, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var waiting arrivals
+				for _, ip := range c.from {
+					waiting = append(waiting, from(ip))
+				}
+				// The rate of the listener itself is out of reach.
+				ln := listen.Limit(&waiting, listen.Config{MaxConnectionRate: 1_000_000, MaxConnectionRatePerAddress: c.rate, MaxConnectionBurst: c.burst}, slog.New(slog.DiscardHandler))
+				began := time.Now()
+				served := make([]time.Duration, len(c.from))
+				var all sync.WaitGroup
+				for i := range served {
+					nc, err := ln.Accept()
+					require.NoError(t, err)
+					all.Go(func() {
+						if i%2 == 0 {
+							listen.Await(nc)
+						} else {
+							_, _ = nc.Read(make([]byte, 1))
+						}
+						served[i] = time.Since(began).Truncate(ms)
+					})
+				}
+				all.Wait()
+				require.Equal(t, c.want, served)
+			})
+		})
+	}
+}
+
+func TestRateOfAddress_DoesNotHoldTheEndUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := listen.Limit(crowd(2), listen.Config{MaxConnectionRatePerAddress: 1, MaxConnectionBurst: 1, MaxConnectionRate: 1000}, slog.New(slog.DiscardHandler))
+		_, err := ln.Accept()
+		require.NoError(t, err)
+		nc, err := ln.Accept()
+		require.NoError(t, err)
+		began := time.Now()
+		time.AfterFunc(100*time.Millisecond, func() { _ = nc.Close() })
+		_, err = nc.Read(make([]byte, 1))
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.Equal(t, 100*time.Millisecond, time.Since(began))
+	})
+}
+
+func TestRateOfAddress_RemembersNoMoreThanItMust(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var waiting arrivals
+		for i := range 10_000 {
+			waiting = append(waiting, from(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String()))
+		}
+		ln := listen.Limit(&waiting, listen.Config{MaxConnectionRatePerAddress: 1, MaxConnectionBurst: 10_000, MaxConnectionRate: 1_000_000}, slog.New(slog.DiscardHandler))
+		for range 10_000 {
+			nc, err := ln.Accept()
+			require.NoError(t, err)
+			listen.Await(nc) // those for whom there is no room have a burst together
+			require.NoError(t, nc.Close())
+		}
+		require.LessOrEqual(t, ln.Remembered(), 4097)
+		waiting = append(waiting, from("10.1.0.1"))
+		time.Sleep(3 * time.Hour)
+		_, err := ln.Accept()
+		require.NoError(t, err)
+		require.Equal(t, 1, ln.Remembered())
 	})
 }
 
