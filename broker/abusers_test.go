@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
@@ -79,13 +80,18 @@ func untilClosed(nc net.Conn) {
 	}
 }
 
-// readSlowly subscribes to everything and reads nothing.
+// readSlowly subscribes to everything and reads nothing. It comes back soon after its keep alive is over: the
+// end of its connection is something else that it does not read.
 func readSlowly(ctx context.Context, address string) {
+	const patience = 2 * time.Second
 	again(ctx, address, func(nc net.Conn) {
 		_ = nc.(*net.TCPConn).SetReadBuffer(4096)
 		s := packet.Subscribe{PacketID: 1, Subscriptions: []mqtt.Subscription{{Filter: "#", QoS: 1}}}
 		_, _ = nc.Write(s.Append(abusersConnect("slow", mqtt.V311, 1), mqtt.V311))
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-time.After(patience):
+		}
 	})
 }
 

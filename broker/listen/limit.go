@@ -187,11 +187,12 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // Close closes the socket.
 func (c *counted) Close() error {
+	err := c.Conn.Close()
 	if c.closed.CompareAndSwap(false, true) {
 		c.of.give(c.from)
 		if c.turn != nil {
-			close(c.turn.gone)
+			close(c.turn.gone) // who waits finds the socket closed
 		}
 	}
-	return c.Conn.Close()
+	return err
 }
