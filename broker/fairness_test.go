@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -151,4 +152,29 @@ func TestConnectionRate_OfOneAddressIsNotInTheWayOfOthers(t *testing.T) {
 	}
 	other.close()
 	require.Eventually(t, func() bool { return b.Stats().ClientsConnected == 0 }, 20*time.Second, time.Millisecond)
+}
+
+// TestSlowReader_CostsWhatWaitsForIt: beyond the largest buffer that is kept each message once moved all that waited.
+func TestSlowReader_CostsWhatWaitsForIt(t *testing.T) {
+	const messages, bound = 1000, 256 << 20
+	b := start(t, memory(t), onTCP)
+	slow := dial(t, b, packet.Connect{ClientID: "slow", CleanStart: true})
+	require.NoError(t, slow.nc.(*net.TCPConn).SetReadBuffer(4096))
+	slow.subscribe("t", 0)
+	p := dial(t, b, packet.Connect{ClientID: "p", CleanStart: true})
+	message := packet.Publish{Topic: []byte("t"), Payload: make([]byte, 64)}
+	var raw []byte
+	for range messages {
+		raw = message.Append(raw, mqtt.V311)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for b.Stats().PublishDropped == 0 { // its socket took what it could, and then a megabyte waited
+		p.send(raw)
+		p.ping()
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(bound))
+	slow.close()
+	p.close()
 }
