@@ -72,12 +72,13 @@ func (l *limited) Accept() (net.Conn, error) {
 		l.pace.took()
 		from := limitedAs(nc.RemoteAddr())
 		if !l.take(from) {
+			l.refuse(nc.RemoteAddr())
 			_ = nc.Close() // it was never served
 			continue
 		}
 		turn := l.turnOf(from)
 		if waited || turn != nil {
-			l.delayed(from)
+			l.delay(nc.RemoteAddr())
 		}
 		return &counted{Conn: nc, from: from, of: l, turn: turn}, nil
 	}
@@ -102,12 +103,12 @@ func (l *limited) Close() error {
 	return l.Listener.Close()
 }
 
-// delayed counts who has to wait because too many came.
-func (l *limited) delayed(from netip.Addr) {
+// delay counts who has to wait because too many came.
+func (l *limited) delay(from net.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := l.delays.happened(); n > 0 {
-		l.log.Warn("connections wait: they come faster than the listener takes them", "remote", from.String(), "delayed", n,
+		l.log.Warn("connections wait: they come faster than the listener takes them", "remote", textOf(from), "delayed", n,
 			"connections", l.count, "max_connection_rate", l.rate, "max_connection_rate_per_address", l.rateOfAddress, "max_connection_burst", l.burst)
 	}
 }
@@ -122,18 +123,25 @@ func limitedAs(a net.Addr) netip.Addr {
 	if ip.IsLoopback() {
 		return netip.Addr{}
 	}
-	if ip.Is6() { // one house has as many as it likes of these
+	if ip.Is6() && !ip.IsLinkLocalUnicast() { // one house has as many as it likes of these
 		network, _ := ip.Prefix(64) // never fails with 64 bits
 		return network.Addr()
 	}
 	return ip
 }
 
+// textOf names who connects, for the log.
+func textOf(a net.Addr) string {
+	if text := a.String(); text != "" {
+		return text
+	}
+	return "local" // a Unix socket
+}
+
 func (l *limited) take(from netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.count >= l.most || from.IsValid() && l.of[from] >= l.mostOfAddress {
-		l.refuse(from)
 		return false
 	}
 	l.count++
@@ -143,10 +151,12 @@ func (l *limited) take(from netip.Addr) bool {
 	return true
 }
 
-// refuse counts who was sent away; mu is held.
-func (l *limited) refuse(from netip.Addr) {
+// refuse counts who was sent away.
+func (l *limited) refuse(from net.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if n := l.refusals.happened(); n > 0 {
-		l.log.Warn("connections refused: the listener's limit is reached", "remote", from.String(), "refused", n,
+		l.log.Warn("connections refused: the listener's limit is reached", "remote", textOf(from), "refused", n,
 			"connections", l.count, "max_connections", l.most, "max_connections_per_address", l.mostOfAddress)
 	}
 }

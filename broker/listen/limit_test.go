@@ -65,6 +65,7 @@ func TestLimits_CloseWhoComesBeyondThem(t *testing.T) {
 		{"the number of one address", 10, 2, []string{"10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2"}, "..x."},
 		{"both ways to write an address", 10, 1, []string{"10.0.0.1", "::ffff:10.0.0.1"}, ".x"},
 		{"a house of IPv6 is one", 10, 1, []string{"2001:db8::1", "2001:db8::2:2", "2001:db8:0:1::1"}, ".x."},
+		{"neighbours on one wire are several", 10, 1, []string{"fe80::1", "fe80::2", "fe80::1"}, "..x"},
 		{"this machine is not limited", 10, 1, []string{"127.0.0.1", "127.0.0.1", "::1", "::1", "", ""}, "......"},
 		{"but counts", 2, 1, []string{"127.0.0.1", "", "127.0.0.1"}, "..x"},
 	} {

@@ -106,7 +106,7 @@ func TestRate_IsToldOnceAMinuteAndCounted(t *testing.T) {
 		require.EqualValues(t, 10*90-1, delayed)
 		require.Equal(t, 2, strings.Count(said.String(), "connections wait"), "in 90 s")
 		require.Contains(t, said.String(), "max_connection_rate=10")
-		require.Contains(t, said.String(), "remote=10.0.0.1")
+		require.Contains(t, said.String(), "remote=10.0.0.1:1")
 	})
 }
 
