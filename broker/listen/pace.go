@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"sync"
@@ -112,10 +113,14 @@ func (t *turn) wait() {
 	}
 }
 
-// Await waits until it is the turn of a connection that a Listener accepted, or until it is closed. Only who
-// reads past its method Read needs it.
+// Await waits until it is the turn of a connection that a Listener accepted, or until it is closed. Its method
+// Read waits too, but not whoever reads past it, and nobody can tell then why nothing comes. A WebSocket's turn
+// is over when it is accepted.
 func Await(nc net.Conn) {
-	if c, ok := nc.(*counted); ok {
+	switch c := nc.(type) {
+	case *counted:
 		c.turn.wait()
+	case *tls.Conn:
+		Await(c.NetConn())
 	}
 }

@@ -2,6 +2,7 @@ package listen_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -138,10 +139,13 @@ func TestRateOfAddress_LetsOthersOvertake(t *testing.T) {
 					nc, err := ln.Accept()
 					require.NoError(t, err)
 					all.Go(func() {
-						if i%2 == 0 {
+						switch i % 3 {
+						case 0:
 							listen.Await(nc)
-						} else {
+						case 1:
 							_, _ = nc.Read(make([]byte, 1))
+						case 2:
+							listen.Await(tls.Server(nc, nil))
 						}
 						served[i] = time.Since(began).Truncate(ms)
 					})
