@@ -79,7 +79,7 @@ func benchmarkAbuse(b *testing.B, which string) {
 		for range turns {
 			without = append(without, pace(b, clients, &numbers, length)...)
 			stop := abuseFromOutside(b, address, which)
-			time.Sleep(time.Second) // the storm rises
+			time.Sleep(time.Second) // the storm rises, and has its burst behind it
 			before, began := house.Stats(), time.Now()
 			with = append(with, pace(b, clients, &numbers, length)...)
 			after, seconds := house.Stats(), time.Since(began).Seconds()*turns
