@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -92,13 +93,19 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	return c
 }
 
-// logger is made when it is needed: ten thousand idle connections need none.
-func (c *conn) logger() *slog.Logger {
-	l := c.b.log.With("remote", remoteOf(c.nc), "listener", c.listener)
-	if id := c.clientID.Load(); id != nil {
-		return l.With("client_id", *id)
+// log tells something about the connection. It needs no logger of its own: ten thousand idle
+// connections would hold theirs, and a storm of short ones would make two of them each.
+func (c *conn) log(level slog.Level, words string, args ...any) {
+	ctx := context.Background()
+	if !c.b.log.Enabled(ctx, level) {
+		return
 	}
-	return l
+	all := make([]any, 0, 6+len(args))
+	all = append(all, "remote", remoteOf(c.nc), "listener", c.listener)
+	if id := c.clientID.Load(); id != nil {
+		all = append(all, "client_id", *id)
+	}
+	c.b.log.Log(ctx, level, words, append(all, args...)...)
 }
 
 func remoteOf(nc net.Conn) string {
@@ -179,9 +186,10 @@ func (c *conn) work() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-			c.logger().Error("panic while handling a packet", "err", err, "stack", string(debug.Stack()))
+			c.log(slog.LevelError, "panic while handling a packet", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
+	c.awaitTurn()
 	for {
 		data, err := c.in.more()
 		if err != nil {
@@ -197,6 +205,13 @@ func (c *conn) work() (err error) {
 		}
 		c.takeTurns(used)
 	}
+}
+
+// awaitTurn waits when too many connections came from the client's address. Its time for CONNECT begins after that.
+func (c *conn) awaitTurn() {
+	c.hold(true)
+	listen.Await(c.nc)
+	c.hold(false)
 }
 
 // Turns of connections that always have something to read.

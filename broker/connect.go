@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func (c *conn) admit(p *packet.Connect, raw []byte) mqtt.ReasonCode {
 		return reason
 	}
 	if p.HasWill && !c.b.mayLeave(c.username(), p.ClientID, p.Will.Topic) { // one that is refused now is not missed later
-		c.logger().Warn("will denied by the access rules", "topic", p.Will.Topic, "username", c.username())
+		c.log(slog.LevelWarn, "will denied by the access rules", "topic", p.Will.Topic, "username", c.username())
 		return mqtt.NotAuthorized
 	}
 	return mqtt.Success
@@ -144,7 +145,7 @@ func (c *conn) reasonOf(err error) mqtt.ReasonCode {
 	case errors.Is(err, ErrTooMany):
 		return mqtt.ConnectionRateExceeded
 	}
-	c.logger().Error("accounts can't be checked", "err", err)
+	c.log(slog.LevelError, "accounts can't be checked", "err", err)
 	return mqtt.ServerUnavailable
 }
 
@@ -187,7 +188,7 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	c.b.stats.connects.Add(1)
 	c.client.attach(w, c, window)
 	c.attached.Store(c.client)
-	c.logger().Info("connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
+	c.log(slog.LevelInfo, "connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
 		"keep_alive", p.KeepAlive, "username", c.username())
 	return nil
 }

@@ -33,7 +33,7 @@ func (p *outBuffers) get(need int) []byte {
 		}
 		size *= outStep
 	}
-	return make([]byte, 0, need)
+	return make([]byte, 0, need+need/4) // else each message that a slow reader lets wait would move all of them
 }
 
 // put takes a buffer that nobody needs; one of another size than get gives is not kept.
