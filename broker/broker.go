@@ -49,7 +49,6 @@ type Broker struct {
 	late     late
 	inside   *semaphore.Weighted // bytes of in-process publications that are not committed
 	lastConn atomic.Uint64       // counts connections
-	firstID  atomic.Uint64       // the first ID that the spool gave out in this life; 0 before
 
 	unsent  unsent
 	reads   readBuffers

@@ -47,6 +47,7 @@ type client struct {
 	// next one to send, up to sentTo they were sent before, newest is the last
 	// that is known to be owed.
 	cursor, sentTo, newest mqtt.MsgID
+	mark                   mark // how far it was sent, as the spool knows it
 	backlog                bool // the spool may owe more than newest tells
 	// Deliveries that were released before this connection and ended before cursor
 	// came to them: a page that is being fetched may still show them.
@@ -232,7 +233,7 @@ func (cl *client) pull(w *batch) bool {
 	w.gone = w.gone[:0]
 	for i := range page {
 		if !cl.sendOwed(w, c, &page[i]) {
-			more = cl.again
+			more = false
 			break
 		}
 	}
@@ -243,7 +244,7 @@ func (cl *client) pull(w *batch) bool {
 		}
 		cl.mu.Lock()
 	}
-	return more
+	return more || cl.again
 }
 
 // sendOwed sends one delivery of a page; false when it has to wait. mu is held.
@@ -260,7 +261,7 @@ func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 		cl.cursor = id // released before this connection began
 		return true
 	}
-	if cl.window.Free() == 0 || !c.out.hasRoom() {
+	if cl.window.Free() == 0 || !c.out.hasRoom() || !cl.mayBegin(id) {
 		return false
 	}
 	cl.cursor = id
@@ -268,7 +269,7 @@ func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 		qos:    q.QoS,
 		pid:    id.PacketID(),
 		retain: q.Retain,
-		dup:    id <= cl.sentTo || cl.b.isFromBefore(id),
+		dup:    cl.wasSent(id),
 		begun:  id <= cl.sentTo,
 		ids:    q.SubscriptionIDs,
 	}
@@ -443,6 +444,7 @@ func (cl *client) detach(c *conn) {
 	cl.online.Store(nil)
 	cl.sentTo = max(cl.sentTo, cl.cursor)
 	cl.cursor = 0
+	cl.closeMark()
 	cl.window.Detach()
 	cl.offline = time.Now()
 }

@@ -246,6 +246,9 @@ func (l *Local) takeSome(limit int) (got []mqtt.Delivery, more bool, err error) 
 	}
 	for _, q := range page {
 		id := q.Message.ID
+		if !cl.mayBegin(id) {
+			return got, false, nil
+		}
 		if hasExpired(q.Message, now) && id > cl.sentTo { // what was begun comes to its end
 			cl.b.stats.messagesExpired.Add(1)
 			gone = append(gone, id)
@@ -257,7 +260,7 @@ func (l *Local) takeSome(limit int) (got []mqtt.Delivery, more bool, err error) 
 			PacketID:        id.PacketID(),
 			QoS:             q.QoS,
 			Retain:          q.Retain,
-			Dup:             id <= cl.sentTo || cl.b.isFromBefore(id),
+			Dup:             cl.wasSent(id),
 			SubscriptionIDs: q.SubscriptionIDs,
 		})
 		cl.cursor = id
@@ -310,6 +313,7 @@ func (cl *client) detachLocal(l *Local) {
 		cl.local = nil
 		cl.attended.Store(false)
 		cl.sentTo, cl.cursor = max(cl.sentTo, cl.cursor), 0
+		cl.closeMark()
 		cl.offline = time.Now()
 	}
 	cl.mu.Unlock()

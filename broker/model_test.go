@@ -104,7 +104,8 @@ type modelClient struct {
 	owed    []*owed
 	zero    []expectedZero
 	opened  map[uint16]modelMessage // QoS 2 messages sent without their PUBREL, by packet identifier
-	counted map[uint16]bool         // those of this connection: they take our receive maximum
+	counted map[uint16]bool         // those of this connection
+	quota   int                     // how much of our receive maximum they take; every PUBCOMP gives one back [v5 4.9]
 	heard   int                     // deliveries seen
 	lastPID uint16
 }
@@ -249,7 +250,7 @@ func (w *world) connect(r *rapid.T) {
 		c.zero[i].optional = true // its own will, published while it came
 	}
 	c.peer, c.durable, c.expires, c.will, c.lastPID, c.window = p, durable, c.version == mqtt.V5, will, 0, window
-	c.counted = map[uint16]bool{}
+	c.counted, c.quota = map[uint16]bool{}, 0
 	for _, d := range c.owed {
 		d.flies = d.released
 	}
@@ -439,6 +440,7 @@ func (w *world) publish(r *rapid.T) {
 	if m.qos == mqtt.ExactlyOnce {
 		c.opened[p.PacketID] = m
 		c.counted[p.PacketID] = true
+		c.quota++
 	}
 	w.route(m, false, false)
 	w.send(c, p.Append(nil, c.version))
@@ -446,7 +448,7 @@ func (w *world) publish(r *rapid.T) {
 }
 
 // isFull tells whether a 5.0 client may not send another message of QoS 1 or 2.
-func (c *modelClient) isFull() bool { return c.version == mqtt.V5 && len(c.counted) >= modelInflight }
+func (c *modelClient) isFull() bool { return c.version == mqtt.V5 && c.quota >= modelInflight }
 
 // exceed sends a message beyond the receive maximum [v5 MQTT-3.3.4-9]: it is not accepted.
 func (w *world) exceed(r *rapid.T, c *modelClient, m modelMessage) {
@@ -468,6 +470,7 @@ func (w *world) repeat(r *rapid.T) {
 		r.Skip("5.0 repeats only on a new connection, within the receive maximum") // [v5 MQTT-4.4.0-1]
 	}
 	c.counted[pid] = true
+	c.quota++
 	m := c.opened[pid]
 	p := packet.Publish{Topic: []byte(m.topic), Payload: []byte(m.payload), QoS: 2, PacketID: pid, Dup: true}
 	w.send(c, p.Append(nil, c.version))
@@ -479,6 +482,7 @@ func (w *world) release(r *rapid.T) {
 	pid := rapid.SampledFrom(slices.Sorted(maps.Keys(c.opened))).Draw(r, "packet identifier")
 	delete(c.opened, pid)
 	delete(c.counted, pid)
+	c.quota = max(0, c.quota-1)
 	w.send(c, packet.AppendAck(nil, packet.PUBREL, pid))
 	w.settle(r, []fields{{"": "PUBCOMP", "pid": fmt.Sprint(pid)}}, c)
 }
@@ -619,7 +623,9 @@ func (w *world) restart(r *rapid.T) {
 		w.b.stop()
 		w.spool = w.spool.Reopen()
 	}
+	connected := map[*modelClient]bool{}
 	for _, c := range w.clients {
+		connected[c] = c.peer != nil
 		c.hangUp()
 		c.zero = nil
 		if !c.durable {
@@ -632,7 +638,7 @@ func (w *world) restart(r *rapid.T) {
 	for _, c := range w.clients {
 		c.zero = nil
 		for _, d := range c.owed {
-			d.maybe = true
+			d.maybe = d.maybe || connected[c]
 		}
 	}
 	w.start()

@@ -198,7 +198,6 @@ func (w *batch) store(e session.Entry, safe func(error)) (taken bool) {
 	if id == 0 {
 		return false // a queue is full, or the spool is closed
 	}
-	b.firstID.CompareAndSwap(0, uint64(id))
 	for _, cl := range w.owedTo {
 		cl.owe(w, id)
 	}
@@ -218,13 +217,6 @@ func (b *Broker) thenPull(owedTo []*client, safe func(error)) func(error) {
 			safe(err)
 		}
 	}
-}
-
-// isFromBefore tells whether the spool gave the ID out before this broker began: the
-// message may have been sent already.
-func (b *Broker) isFromBefore(id mqtt.MsgID) bool {
-	first := b.firstID.Load()
-	return first == 0 || uint64(id) < first
 }
 
 // Publish accepts a message from inside the process, in the order of the calls of

@@ -42,7 +42,9 @@ func (b *Broker) limits() session.Limits {
 func (b *Broker) load() error {
 	byID := map[session.ID]*client{}
 	var wills []*bequest
+	next := mqtt.MsgID(0)
 	err := b.spool.Load(session.Visitor{
+		Next: func(id mqtt.MsgID) { next = id },
 		Session: func(r session.Record) {
 			b.lastSID = max(b.lastSID, r.ID)
 			if q := decodeWill(r); q != nil {
@@ -87,6 +89,7 @@ func (b *Broker) load() error {
 	}
 	for _, cl := range byID {
 		cl.backlog = true
+		cl.restoreMark(next)
 		if cl.endsWithConnection() { // the end of the process was the end of its connection
 			delete(b.clients, cl.id)
 			b.endSession(cl, nil)
@@ -116,6 +119,7 @@ func (cl *client) record() *session.Record {
 // resumed notes that the client came back: its time offline begins anew.
 func (cl *client) resumed(fresh session.Meta) {
 	cl.mu.Lock()
+	fresh.Sent = cl.meta.Sent
 	changed := cl.meta != fresh
 	cl.meta = fresh
 	record := cl.record()

@@ -68,7 +68,7 @@ func (cl *client) left(w *batch) func(yield func(*mqtt.Message) bool) {
 		for d, ok := cl.queue.Pop(); ok; d, ok = cl.queue.Pop() {
 			list = append(list, d.Message)
 		}
-		sentTo := max(cl.sentTo, cl.cursor)
+		cl.sentTo = max(cl.sentTo, cl.cursor)
 		cl.mu.Unlock()
 		for _, m := range list {
 			if !yield(m) {
@@ -85,7 +85,9 @@ func (cl *client) left(w *batch) func(yield func(*mqtt.Message) bool) {
 			}
 			for _, q := range page {
 				after = q.Message.ID
-				begun := after <= sentTo || cl.b.isFromBefore(after)
+				cl.mu.Lock()
+				begun := cl.wasSent(after)
+				cl.mu.Unlock()
 				if q.QoS == mqtt.ExactlyOnce && begun {
 					continue
 				}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"slices"
+	"time"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/session"
@@ -42,7 +43,11 @@ func (s *Spool) Apply(in session.Change, safe func(error)) {
 			s.acked(q, c.Session, id)
 		}
 	}
-	s.push(op{change: c, safe: safe, size: rowOverhead}, 0)
+	wait := time.Duration(0)
+	if c.Unhurried {
+		wait = lazyDelay
+	}
+	s.push(op{change: c, safe: safe, size: rowOverhead}, wait)
 	s.mu.Unlock()
 }
 

@@ -351,6 +351,11 @@ func (s *Spool) Load(v session.Visitor) error {
 		return fmt.Errorf("read %s: %w", s.file, err)
 	}
 	defer c.close()
+	if v.Next != nil {
+		s.mu.Lock()
+		v.Next(s.next)
+		s.mu.Unlock()
+	}
 	for _, load := range []func(*conn, session.Visitor) error{loadSessions, s.loadSubscriptions, loadQoS2, s.loadRetained} {
 		if err := load(c, v); err != nil {
 			return fmt.Errorf("read %s: %w", s.file, err)

@@ -257,7 +257,7 @@ func (s *Spool) growing(id mqtt.MsgID) *segment {
 func (s *Spool) push(o op, wait time.Duration) {
 	s.seq++
 	s.pendBytes += o.size
-	if o.change != nil {
+	if o.change != nil && !o.change.Unhurried {
 		s.changes++
 	}
 	if wait <= 0 || s.pendBytes > maxWaiting {

@@ -268,6 +268,7 @@ func (s *Spool) release(b *batch, err error) {
 			s.finish(o.entry, o.entry.err)
 		case o.entry != nil && !o.entry.finished:
 			s.finish(o.entry, err)
+		case o.change != nil && o.change.Unhurried:
 		case o.change != nil:
 			s.changesDone++
 			s.call(o.safe, err)

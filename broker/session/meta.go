@@ -17,6 +17,7 @@ type Meta struct {
 	Expiry  time.Duration // how long the session lives on without a connection
 	Offline time.Duration // how long it has been without one, as far as it was noted; power cuts do not count
 	User    string        // user name of the last connection, empty for an anonymous one
+	Sent    uint64        // 1 and the ID up to which deliveries were sent, when it is sure that no later one was; else 0
 }
 
 const metaFormat = 1
@@ -30,7 +31,8 @@ func (m Meta) Encode() []byte {
 	b = binary.AppendUvarint(b, uint64(m.Expiry))
 	b = binary.AppendUvarint(b, uint64(m.Offline))
 	b = binary.AppendUvarint(b, uint64(len(m.User)))
-	return append(b, m.User...)
+	b = append(b, m.User...)
+	return binary.AppendUvarint(b, m.Sent)
 }
 
 // DecodeMeta reads the stored form; what a later version added behind it is ignored.
@@ -54,6 +56,12 @@ func DecodeMeta(b []byte) (Meta, error) {
 	if n <= 0 || length > uint64(len(rest)-n) {
 		return Meta{}, ErrMeta
 	}
-	m.User = string(rest[n : n+int(length)])
+	m.User, rest = string(rest[n:n+int(length)]), rest[n+int(length):]
+	if len(rest) == 0 { // written before it was kept
+		return m, nil
+	}
+	if m.Sent, n = binary.Uvarint(rest); n <= 0 {
+		return Meta{}, ErrMeta
+	}
 	return m, nil
 }

@@ -213,6 +213,7 @@ func TestMeta_ReadsWhatItWrote(t *testing.T) {
 		{},
 		{Version: mqtt.V311, Expiry: 7 * 24 * time.Hour, Offline: time.Hour},
 		{Version: mqtt.V5, Expiry: session.Never},
+		{Version: mqtt.V5, User: "u", Sent: 4711},
 	} {
 		got, err := session.DecodeMeta(m.Encode())
 		require.NoError(t, err)

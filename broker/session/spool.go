@@ -142,6 +142,8 @@ type Change struct {
 	// Completed is as Acked for QoS 2 deliveries that were released (PUBCOMP came). A packet identifier may be
 	// used again only once this is safe: after a crash its PUBREL would be taken for that of the next message.
 	Completed []mqtt.MsgID
+	// Unhurried changes wait up to a second for a commit to go with: nobody waits for them, so they have no callback.
+	Unhurried bool
 	Forget    []uint16 // PUBREL came for these incoming QoS 2 packet identifiers: PUBCOMP may be sent once this is safe
 }
 
@@ -155,6 +157,7 @@ type Record struct {
 // Visitor gets what is stored. A nil function skips its kind. Sessions come
 // before what belongs to them.
 type Visitor struct {
+	Next         func(mqtt.MsgID) // all IDs below were given out before the spool was opened
 	Session      func(Record)
 	Subscription func(ID, mqtt.Subscription)
 	Received     func(ID, uint16)     // incoming QoS 2 packet identifier that waits for its PUBREL

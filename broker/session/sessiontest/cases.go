@@ -207,6 +207,34 @@ func testPut(t *testing.T, f *fixture) {
 	require.Len(t, f.all(1), 1)
 }
 
+func testUnhurried(t *testing.T, f *fixture) {
+	f.sessions(1, 2)
+	changed := session.Record{ID: 1, ClientID: "client-1", Meta: []byte("second")}
+	f.spool.Apply(session.Change{Session: 1, Put: &changed, Unhurried: true}, nil)
+	f.commit(session.Entry{Message: message(1, mqtt.AtLeastOnce), Owed: owed(mqtt.AtLeastOnce, 1)})
+	require.Equal(t, changed, f.load().records[1])
+	changed.Meta = []byte("third")
+	f.spool.Apply(session.Change{Session: 1, Put: &changed, Unhurried: true}, nil)
+	f.reopen()
+	require.Equal(t, changed, f.load().records[1], "a stop takes it along")
+	// an acknowledged message does not wait for it
+	safe, wait := Await(t)
+	f.spool.Apply(session.Change{Session: 1, Put: &changed, Unhurried: true}, nil)
+	id := f.spool.Append(session.Entry{Message: message(2, mqtt.AtLeastOnce), Owed: []session.Owed{{Session: 2, QoS: mqtt.AtLeastOnce, Live: true}}}, safe)
+	f.spool.Acked(2, id)
+	require.NoError(t, wait())
+}
+
+func testNext(t *testing.T, f *fixture) {
+	f.sessions(1)
+	id := f.commit(session.Entry{Message: message(1, mqtt.AtLeastOnce), Owed: owed(mqtt.AtLeastOnce, 1)})
+	f.reopen()
+	var next mqtt.MsgID
+	require.NoError(t, f.spool.Load(session.Visitor{Next: func(id mqtt.MsgID) { next = id }}))
+	require.Greater(t, next, id)
+	require.GreaterOrEqual(t, f.commit(session.Entry{Message: message(2, mqtt.AtLeastOnce), Owed: owed(mqtt.AtLeastOnce, 1)}), next)
+}
+
 func testSubscriptions(t *testing.T, f *fixture) {
 	f.sessions(1, 2)
 	full := mqtt.Subscription{Filter: "b/#", QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 2, ID: 268435455}

@@ -72,6 +72,7 @@ func (m *Memory) run() {
 				m.disk.last = max(m.disk.last, op.last)
 			}
 		}
+		m.changed.Broadcast()
 		m.mu.Unlock()
 		for _, safe := range ready {
 			safe(nil)
@@ -107,8 +108,14 @@ func (m *Memory) Close() {
 	<-m.done
 }
 
-// Reopen closes the spool and gives a new one that holds what was committed.
+// Reopen closes the spool, as a stop of the gateway would, and gives a new one that
+// holds what was committed: all that was accepted, unless Hold was called.
 func (m *Memory) Reopen() *Memory {
+	m.mu.Lock()
+	for !m.held && len(m.pending) > 0 {
+		m.changed.Wait()
+	}
+	m.mu.Unlock()
 	m.Close()
 	return newMemory(m.disk, m.live.last)
 }
@@ -184,7 +191,7 @@ func (m *Memory) Acked(s session.ID, id mqtt.MsgID) {
 func (m *Memory) Apply(c session.Change, safe func(error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.accept(operation{apply: func(s *state) { s.change(c) }, safe: safe, change: true})
+	m.accept(operation{apply: func(s *state) { s.change(c) }, safe: safe, change: !c.Unhurried})
 }
 
 // Page implements session.Spool.
@@ -198,8 +205,11 @@ func (m *Memory) Page(s session.ID, after mqtt.MsgID, maxMessages, maxBytes int)
 // Load implements session.Spool.
 func (m *Memory) Load(v session.Visitor) error {
 	m.mu.Lock()
-	disk := m.disk.clone()
+	disk, next := m.disk.clone(), m.live.last+1
 	m.mu.Unlock()
+	if v.Next != nil {
+		v.Next(next)
+	}
 	disk.visit(v)
 	return nil
 }

@@ -41,6 +41,8 @@ func Run(t *testing.T, open Open) {
 		{"OneMessageOwedToSeveral", testOwedToSeveral},
 		{"EndTakesAllOfASession", testEnd},
 		{"PutReplacesTheRecord", testPut},
+		{"UnhurriedChangeGoesWithTheNextCommit", testUnhurried},
+		{"LoadTellsTheNextID", testNext},
 		{"SubscriptionsAreKept", testSubscriptions},
 		{"ReceivedUntilForgotten", testReceived},
 		{"ReleasedUntilAcked", testReleased},
