@@ -104,21 +104,24 @@ func BenchmarkLive(b *testing.B) {
 	}
 }
 
-// BenchmarkBytes is a steady flow to three sessions that acknowledge a second
-// later: what does it write to the disk?
+// BenchmarkBytes is a steady flow to sessions that acknowledge a second later: what
+// does it write to the disk, and to how many pages of the log?
 func BenchmarkBytes(b *testing.B) {
 	const size, lag = 256, 1000
-	for _, batch := range []int{1, 10, 100} {
-		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) {
+	for _, c := range []struct{ batch, fan int }{{1, 3}, {1, 16}, {10, 3}, {10, 16}, {100, 3}} {
+		b.Run(fmt.Sprintf("batch=%d/fan=%d", c.batch, c.fan), func(b *testing.B) {
 			s := open(b, b.TempDir()).Spool()
-			put(b, s, 1, 2, 3)
-			owed := []session.Owed{{Session: 1, QoS: 1}, {Session: 2, QoS: 1}, {Session: 3, QoS: 1}}
+			var owed []session.Owed
+			for id := range session.ID(c.fan) {
+				put(b, s, id+1)
+				owed = append(owed, session.Owed{Session: id + 1, QoS: 1})
+			}
 			var all []mqtt.MsgID
 			done := make(chan error, 1)
 			before := diskBytes(b)
 			commits := 0
 			for b.Loop() {
-				for range batch {
+				for range c.batch {
 					e := session.Entry{Message: &mqtt.Message{Topic: "fieldgate/meter/power", Payload: make([]byte, size), QoS: 1}, Owed: owed, Unhurried: true}
 					all = append(all, s.Append(e, nil))
 				}
@@ -126,15 +129,16 @@ func BenchmarkBytes(b *testing.B) {
 				require.NoError(b, <-done)
 				commits++
 				for len(all) > lag {
-					for id := session.ID(1); id <= 3; id++ {
-						s.Acked(id, all[0])
+					for _, o := range owed {
+						s.Acked(o.Session, all[0])
 					}
 					all = all[1:]
 				}
 			}
-			written := diskBytes(b) - before
-			b.ReportMetric(float64(written)/float64(commits), "B/commit")
-			b.ReportMetric(float64(written)/float64(commits*batch), "B/message")
+			written := float64(diskBytes(b) - before)
+			b.ReportMetric(written/float64(commits), "B/commit")
+			b.ReportMetric(written/float64(commits)-float64(2*size*c.batch), "B/commit-beside-payload")
+			b.ReportMetric(written/float64(commits*c.batch), "B/message")
 		})
 	}
 }

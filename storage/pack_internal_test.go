@@ -22,8 +22,7 @@ type packed struct {
 
 // rowOf packs the messages, all of which fit one row.
 func rowOf(list ...packed) (id mqtt.MsgID, row []byte) {
-	p := packer{}
-	p.begin(smallBatch)
+	var p packer
 	for _, m := range list {
 		p.body = append(p.body[:0], m.body...)
 		p.add(0, m.id)
@@ -83,7 +82,7 @@ func TestPack_FillsPages(t *testing.T) {
 			require.NoError(t, w.begin(&segment{slot: size, base: 1}, tableSQL(size)))
 			id := mqtt.MsgID(0)
 			for _, n := range []int{1, 3, 10, 100} {
-				w.pack.begin(int64(n * (size + rowOverhead)))
+				w.pack.begin(int64(n * size))
 				for range n {
 					id++
 					require.NoError(t, w.putMessage(size, stored{message: &mqtt.Message{ID: id, Topic: "t", Payload: make([]byte, size)}, pos: int(id) - 1}))
@@ -135,7 +134,6 @@ func TestPack_StandsTwiceAfterACommitThatWasTriedAgain(t *testing.T) {
 	var w writer
 	require.NoError(t, c.query("SELECT id, body FROM seg0", 2, func(row []driver.Value) error {
 		rows++
-		w.pack.begin(0)
 		for id, body := range unpack(mqtt.MsgID(asInt(row[0])), asBytes(row[1])) {
 			w.pack.body = body
 			if id < mqtt.MsgID(asInt(row[0])) {
