@@ -31,7 +31,8 @@ func dial(path string, crashSafe bool) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	dc, err := (&sqlite3.SQLiteDriver{}).Open((&url.URL{Scheme: "file", Path: path}).String())
+	// used by one goroutine at a time, it needs no mutex of SQLite's
+	dc, err := (&sqlite3.SQLiteDriver{}).Open((&url.URL{Scheme: "file", Path: path, RawQuery: "_mutex=no"}).String())
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ const (
 const (
 	lingerStep  = 20
 	lingerQuiet = 3
-	lingerMost  = 6
+	lingerMost  = 10
 	minLinger   = 50 * time.Microsecond // a shorter sleep would not be one
 )
 

@@ -87,7 +87,8 @@ func spoolBenches() []gobench {
 		commit.rows = append(commit.rows,
 			goRow{match, "of-floor", row{name: fmt.Sprintf("speed of a commit of %d messages, fan-out 3, against a preallocated append and fdatasync", c.batch), unit: "of the floor", goal: c.goal, atLeast: true}},
 			goRow{match, "spool-µs", row{name: fmt.Sprintf("the same: p50 of a commit of %d", c.batch), unit: "µs"}},
-			goRow{match, "floor-µs", row{name: "its floor", unit: "µs"}})
+			goRow{match, "floor-µs", row{name: "its floor", unit: "µs"}},
+			goRow{match, "sqlite-µs", row{name: "a transaction of SQLite alone that writes the same bytes as one row", unit: "µs"}})
 	}
 	for _, c := range []struct {
 		batch, fan int
