@@ -44,6 +44,8 @@ func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Log
 	}
 	s.lazy = time.AfterFunc(time.Hour, s.lazyFired)
 	s.lazy.Stop()
+	s.soon = time.AfterFunc(time.Hour, s.soonFired)
+	s.soon.Stop()
 	if len(s.freed) > 0 || s.dirty.len() > 0 {
 		s.arm()
 	}
@@ -440,6 +442,7 @@ func (s *Spool) close() {
 	s.mu.Unlock()
 	<-s.done
 	s.lazy.Stop()
+	s.soon.Stop()
 	if s.endLook != nil {
 		s.endLook()
 	}

@@ -50,6 +50,7 @@ type Spool struct {
 	quit chan struct{} // closed together with closing set
 	done chan struct{} // closed when the writer has ended and all callbacks have run
 	lazy *time.Timer   // wakes the writer for acknowledgements alone
+	soon *time.Timer   // wakes it for what came while it slept and may wait
 
 	damaged atomic.Bool // damage was found while the file was in use
 	unclean bool        // the last stop was not clean
@@ -273,8 +274,17 @@ func (s *Spool) push(o op, wait time.Duration) {
 	s.pending.push(o)
 	if s.nextDue == 0 || o.due < s.nextDue {
 		s.nextDue = o.due
-		s.signal()
+		if s.idle {
+			s.soon.Reset(wait) // to wake the writer now, for it to sleep again, costs more
+		}
 	}
+}
+
+// soonFired wakes the writer for what is due now.
+func (s *Spool) soonFired() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signal()
 }
 
 // signal wakes the writer when it sleeps.
