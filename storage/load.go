@@ -187,6 +187,11 @@ func (s *Spool) loadSegments(c *conn) error {
 		if err := s.scan(c, g, covered); err != nil {
 			return err
 		}
+		for of, cover := range covered {
+			if of.slot == g.slot {
+				g.leaveOut(cover.upTo) // the last ones were never written, but the bitmap says of them that they are not owed
+			}
+		}
 	}
 	s.sortOut()
 	return nil

@@ -31,8 +31,7 @@ func dial(path string, crashSafe bool) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// used by one goroutine at a time, it needs no mutex of SQLite's
-	dc, err := (&sqlite3.SQLiteDriver{}).Open((&url.URL{Scheme: "file", Path: path, RawQuery: "_mutex=no"}).String())
+	dc, err := (&sqlite3.SQLiteDriver{}).Open((&url.URL{Scheme: "file", Path: path}).String())
 	if err != nil {
 		return nil, err
 	}
