@@ -61,7 +61,8 @@ type Broker struct {
 	throttledTold atomic.Int64 // when the log was told that logins are refused unseen, in nanoseconds since started
 
 	retainedExpire atomic.Bool // a retained message has an expiry interval
-	retainOrder    sync.Mutex  // held from Append to the change of the retained index
+	retaining      fence
+	retainOrder    sync.Mutex // held from Append to the change of the retained index
 
 	mu       sync.Mutex
 	clients  map[string]*client  // sessions by client identifier

@@ -136,8 +136,11 @@ func bridgeBenches() []gobench {
 	}
 	return []gobench{
 		wire,
-		{"bridges/modbus", "^BenchmarkReplug$", "20x", []goRow{{"", "p99-ms", row{name: "from replug to the first fresh value, p99", unit: "ms", goal: 500}}}, 1},
+		{"bridges/modbus", "^BenchmarkReplug$", "100x", []goRow{{"", "p99-ms", row{name: "from replug to the first fresh value, p99", unit: "ms", goal: 500}}}, 1},
 		{"bridges/modbus", "^BenchmarkWrite$", "100x", []goRow{{"", "p99-ms", row{name: "a write on a full bus at 19200 baud, p99 (a transaction lasts 21 ms)", unit: "ms", goal: 21 + 20}}}, 1},
+		{"bridges/modbus", "^BenchmarkDamagedAnswer$", "100x", []goRow{{"", "p99-ms", row{name: "from a damaged answer to the next good value at 19200 baud, p99 (a transaction lasts 14.6 ms)", unit: "ms", goal: 14.6 + 50}}}, 1},
+		{"bridges/modbus", "^BenchmarkDeadUnit$", "30x", []goRow{{"", "%bus", row{name: "a dead unit takes of a full bus, when its first timeouts are over", unit: "%", goal: 5}}}, 1},
+		{"bridges/modbus", "^BenchmarkTenUnits$", "40x", []goRow{{"", "%rate", row{name: "ten units, one dead, one slow, one with holes: the slowest of the others gets of its polls", unit: "%", goal: 95, atLeast: true}}}, 1},
 		{"bridges/modbus", "^BenchmarkTCP$", "1s", []goRow{
 			{"outstanding=1", "points/s", row{name: "Modbus/TCP, points published, one request under way", goal: 20_000, atLeast: true}},
 			{"outstanding=4", "points/s", row{name: "the same, four under way", goal: 20_000, atLeast: true}},
