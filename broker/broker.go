@@ -71,7 +71,7 @@ type Broker struct {
 	conns    map[*conn]struct{}
 	lastSID  session.ID
 	stopping bool
-	addrs    []net.Addr
+	doors    []*listen.Listener // that are or were open
 
 	traces  map[string][]*Trace // by client identifier; under mu
 	tracing atomic.Int32        // how many there are
@@ -167,7 +167,7 @@ func (b *Broker) serveConn(nc net.Conn, listener string, ln *listen.Listener) {
 		_ = nc.Close() // it was never served
 		if full {
 			b.stats.refused.Add(1)
-			c.logger().Warn("connection refused: max_connections is reached", "max_connections", b.cfg.MaxConnections)
+			c.log(slog.LevelWarn, "connection refused: max_connections is reached", "max_connections", b.cfg.MaxConnections)
 		}
 		return
 	}

@@ -95,3 +95,33 @@ func crashImage(t testing.TB, dir string) string {
 	}
 	return image
 }
+
+// TestSpool_AfterTwoCrashesKeepsWhatTheFirstBitmapSpokeFor: the bitmap of a session speaks for positions of messages
+// that were never written, because all had acknowledged them. After a crash these must not become those of new
+// messages, which it would call acknowledged after the next one.
+func TestSpool_AfterTwoCrashesKeepsWhatTheFirstBitmapSpokeFor(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir).Spool()
+	put(t, s, 1, 2)
+	publish(s, "t", "kept", 2)
+	read := publish(s, "t", "read", 1)
+	commit(t, s)
+	for range 10 {
+		m := &mqtt.Message{Topic: "t", Payload: []byte("elided"), QoS: 1}
+		s.Acked(1, s.Append(session.Entry{Message: m, Owed: []session.Owed{{Session: 1, QoS: 1, Live: true}}}, nil))
+	}
+	commit(t, s)
+	apply(t, s, session.Change{Session: 1, Completed: []mqtt.MsgID{read}}) // takes the bitmap along
+
+	dir = crashImage(t, dir)
+	s = open(t, dir).Spool()
+	require.Empty(t, payloads(t, s, 1))
+	for _, payload := range []string{"a", "b", "c"} {
+		publish(s, "t", payload, 1)
+	}
+	commit(t, s)
+
+	s = open(t, crashImage(t, dir)).Spool()
+	require.Equal(t, []string{"a", "b", "c"}, payloads(t, s, 1))
+	require.Equal(t, []string{"kept"}, payloads(t, s, 2))
+}
