@@ -68,6 +68,9 @@ func child(dir string) {
 			s.Acked(2, id)
 		}
 	}
+	for range cap(window) { // Close gives up after a few tries
+		window <- struct{}{}
+	}
 	if err := db.Close(); err != nil {
 		fmt.Println("E", err)
 	}

@@ -92,6 +92,7 @@ func (b *box) spawn() {
 	require.NoError(b.t, err)
 	b.cmd = exec.Command(path, "serve", "--config", b.config())
 	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
+	b.cmd.Env = append(os.Environ(), "TMPDIR="+b.dir)
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	// The death signal comes when the thread that started the child ends.
 	runtime.LockOSThread()
