@@ -59,8 +59,7 @@ type pointKey struct{ device, point string }
 type lastReading struct {
 	Reading
 	version uint64
-	rule    PublishRule
-	gate    Gate
+	ruled   *ruled        // nil when every reading is published
 	history *history      // nil before the first number
 	fresh   time.Duration // how long it stays good, 0 for ever
 	seen    time.Time     // when it was reported, by the monotonic clock
@@ -71,13 +70,18 @@ func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *boar
 	b := &board{
 		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, clock: s.clock, histories: &s.histories, log: log,
 		status: stated{state: Connecting, since: now, pending: true},
-		states: map[string]*stated{}, index: map[pointKey]int{},
+		states: map[string]*stated{},
 	}
+	count := 0
+	for _, d := range devices {
+		count += len(d.Points)
+	}
+	b.points, b.index = make([]lastReading, 0, count), make(map[pointKey]int, count)
 	for _, d := range devices {
 		b.states[d.ID] = &stated{state: Offline, since: now, reason: notReadYet}
 		for _, p := range d.Points {
 			b.index[pointKey{d.ID, p.ID}] = len(b.points)
-			b.points = append(b.points, lastReading{version: b.version.Add(1), rule: p.Publish, fresh: p.Fresh, Reading: Reading{
+			b.points = append(b.points, lastReading{version: b.version.Add(1), ruled: newRuled(p.Publish), fresh: p.Fresh, Reading: Reading{
 				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
 			}})
 		}
@@ -219,7 +223,7 @@ func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
 	if in.Quality == Bad {
 		in.Value = Value{}
 	}
-	publish = last.gate.Pass(last.rule, in) // by the monotonic clock
+	publish = last.ruled.pass(in) // by the monotonic clock
 	b.clock.stamp(&in)
 	last.Reading, last.version, last.seen = in, b.version.Add(1), time.Now()
 	last.history = last.history.add(in, b.histories)
@@ -231,7 +235,7 @@ func (b *board) unpublished(r Reading) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if i, known := b.index[pointKey{r.Device, r.Point}]; known {
-		b.points[i].gate.Reset()
+		b.points[i].ruled.reset()
 	}
 }
 
@@ -250,8 +254,8 @@ func (b *board) makeBad(code string) []Reading {
 		b.clock.stamp(&p.Reading)
 		p.version = b.version.Add(1)
 		p.history = p.history.add(p.Reading, b.histories)
-		p.gate.Reset()
-		if !p.rule.silent() {
+		p.ruled.reset()
+		if !p.ruled.silent() {
 			changed = append(changed, p.Reading)
 		}
 	}
@@ -270,8 +274,8 @@ func (b *board) makeStale() []Reading {
 			continue
 		}
 		p.Quality, p.version = Stale, b.version.Add(1)
-		p.gate.Reset()
-		if !p.rule.silent() && !p.Plain { // a bare value can't say that it is stale
+		p.ruled.reset()
+		if !p.ruled.silent() && !p.Plain { // a bare value can't say that it is stale
 			changed = append(changed, p.Reading)
 		}
 	}
@@ -296,7 +300,7 @@ func (b *board) clockSet() []Reading {
 		}
 		p.Time, p.Boot = b.clock.at(p.Uptime), ""
 		p.version = b.version.Add(1)
-		if !p.rule.silent() && !p.Plain {
+		if !p.ruled.silent() && !p.Plain {
 			corrected = append(corrected, p.Reading)
 		}
 	}

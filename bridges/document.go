@@ -40,7 +40,7 @@ func (b *board) appendDocument(out []byte, d *Device, at time.Time) []byte {
 	first := true
 	for _, p := range d.Points {
 		last := &b.points[b.index[pointKey{d.ID, p.ID}]]
-		if last.rule.silent() {
+		if last.ruled.silent() {
 			continue
 		}
 		if !first {

@@ -64,6 +64,29 @@ func (g *Gate) Pass(p PublishRule, r Reading) bool {
 // Reset forgets what was published, so that the next reading passes.
 func (g *Gate) Reset() { *g = Gate{} }
 
+// ruled is a PublishRule that holds something back, and what it needs to know for that. A nil one lets all pass.
+type ruled struct {
+	rule PublishRule
+	gate Gate
+}
+
+func newRuled(p PublishRule) *ruled {
+	if !p.active() && !p.silent() {
+		return nil
+	}
+	return &ruled{rule: p}
+}
+
+func (r *ruled) pass(in Reading) bool { return r == nil || r.gate.Pass(r.rule, in) }
+
+func (r *ruled) silent() bool { return r != nil && r.rule.silent() }
+
+func (r *ruled) reset() {
+	if r != nil {
+		r.gate.Reset()
+	}
+}
+
 func (g *Gate) news(p PublishRule, r Reading) bool {
 	if g.quality != r.Quality || g.err != r.Error {
 		return true

@@ -1,6 +1,7 @@
 package bridges
 
 import (
+	"bytes"
 	"time"
 
 	"fieldgate/broker/mqtt"
@@ -91,9 +92,10 @@ func (r Reading) appendObject(b []byte, timed bool) []byte {
 
 // Message makes the message that tells the reading: retained, QoS 1.
 func (r Reading) Message() *mqtt.Message {
+	var room [256]byte
 	return &mqtt.Message{
 		Topic:   r.Topic,
-		Payload: r.AppendPayload(make([]byte, 0, 112)),
+		Payload: bytes.Clone(r.AppendPayload(room[:0])), // it may be kept for long: no byte too many
 		QoS:     mqtt.AtLeastOnce,
 		Retain:  true,
 	}

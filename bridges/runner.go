@@ -2,6 +2,7 @@ package bridges
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,13 +23,13 @@ const (
 
 // runner is one configured bridge: its life, and what it said last.
 type runner struct {
-	s         *Supervisor
-	config    Config
-	canonical string // of the settings
-	conflict  error  // why it must not run: its kind is unknown, or a device is another bridge's
-	log       *slog.Logger
-	board     *board
-	tap       *Tap
+	s        *Supervisor
+	config   Config
+	meaning  [sha256.Size]byte // of the settings
+	conflict error             // why it must not run: its kind is unknown, or a device is another bridge's
+	log      *slog.Logger
+	board    *board
+	tap      *Tap
 
 	mu     sync.Mutex // protects what follows
 	cancel context.CancelFunc
@@ -42,14 +43,14 @@ func newRunner(s *Supervisor, c Config, devices []Device, conflict error) *runne
 	}
 	log := s.log.With(string(s.role), c.ID, "kind", c.Kind)
 	return &runner{
-		s: s, config: c, canonical: canonical(c.Settings), conflict: conflict,
+		s: s, config: c, meaning: meaning(c.Settings), conflict: conflict,
 		log: log, board: newBoard(s, c, devices, log), tap: newTap(),
 	}
 }
 
 // same tells whether the runner may go on with these settings.
 func (r *runner) same(c Config, conflict error) bool {
-	return r.config.Kind == c.Kind && r.config.Disabled == c.Disabled && r.canonical == canonical(c.Settings) &&
+	return r.config.Kind == c.Kind && r.config.Disabled == c.Disabled && r.meaning == meaning(c.Settings) &&
 		fmt.Sprint(r.conflict) == fmt.Sprint(conflict)
 }
 

@@ -3,6 +3,7 @@ package bridges
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -406,17 +407,17 @@ func (o owners) claim(bridge string, devices []Device) error {
 	return nil
 }
 
-// canonical gives settings that mean the same the same text.
-func canonical(settings json.RawMessage) string {
+// meaning is the same for settings that mean the same.
+func meaning(settings json.RawMessage) [sha256.Size]byte {
 	d := json.NewDecoder(bytes.NewReader(settings))
 	d.UseNumber()
 	var v any
 	if d.Decode(&v) != nil {
-		return string(settings)
+		return sha256.Sum256(settings)
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
-		return string(settings)
+		return sha256.Sum256(settings)
 	}
-	return string(text)
+	return sha256.Sum256(text)
 }

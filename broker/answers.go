@@ -25,6 +25,9 @@ type answer struct {
 // answerCost is what an answer itself counts, in bytes, against uncommittedLimit.
 const answerCost = 64
 
+// ackRoom is room in bytes for a PUBACK, PUBREC, PUBREL or PUBCOMP with a reason.
+const ackRoom = 64
+
 // answers are the acknowledgements of one connection that wait for a commit, and
 // those that must not overtake them: a client gets its acknowledgements in the
 // order of what it sent [v3.1.1 MQTT-4.6.0-2] [v3.1.1 MQTT-4.6.0-3]. The first
@@ -109,7 +112,7 @@ func (c *conn) write(w *batch, x answer) {
 			return
 		}
 	}
-	c.out.grow()
+	c.out.grow(max(len(x.raw), ackRoom))
 	switch {
 	case x.kind == 0:
 		return

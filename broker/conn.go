@@ -325,7 +325,7 @@ func (c *conn) handlePing(w *batch, raw []byte) error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	if c.out.accepts() {
-		c.out.grow()
+		c.out.grow(2)
 		c.out.buf = packet.AppendPingresp(c.out.buf)
 		c.out.packets++
 		w.count.messagesSent++

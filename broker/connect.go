@@ -175,7 +175,7 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 		return errEnded
 	}
 	c.out.mu.Lock()
-	c.out.grow()
+	c.out.grow(len(raw))
 	c.out.buf = append(c.out.buf, raw...)
 	c.out.packets++
 	w.count.messagesSent++
@@ -186,7 +186,7 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	c.client.attach(w, c, window)
 	c.attached.Store(c.client)
 	c.logger().Info("connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
-		"keep_alive", p.KeepAlive, "username", p.Username)
+		"keep_alive", p.KeepAlive, "username", c.username())
 	return nil
 }
 

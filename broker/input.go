@@ -23,15 +23,15 @@ const (
 type readBuffers struct{ pool sync.Pool }
 
 func (p *readBuffers) get() []byte {
-	if b, ok := p.pool.Get().(*[]byte); ok {
-		return *b
+	if b, ok := p.pool.Get().(*[readSize]byte); ok {
+		return b[:]
 	}
 	return make([]byte, readSize)
 }
 
 func (p *readBuffers) put(b []byte) {
 	if len(b) == readSize {
-		p.pool.Put(&b)
+		p.pool.Put((*[readSize]byte)(b)) // what a pool holds is a pointer; one to b would be an allocation
 	}
 }
 

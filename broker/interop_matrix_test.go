@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,35 +25,57 @@ import (
 // said is what every client of the matrix must get: a message of each QoS, and a retained one.
 const said = "zero\none\ntwo\nretained kept\n"
 
-// TestRealClients is the matrix of clients that we did not write, their MQTT versions and the ways in; over TLS
-// each logs in with its certificate. MQTT.js and the Paho JavaScript client in Chromium are its other rows:
-// TestSystem_PagesOfOthers in cmd/fieldgate.
+// TestRealClients is the matrix of clients that we did not write, as testdata/clients.txt tells it; over TLS
+// each logs in with its certificate.
 func TestRealClients(t *testing.T) {
 	k := newKeys(t)
 	k.cfg.RequireClientCert = true
 	ways := transports(t, k)
-	for _, client := range []struct {
-		name     string
-		versions []int
-		schemes  []string // what it can
-		run      func(t *testing.T, b *testBroker, at *url.URL, k keys, version int) string
-	}{
-		{"mosquitto", []int{3, 4, 5}, []string{"tcp", "ssl", "unix"}, mosquittoSays},
-		{"paho.mqtt.golang", []int{3, 4}, []string{"tcp", "ssl", "ws", "wss", "unix"}, pahoSays},
-		{"paho.golang", []int{5}, []string{"tcp", "ssl", "ws", "wss"}, paho5Says},
-		{"python3-paho-mqtt", []int{3, 4, 5}, []string{"tcp", "ssl", "ws", "wss"}, pythonSays},
-	} {
-		for _, scheme := range client.schemes {
-			for _, version := range client.versions {
-				t.Run(fmt.Sprintf("%s %d over %s", client.name, version, scheme), func(t *testing.T) {
+	scripts := map[string]func(t *testing.T, b *testBroker, at *url.URL, k keys, version int) string{
+		"mosquitto":         mosquittoSays,
+		"paho.mqtt.golang":  pahoSays,
+		"paho.golang":       paho5Says,
+		"python3-paho-mqtt": pythonSays,
+		"MQTT.js in Node":   nodeSays,
+	}
+	for _, c := range realClients(t) {
+		script := scripts[c.name]
+		require.NotNil(t, script, c.name)
+		for _, scheme := range c.schemes {
+			for _, version := range c.versions {
+				t.Run(fmt.Sprintf("%s %d over %s", c.name, version, scheme), func(t *testing.T) {
 					b := start(t, memory(t), func(c *broker.Config) { c.Listeners = []listen.Config{ways[scheme]} })
 					at, err := url.Parse(b.url(t, scheme))
 					require.NoError(t, err)
-					require.Equal(t, said, client.run(t, b, at, k, version))
+					require.Equal(t, said, script(t, b, at, k, version))
 				})
 			}
 		}
 	}
+}
+
+// realClient is a row of testdata/clients.txt that TestRealClients plays.
+type realClient struct {
+	name     string
+	versions []int
+	schemes  []string
+}
+
+func realClients(t *testing.T) (list []realClient) {
+	text, err := os.ReadFile("testdata/clients.txt")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, " | ")
+		if line[0] == '#' || cells[3] != "TestRealClients" {
+			continue
+		}
+		c := realClient{name: cells[0], schemes: strings.Fields(strings.Replace(cells[2], "tls", "ssl", 1))}
+		for _, version := range strings.Fields(cells[1]) {
+			c.versions = append(c.versions, map[string]int{"3.1": 3, "3.1.1": 4, "5.0": 5}[version])
+		}
+		list = append(list, c)
+	}
+	return list
 }
 
 func mosquittoSays(t *testing.T, b *testBroker, at *url.URL, k keys, version int) string {
@@ -162,6 +185,31 @@ func pythonSays(t *testing.T, _ *testBroker, at *url.URL, k keys, version int) s
 		t.Skip("python3-paho-mqtt is not installed")
 	}
 	cmd := exec.Command(python, "testdata/interop.py", at.Scheme, at.Hostname(), at.Port(), fmt.Sprint(version),
+		k.file("ca.pem"), k.file("anna.pem"), k.file("anna.key"))
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	require.NoError(t, err, errs.String())
+	return string(out)
+}
+
+// nodeModules is where npm puts MQTT.js for the page.
+const nodeModules = "../webui/app/node_modules"
+
+func nodeSays(t *testing.T, _ *testBroker, at *url.URL, k keys, version int) string {
+	node, err := exec.LookPath("node")
+	if err == nil {
+		_, err = os.Stat(nodeModules + "/mqtt")
+	}
+	if err != nil {
+		require.NotEqual(t, "true", os.Getenv("CI"), "%v", err)
+		t.Skipf("no MQTT.js in Node: %v; make install-tools", err)
+	}
+	modules, err := filepath.Abs(nodeModules)
+	require.NoError(t, err)
+	server := *at
+	server.Scheme = map[string]string{"tcp": "mqtt", "ssl": "mqtts", "ws": "ws", "wss": "wss"}[at.Scheme]
+	cmd := exec.Command(node, "testdata/interop.mjs", modules, server.String(), fmt.Sprint(version),
 		k.file("ca.pem"), k.file("anna.pem"), k.file("anna.key"))
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

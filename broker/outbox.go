@@ -6,28 +6,45 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // Sizes of the out buffers, in bytes.
 const (
-	outStart = 2 << 10      // of a fresh one
-	outKeep  = 4 * readSize // larger ones are not used again; what one read brings fits, for a few senders at once
-	outLimit = 1 << 20      // what a slow reader may let wait before QoS 0 is dropped and its queue stays where it is
+	outStart = 2 << 10 // of a fresh one
+	outStep  = 4       // how many times longer the next one is
+	outSizes = 5       // so many sizes are kept; the last is outKeep
+	outKeep  = outStart << (2 * (outSizes - 1))
+	outLimit = 1 << 20 // what a slow reader may let wait before QoS 0 is dropped and its queue stays where it is
 )
 
-// outBuffers holds the buffers of connections that have nothing to send.
-type outBuffers struct{ pool sync.Pool }
+// outBuffers holds the buffers of connections that have nothing to send, by size.
+type outBuffers struct{ pools [outSizes]sync.Pool }
 
-func (p *outBuffers) get() []byte {
-	if b, ok := p.pool.Get().(*[]byte); ok {
-		return (*b)[:0]
+// get gives an empty buffer for at least so many bytes.
+func (p *outBuffers) get(need int) []byte {
+	size := outStart
+	for i := range p.pools {
+		if need <= size {
+			if first, ok := p.pools[i].Get().(*byte); ok {
+				return unsafe.Slice(first, size)[:0]
+			}
+			return make([]byte, 0, size)
+		}
+		size *= outStep
 	}
-	return make([]byte, 0, outStart)
+	return make([]byte, 0, need)
 }
 
+// put takes a buffer that nobody needs; one of another size than get gives is not kept.
+// A pool holds pointers: that to the first byte is there already, one to b would be an allocation.
 func (p *outBuffers) put(b []byte) {
-	if cap(b) >= outStart && cap(b) <= outKeep {
-		p.pool.Put(&b)
+	size := outStart
+	for i := range p.pools {
+		if cap(b) == size {
+			p.pools[i].Put(unsafe.SliceData(b))
+		}
+		size *= outStep
 	}
 }
 
@@ -69,11 +86,15 @@ func (o *outbox) open(nc net.Conn, raw syscall.RawConn) {
 	o.tryFunc = o.try
 }
 
-// grow makes sure that there is a buffer; mu is held.
-func (o *outbox) grow() {
-	if o.buf == nil {
-		o.buf = o.buffers.get()
+// grow makes sure that there is a buffer with room for so many bytes more; mu is held.
+func (o *outbox) grow(more int) {
+	need := len(o.buf) + more
+	if need <= cap(o.buf) {
+		return
 	}
+	short := o.buf
+	o.buf = append(o.buffers.get(need), short...)
+	o.buffers.put(short)
 }
 
 // accepts tells whether anything may still be appended; mu is held.
@@ -88,7 +109,7 @@ func (o *outbox) farewell(raw []byte) {
 		o.mu.Unlock()
 		return
 	}
-	o.grow()
+	o.grow(len(raw))
 	o.buf = append(o.buf, raw...)
 	o.drained = make(chan struct{}, 1)
 	o.mu.Unlock()
@@ -188,6 +209,7 @@ func (o *outbox) writeAll(b []byte, from int) {
 			o.mu.Unlock()
 			return
 		}
+		o.buffers.put(b)
 		if o.starved && o.size() < o.limit() {
 			o.starved = false
 			o.mu.Unlock()

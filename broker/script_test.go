@@ -129,6 +129,7 @@ type peer struct {
 	gone    chan struct{}
 	held    [][]byte // packets that came before the one that was expected
 	pings   int      // PINGRESP that nobody waits for any more
+	loose   bool     // it published, and nothing says yet that the broker has read that
 }
 
 func play(t *testing.T, text string, s stage) {
@@ -275,6 +276,7 @@ func (p *player) send(name, what string) error {
 	if err != nil {
 		return err
 	}
+	c.loose = c.loose || strings.HasPrefix(what, "PUBLISH ")
 	// A write may fail because the broker closed in the middle of it: the next step says whether it should have.
 	if p.single {
 		for i := range raw {
@@ -356,6 +358,7 @@ func (p *player) expectNothing(c *peer) error {
 	if len(c.held) > 0 {
 		return fmt.Errorf("there came %s", render(c.held[0], c.version))
 	}
+	p.tighten()
 	if _, err := c.nc.Write(packet.AppendPingreq(nil)); err != nil {
 		return err
 	}
@@ -368,6 +371,20 @@ func (p *player) expectNothing(c *peer) error {
 		return fmt.Errorf("there came %s", render(raw, c.version))
 	}
 	return nil
+}
+
+// tighten waits until the broker has read what all have published: "nothing" would
+// else be true too early, and what comes late would look like the fault of a later step.
+func (p *player) tighten() {
+	for _, c := range p.peers {
+		if !c.loose {
+			continue
+		}
+		c.loose = false
+		if _, err := c.nc.Write(packet.AppendPingreq(nil)); err == nil {
+			_, _ = p.next(c, func(raw []byte) bool { return packet.TypeOf(raw[0]) == packet.PINGRESP })
+		}
+	}
 }
 
 // longest is how long to wait for a packet over TCP.

@@ -108,7 +108,7 @@ func (c *conn) copyFrame(w *batch, f *frame, d *delivery) {
 	if !c.out.accepts() {
 		return
 	}
-	c.out.grow()
+	c.out.grow(len(f.bytes))
 	at := len(c.out.buf)
 	c.out.buf = append(c.out.buf, f.bytes...)
 	sent := c.out.buf[at:]
@@ -177,7 +177,7 @@ func (c *conn) appendOwn(w *batch, p *packet.Publish) {
 	if c.modern != nil && c.modern.mostAlias > 0 {
 		c.modern.useAlias(p)
 	}
-	c.out.grow()
+	c.out.grow(p.Size(c.version))
 	c.out.buf = p.Append(c.out.buf, c.version)
 	c.out.packets++
 	c.out.publishes++

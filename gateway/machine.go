@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"bufio"
+	"cmp"
 	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 
+	"fieldgate/gateway/config"
+	"fieldgate/webui"
 	"fieldgate/webui/api"
 )
 
@@ -47,4 +50,13 @@ func procTable(proc fs.FS, name string) map[string]int64 {
 		}
 	}
 	return sizes
+}
+
+// hostFacts is what people may know of the host file.
+func hostFacts(f config.File) api.Host {
+	return api.Host{
+		File: f.Name, DataDir: f.DataDir, LogLevel: f.Log.Level, AdminAddress: f.Admin.Address, AdminTLS: cmp.Or(f.Admin.TLS.Mode, webui.TLSOff),
+		Durability: string(f.Spool.Durability), MinFreeDisk: int64(f.Spool.MinFreeDisk), MaxConnections: f.MQTT.MaxConnections,
+		MaxPacketSize: f.MQTT.MaxPacketSize, MaxQueued: f.MQTT.MaxQueuedMessages, QueueFull: f.MQTT.QueueFull,
+	}
 }

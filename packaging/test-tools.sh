@@ -5,7 +5,7 @@ set -euo pipefail
 
 declare -A package=(
 	[mosquitto]=mosquitto [mosquitto_pub]=mosquitto-clients [mosquitto_sub]=mosquitto-clients
-	[socat]=socat [ser2net]=ser2net [chromium]=chromium [dpkg-deb]=dpkg
+	[socat]=socat [certutil]=libnss3-tools [ser2net]=ser2net [chromium]=chromium [dpkg-deb]=dpkg
 )
 PATH=$PATH:/usr/sbin:/sbin
 

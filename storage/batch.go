@@ -27,6 +27,14 @@ type step struct {
 	bits  []owedRow      // of the sealed segment, or of the ended session
 }
 
+// awaited tells whether somebody waits for the operation.
+func (o *step) awaited() bool {
+	if o.entry != nil {
+		return o.entry.safe != nil
+	}
+	return o.safe != nil
+}
+
 // change is a session.Change with what was known when it came.
 type change struct {
 	session.Change

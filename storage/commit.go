@@ -39,14 +39,15 @@ const (
 	putClock       = "INSERT OR REPLACE INTO meta(k, v) VALUES('clock', ?)"
 )
 
-// table is the statements of one slot.
+// table is the statements of one slot; read gives the rows that may hold the
+// messages from an ID to another one.
 type table struct{ make, put, read, scan, empty string }
 
 func tableSQL(slot int) table {
 	return table{
 		make:  fmt.Sprintf("CREATE TABLE IF NOT EXISTS seg%d(id INTEGER PRIMARY KEY, body BLOB)", slot),
 		put:   fmt.Sprintf("INSERT OR REPLACE INTO seg%d(id, body) VALUES(?, ?)", slot),
-		read:  fmt.Sprintf("SELECT id, body FROM seg%d WHERE id >= ? AND id <= ? ORDER BY id", slot),
+		read:  fmt.Sprintf("SELECT id, body FROM seg%d WHERE id >= ?1 AND id <= coalesce((SELECT min(id) FROM seg%d WHERE id >= ?2), ?2) ORDER BY id", slot, slot),
 		scan:  fmt.Sprintf("SELECT id, body FROM seg%d ORDER BY id", slot),
 		empty: fmt.Sprintf("DELETE FROM seg%d", slot),
 	}
@@ -109,6 +110,7 @@ func (w *writer) write(b *batch) error {
 		return err
 	}
 	began := time.Now()
+	time.Sleep(w.slowness)
 	if err := w.c.exec("COMMIT"); err != nil {
 		_ = w.c.exec("ROLLBACK")
 		return err
@@ -118,18 +120,13 @@ func (w *writer) write(b *batch) error {
 }
 
 func (w *writer) writeBatch(b *batch) error {
-	put := table{}
-	last := noSlot
+	w.pack.begin(b.bytes)
 	for i := range b.steps {
 		o := &b.steps[i]
 		var err error
 		switch {
 		case o.entry != nil:
-			if (o.row || o.begin) && o.entry.seg.slot != last {
-				last = o.entry.seg.slot
-				put = tableSQL(last)
-			}
-			err = w.writeEntry(o, put)
+			err = w.writeEntry(o)
 		case o.seal != nil:
 			err = w.writeSeal(o)
 		default:
@@ -141,19 +138,21 @@ func (w *writer) writeBatch(b *batch) error {
 			return err
 		}
 	}
+	if err := w.putPack(); err != nil {
+		return err
+	}
 	return w.writeLazy(b)
 }
 
-func (w *writer) writeEntry(o *step, t table) error {
+func (w *writer) writeEntry(o *step) error {
 	e := o.entry
 	if o.begin {
-		if err := w.begin(e.seg, t); err != nil {
+		if err := w.begin(e.seg, tableSQL(e.seg.slot)); err != nil {
 			return err
 		}
 	}
 	if o.row {
-		w.buf = appendBody(w.buf[:0], stored{message: e.m, pos: e.pos, owed: o.owed, age: w.lived + e.at})
-		if err := w.c.exec(t.put, int64(e.id), w.buf); err != nil {
+		if err := w.putMessage(e.seg.slot, stored{message: e.m, pos: e.pos, owed: o.owed, age: w.lived + e.at}); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,7 @@ type SpoolConfig struct {
 	MinFreeDisk  Bytes         `json:"min_free_disk"`  // stays free on the file system of the data directory
 
 	tidyPause time.Duration // how long a drained spool is idle before its file shrinks
+	slowness  time.Duration // how much longer a flush takes, for tests
 }
 
 // Durability is what an acknowledged message survives.

@@ -7,3 +7,9 @@ func WithTidyPause(c Config, pause time.Duration) Config {
 	c.Spool.tidyPause = pause
 	return c
 }
+
+// WithSlowDisk lets each flush take so much longer.
+func WithSlowDisk(c Config, by time.Duration) Config {
+	c.Spool.slowness = by
+	return c
+}

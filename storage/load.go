@@ -69,7 +69,7 @@ func (s *Spool) open() error {
 		s.writer = writer{}
 		return err
 	}
-	s.writer.c = c
+	s.writer.c, s.writer.slowness = c, s.cfg.slowness
 	s.writer.disk = disk{dir: filepath.Dir(s.file), minFree: int64(s.cfg.MinFreeDisk)}
 	s.watchDisk(true)
 	return nil
@@ -269,29 +269,40 @@ func (q *queue) adopt(p *part) {
 // used: every row says whom it was owed to, the bitmaps who has acknowledged.
 func (s *Spool) scan(c *conn, g *segment, covered map[slotSession]coverage) error {
 	return c.query(tableSQL(g.slot).scan, 2, func(row []driver.Value) error {
-		id, raw := mqtt.MsgID(asInt(row[0])), asBytes(row[1])
-		body, err := decodeBody(id, raw)
-		if err == nil && !g.fits(body.pos, id) {
-			err = fmt.Errorf("message %d: %w: position %d", id, errDamaged, body.pos)
-		}
-		if err != nil {
-			s.reportLost(id, err)
-			return nil
-		}
-		g.place(body.pos, id, len(body.message.Payload))
-		g.bytes += int64(len(raw))
-		for _, o := range body.owed {
-			q := s.sessions[o.Session]
-			if q == nil {
-				continue
+		for id, raw := range unpack(mqtt.MsgID(asInt(row[0])), asBytes(row[1])) {
+			if err := s.found(g, id, raw, covered); err != nil {
+				s.reportLost(id, err)
 			}
-			if cover := covered[slotSession{g.slot, o.Session}]; body.pos < cover.upTo && !cover.has(body.pos) {
-				continue
-			}
-			q.owe(o.Session, g, body.pos)
 		}
 		return nil
 	})
+}
+
+// found puts a message that stands in the file into the index.
+func (s *Spool) found(g *segment, id mqtt.MsgID, raw []byte, covered map[slotSession]coverage) error {
+	body, err := decodeBody(id, raw)
+	if err != nil {
+		return err
+	}
+	if g.find(id) == body.pos {
+		return nil // a commit that was tried again has packed it anew
+	}
+	if !g.fits(body.pos, id) {
+		return fmt.Errorf("message %d: %w: position %d", id, errDamaged, body.pos)
+	}
+	g.place(body.pos, id, len(body.message.Payload))
+	g.bytes += int64(len(raw))
+	for _, o := range body.owed {
+		q := s.sessions[o.Session]
+		if q == nil {
+			continue
+		}
+		if cover := covered[slotSession{g.slot, o.Session}]; body.pos < cover.upTo && !cover.has(body.pos) {
+			continue
+		}
+		q.owe(o.Session, g, body.pos)
+	}
+	return nil
 }
 
 // fits tells whether a row that was found can have that position after those found before.

@@ -199,10 +199,14 @@ func (w *writer) merge(m *merger) error {
 	return w.writeOwed(m.bits)
 }
 
-// body gives a row as it stands, nil when there is none.
+// body gives what is stored of a message as it stands, nil when there is nothing.
 func (w *writer) body(t table, id mqtt.MsgID) (body []byte, err error) {
 	err = w.c.query(t.read, 2, func(row []driver.Value) error {
-		body = asBytes(row[1])
+		for at, raw := range unpack(mqtt.MsgID(asInt(row[0])), asBytes(row[1])) {
+			if at == id {
+				body = raw
+			}
+		}
 		return nil
 	}, int64(id), int64(id))
 	return body, err

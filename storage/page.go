@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -148,27 +149,24 @@ func (s *Spool) readRun(id session.ID, picks []pick) (bad map[mqtt.MsgID]error, 
 	}
 	next := 0
 	each := func(row []driver.Value) error {
-		at := mqtt.MsgID(asInt(row[0]))
-		for next < len(picks) && picks[next].id < at {
-			next++
-		}
-		if next == len(picks) || picks[next].id != at {
-			return nil
-		}
-		body, err := decodeBody(at, asBytes(row[1]))
-		if err == nil {
-			owed, found := findOwed(body.owed, id)
-			if found {
-				s.tellTime(body)
-				picks[next].queued = queued(body.message, owed)
-				return nil
+		for at, raw := range unpack(mqtt.MsgID(asInt(row[0])), asBytes(row[1])) {
+			for next < len(picks) && picks[next].id < at {
+				next++
 			}
-			err = fmt.Errorf("message %d: %w: not owed to session %d", at, errDamaged, id)
+			if next == len(picks) {
+				break
+			}
+			if picks[next].id != at {
+				continue
+			}
+			// a clone, because one message that stays in RAM must not keep its neighbours there
+			if err := s.readPick(id, &picks[next], bytes.Clone(raw)); err != nil {
+				if bad == nil {
+					bad = map[mqtt.MsgID]error{}
+				}
+				bad[at] = err
+			}
 		}
-		if bad == nil {
-			bad = map[mqtt.MsgID]error{}
-		}
-		bad[at] = err
 		return nil
 	}
 	text := tableSQL(picks[0].slot).read
@@ -178,6 +176,21 @@ func (s *Spool) readRun(id session.ID, picks []pick) (bad map[mqtt.MsgID]error, 
 		s.reader = nil
 	}
 	return bad, err
+}
+
+// readPick fills the pick with the message that was read for it.
+func (s *Spool) readPick(id session.ID, p *pick, raw []byte) error {
+	body, err := decodeBody(p.id, raw)
+	if err != nil {
+		return err
+	}
+	owed, found := findOwed(body.owed, id)
+	if !found {
+		return fmt.Errorf("message %d: %w: not owed to session %d", p.id, errDamaged, id)
+	}
+	s.tellTime(body)
+	p.queued = queued(body.message, owed)
+	return nil
 }
 
 // readEach reads the rows of the picks one by one, because one of them is beyond

@@ -317,12 +317,13 @@ func (r *ring) segment(g *oldSegment) error {
 	for from, more := g.base, true; more; from, more = next(from) {
 		var failed error
 		err := r.from.query(text, 2, func(row []driver.Value) error {
-			id := mqtt.MsgID(asInt(row[0]))
-			from = max(from, id)
-			if body, err := decodeBody(id, asBytes(row[1])); err == nil {
-				failed = r.message(g, body)
-			} else {
-				r.torn = true
+			for id, raw := range unpack(mqtt.MsgID(asInt(row[0])), asBytes(row[1])) {
+				from = max(from, id)
+				if body, err := decodeBody(id, raw); err != nil {
+					r.torn = true
+				} else if failed = r.message(g, body); failed != nil {
+					break
+				}
 			}
 			return failed
 		}, int64(from))

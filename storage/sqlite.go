@@ -86,14 +86,18 @@ func (c *conn) stmt(text string) (*sqlite3.SQLiteStmt, error) {
 	return c.kept[text], nil
 }
 
-// exec runs a kept statement.
+// exec runs a kept statement that gives no rows. The driver's Query takes two calls
+// of C for that, its Exec one more for each argument.
 func (c *conn) exec(text string, args ...driver.Value) error {
 	s, err := c.stmt(text)
 	if err != nil {
 		return err
 	}
-	_, err = s.Exec(args)
-	return err
+	rows, err := s.Query(args)
+	if err != nil {
+		return err
+	}
+	return rows.Close()
 }
 
 // query runs a kept statement and gives each row of so many columns; the slice

@@ -24,16 +24,28 @@ const (
 	lastTries = 3
 )
 
+// On a slow disk the writer waits in steps of lingerStep-ths of the last flush: as
+// long as messages come, and at most so many steps in vain or in all.
+const (
+	lingerStep  = 20
+	lingerQuiet = 3
+	lingerMost  = 6
+	minLinger   = 50 * time.Microsecond // a shorter sleep would not be one
+)
+
 // writer is the one goroutine that changes the file.
 type writer struct {
 	c         *conn // nil after a failure, until it is opened again
 	free      []int // slots whose tables are empty
 	slots     int   // slots that exist
 	lastSync  time.Duration
+	underWay  int           // operations that were answered by the last commit or waited when it was done
+	slowness  time.Duration // of a disk that tests imagine
 	lastMerge time.Time
 	lastLazy  time.Time
 	gaveUp    error // what the last try said, once the spool closes
 	buf       []byte
+	pack      packer
 	batch     batch
 	disk      disk
 	lived     time.Duration // as Spool.lived
@@ -100,7 +112,7 @@ func (s *Spool) await() bool {
 		ops := s.dueOps()
 		lazy := s.dirty.len()+len(s.freed)+len(s.settled) > 0
 		due := ops > 0 || lazy && (s.lazyDue || s.closing) || s.next >= s.ceiling && !s.closing
-		closing, few := s.closing, ops < maxBatchOps
+		closing := s.closing
 		s.idle = !due && !closing
 		sleep := time.Hour
 		if s.nextDue != 0 {
@@ -113,9 +125,8 @@ func (s *Spool) await() bool {
 		s.reportLosses(words)
 		switch {
 		case due:
-			// with closed-loop publishers a short wait fills the commit
-			if linger := s.writer.lastSync / 20; few && !closing && linger > 50*time.Microsecond {
-				time.Sleep(linger)
+			if ops < maxBatchOps && !closing {
+				s.linger(ops)
 			}
 			return true
 		case closing:
@@ -137,6 +148,34 @@ func (s *Spool) await() bool {
 			if tidy {
 				s.tidy()
 			}
+		}
+	}
+}
+
+// linger waits on a slow disk until those who were answered by the last commit
+// have come back, when others waited already: without it publishers who wait for
+// each answer fall into two groups, and every commit carries one of them. With
+// nobody else under way there is nothing to wait for.
+func (s *Spool) linger(ops int) {
+	step := s.writer.lastSync / lingerStep
+	if step < minLinger {
+		return
+	}
+	for left, quiet := lingerMost, 0; left > 0 && quiet < lingerQuiet; left-- {
+		if ops >= s.writer.underWay {
+			return
+		}
+		time.Sleep(step)
+		s.mu.Lock()
+		before := ops
+		ops = s.dueOps()
+		closing := s.closing
+		s.mu.Unlock()
+		if closing {
+			return
+		}
+		if quiet++; ops > before {
+			quiet = 0
 		}
 	}
 }
@@ -217,7 +256,11 @@ func (s *Spool) release(b *batch, err error) {
 		s.committedSeq = b.last
 		s.settleBatch(b)
 	}
+	answered := 0
 	for i := range b.steps {
+		if b.steps[i].awaited() {
+			answered++
+		}
 		switch o := &b.steps[i]; {
 		case o.entry != nil && o.entry.elided && !o.entry.finished:
 			s.finish(o.entry, o.entry.err)
@@ -230,6 +273,7 @@ func (s *Spool) release(b *batch, err error) {
 		}
 	}
 	s.unblock()
+	s.writer.underWay = min(answered+s.dueOps(), maxBatchOps)
 	s.room.Broadcast()
 }
 

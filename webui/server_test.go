@@ -50,6 +50,10 @@ func (nothing) Apply(context.Context, string, json.RawMessage, bool) (json.RawMe
 
 func (nothing) Revisions(context.Context) (json.RawMessage, error) { return json.RawMessage("[]"), nil }
 
+func (nothing) Revision(context.Context, int64) (json.RawMessage, error) {
+	return json.RawMessage("{}"), nil
+}
+
 func (nothing) Restore(context.Context, string, int64, bool) (json.RawMessage, error) {
 	return json.RawMessage("{}"), nil
 }

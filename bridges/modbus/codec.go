@@ -22,8 +22,13 @@ type state struct {
 	why   string // it has no value: a code for the reading
 	power int    // of ten, when another point is scaled by this one
 	known bool   // power is
-	raw   []byte // of a text, and the text made of it
-	text  bridges.Value
+	text  *madeText
+}
+
+// madeText is a text and what it was made of.
+type madeText struct {
+	raw  []byte
+	text bridges.Value
 }
 
 // size is the quantity that the point takes in its table.
@@ -269,14 +274,27 @@ func float16(h uint16) float64 {
 
 // decodeText gives characters or hexadecimal digits; what did not change is not made anew.
 func (p *Point) decodeText(b []byte) bridges.Value {
-	if p.state.raw == nil || string(p.state.raw) != string(b) {
-		p.state.raw = append(p.state.raw[:0], b...)
-		p.state.text = bridges.Text(p.makeText(b))
+	made := p.state.text
+	if !made.isOf(b) {
+		made = p.made(b, p.makeText(b))
 	}
-	if text, _ := p.state.text.AsText(); p.Invalid.HasText(text) {
+	if text, _ := made.text.AsText(); p.Invalid.HasText(text) {
 		return p.without(codeNoValue)
 	}
-	return p.state.text
+	return made.text
+}
+
+// isOf tells whether the text was made of these registers; m may be nil.
+func (m *madeText) isOf(b []byte) bool { return m != nil && string(m.raw) == string(b) }
+
+// made keeps the text that was made of the registers.
+func (p *Point) made(b []byte, text string) *madeText {
+	if p.state.text == nil {
+		p.state.text = &madeText{}
+	}
+	m := p.state.text
+	m.raw, m.text = append(m.raw[:0], b...), bridges.Text(text)
+	return m
 }
 
 func (p *Point) makeText(b []byte) string {
@@ -306,14 +324,13 @@ func (p *Point) makeText(b []byte) string {
 
 // decodeBits names the bits that are set, lowest first, with commas between them; one without a name is "bit 5".
 func (p *Point) decodeBits(b []byte) bridges.Value {
-	if p.state.raw != nil && string(p.state.raw) == string(b) {
-		return p.state.text
+	if p.state.text.isOf(b) {
+		return p.state.text.text
 	}
 	n := p.number(b)
 	if p.Invalid.HasRaw(n, p.width()) {
 		return p.without(codeNoValue)
 	}
-	p.state.raw = append(p.state.raw[:0], b...)
 	var names []string
 	for bit := range p.width() {
 		if n>>bit&1 == 0 {
@@ -325,6 +342,5 @@ func (p *Point) decodeBits(b []byte) bridges.Value {
 		}
 		names = append(names, name)
 	}
-	p.state.text = bridges.Text(strings.Join(names, ", "))
-	return p.state.text
+	return p.made(b, strings.Join(names, ", ")).text
 }

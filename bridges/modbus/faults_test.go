@@ -58,7 +58,8 @@ func (ruler) WriteRegisters(int, []uint16) sim.Exception           { return sim.
 type faultyLine struct {
 	io.ReadWriteCloser
 	spoil func(l *faultyLine, answer []byte)
-	most  int // faults
+	most  int    // faults
+	heard func() // is told of everything that was sent, when set
 
 	mu       sync.Mutex // protects what follows
 	answers  int
@@ -92,6 +93,9 @@ func (l *faultyLine) done() bool {
 func (l *faultyLine) send(parts ...[]byte) {
 	for _, p := range parts {
 		_, _ = l.ReadWriteCloser.Write(p)
+	}
+	if l.heard != nil {
+		l.heard()
 	}
 }
 

@@ -98,6 +98,7 @@ func devices(c bridges.Config) []bridges.Device {
 	for i := range s.Devices {
 		d := &s.Devices[i]
 		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", Document: d.Document, HomeAssistant: d.HomeAssistant}
+		out.Points = make([]bridges.Point, 0, len(d.Points))
 		for j := range d.Points {
 			p := &d.Points[j]
 			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(), Fresh: d.fresh(p)})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"fieldgate/bridges/internal/port"
 	"fieldgate/bridges/sim"
 )
 
@@ -30,14 +31,19 @@ type line struct {
 	// patience, when set, is how late the slave may be; what comes later is dropped, for the
 	// machine was too busy to be a slave.
 	patience time.Duration
+	// slow, when set, is told when the slave gave no answer in time, or none at all, by itself.
+	slow   func()
+	inTime time.Duration // before which an answer is no slow one
 
 	mu      sync.Mutex // protects what follows
 	near    sim.PTY
 	talking time.Time // until when the answer that was sent last takes
 	closed  bool
+	waiting bool // for the answer to the last request
 
 	asked                                map[uint64]time.Time // when a ruler was asked last, by its tag
 	requests, early, collisions, stalled atomic.Int64
+	strange                              atomic.Int64 // requests that no ruler was asked
 	waste                                atomic.Int64 // ns that the bridge let pass after the silence
 	pumps                                sync.WaitGroup
 }
@@ -147,13 +153,52 @@ func (l *line) carryRequests() {
 		if l.onRequest != nil && l.onRequest(buf[:n]) {
 			continue
 		}
-		l.mu.Lock()
-		if n == 8 {
-			l.asked[rulerTag(int(buf[0]), int(buf[2])<<8|int(buf[3]))] = now
+		if l.patience > 0 {
+			l.note(buf[:n], now)
 		}
-		l.mu.Unlock()
 		_, _ = l.far.Write(buf[:n])
 	}
+}
+
+// note keeps what was asked when.
+func (l *line) note(request []byte, now time.Time) {
+	if len(request) > 8 { // we were held up, and the bridge has asked again
+		l.note(request[:8], now)
+		request = request[8:]
+	}
+	if len(request) != 8 || !crcFits(request) {
+		l.strange.Add(1)
+		return
+	}
+	l.mu.Lock()
+	unanswered := l.waiting
+	l.waiting = true
+	l.asked[rulerTag(int(request[0]), int(request[2])<<8|int(request[3]))] = now
+	l.mu.Unlock()
+	if unanswered && l.slow != nil {
+		l.slow()
+	}
+}
+
+// answered tells whether the slave's answer is fit to be passed on.
+func (l *line) answered(frame []byte, begin time.Time) bool {
+	l.mu.Lock()
+	l.waiting = false
+	l.mu.Unlock()
+	if l.patience == 0 || len(frame) != 13 {
+		return true
+	}
+	l.mu.Lock()
+	asked, known := l.asked[uint64(frame[3])<<16|uint64(frame[4])<<8|uint64(frame[5])]
+	l.mu.Unlock()
+	if known && begin.Sub(asked) > l.inTime && l.slow != nil {
+		l.slow()
+	}
+	if known && begin.Sub(asked) > l.patience {
+		l.stalled.Add(1)
+		return false
+	}
+	return true
 }
 
 func (l *line) carryAnswers() {
@@ -174,33 +219,24 @@ func (l *line) carryAnswers() {
 		end := begin.Add(l.turnaround + time.Duration(have)*l.char)
 		l.mu.Lock()
 		l.talking = end
-		stalled := false
-		if l.patience > 0 && have == 13 {
-			asked, known := l.asked[uint64(frame[3])<<16|uint64(frame[4])<<8|uint64(frame[5])]
-			stalled = known && begin.Sub(asked) > l.patience
-		}
 		l.mu.Unlock()
-		if stalled {
-			l.stalled.Add(1)
-			have = 0
-			continue
-		}
-		l.until(end)
-		if l.onAnswer == nil || !l.onAnswer(frame) {
-			_, _ = l.Write(frame)
+		if fit := l.answered(frame, begin); fit {
+			l.until(end)
+			if l.onAnswer == nil || !l.onAnswer(frame) {
+				_, _ = l.Write(frame)
+			}
 		}
 		have = 0
 	}
 }
 
-// until waits; the last bit of the time is spent awake, for a timer may come a millisecond late.
+// until waits; a timer may come a millisecond late.
 func (l *line) until(end time.Time) {
-	const awake = 300 * time.Microsecond
-	if d := time.Until(end) - awake; d > 0 {
+	const timer = 2 * time.Millisecond
+	if d := time.Until(end) - timer; d > 0 {
 		<-time.After(d)
 	}
-	for time.Now().Before(end) {
-	}
+	port.Nap(time.Until(end))
 }
 
 func crcFits(b []byte) bool {

@@ -48,14 +48,14 @@ type debts struct {
 func newDebts() *debts { return &debts{until: map[shape]time.Time{}, doubts: map[shape]bool{}} }
 
 const (
-	lateAtLeast = 450 * time.Millisecond  // how long after the timeout an answer may come
-	doubtGap    = 30 * time.Millisecond   // silence after which nothing follows an answer that is not believed
-	quietLimit  = time.Second             // how long a line may go on talking before we give up
-	graceGap    = 30 * time.Millisecond   // silence that ends a damaged answer
-	maxHeard    = 4 * maxASCII            // bytes of noise that are kept while an answer is awaited
-	lastNap     = 1200 * time.Microsecond // of a silence, during which nobody listens
-	turnaround  = 100 * time.Millisecond  // what the units may take to obey a broadcast [Modbus over serial line V1.02 2.4.1]
-	maxUseless  = 6                       // failures in a row after which a serial server is connected anew
+	lateAtLeast = 450 * time.Millisecond // how long after the timeout an answer may come
+	doubtGap    = 30 * time.Millisecond  // silence after which nothing follows an answer that is not believed
+	quietLimit  = time.Second            // how long a line may go on talking before we give up
+	graceGap    = 30 * time.Millisecond  // silence that ends a damaged answer
+	maxHeard    = 4 * maxASCII           // bytes of noise that are kept while an answer is awaited
+	longestNap  = 4 * time.Millisecond   // covers the silences from 9600 bit/s on
+	turnaround  = 100 * time.Millisecond // what the units may take to obey a broadcast [Modbus over serial line V1.02 2.4.1]
+	maxUseless  = 6                      // failures in a row after which a serial server is connected anew
 )
 
 func newRTU(w wire, s *Settings, l *ledger, d *debts) *rtu {
@@ -192,13 +192,14 @@ func (t *rtu) settle(expected shape) error {
 		until = later(until, time.Now().Add(quiet))
 	}
 	giveUp := later(until, time.Now()).Add(quietLimit)
-	for time.Until(until) > lastNap {
-		n, err := t.wire.Read(t.chunk[:], until.Add(-lastNap))
-		if errors.Is(err, port.ErrTimeout) {
-			continue
-		}
+	for {
+		n, err := t.hear(until)
 		if err != nil {
 			return gone(err)
+		}
+		if n == 0 {
+			t.dirty, t.hush = false, 0
+			return nil
 		}
 		now := time.Now()
 		t.last = now
@@ -208,9 +209,21 @@ func (t *rtu) settle(expected shape) error {
 			return newFailure(codeFrame, "the line does not become quiet: something else sends on it")
 		}
 	}
-	t.nap(time.Until(until))
-	t.dirty, t.hush = false, 0
-	return nil
+}
+
+// hear gives how much has come to chunk, 0 when the line was silent until the time. The last of it is slept through, and what came is
+// looked at then: a Read with a deadline is not punctual enough.
+func (t *rtu) hear(until time.Time) (int, error) {
+	for time.Until(until) > longestNap {
+		n, err := t.wire.Read(t.chunk[:], until.Add(-longestNap))
+		if !errors.Is(err, port.ErrTimeout) {
+			return n, err
+		}
+	}
+	if left := time.Until(until); left > 0 {
+		t.nap(left)
+	}
+	return t.wire.Waiting(t.chunk[:])
 }
 
 // await reads until the answer is there, or can't come any more.

@@ -38,6 +38,14 @@ func (s *script) Read(b []byte, deadline time.Time) (int, error) {
 	return copy(b, next.b), nil
 }
 
+func (s *script) Waiting(b []byte) (int, error) {
+	n, err := s.Read(b, time.Now())
+	if err == port.ErrTimeout {
+		err = nil
+	}
+	return n, err
+}
+
 func (s *script) Listen(b []byte, deadline time.Time) (int, error) { return s.Read(b, deadline) }
 func (s *script) Interrupt()                                       {}
 func (s *script) Present() bool                                    { return true }

@@ -15,13 +15,19 @@ import (
 type SunSpec struct {
 	Models []int `json:"models"`
 	Offset int   `json:"offset"` // of the register in the model; the model's identifier is at 0, its length at 1
+	// Of takes the last of Models that stands before the first of these: a unit that has an
+	// inverter and meters tells each in a common block (1) of its own before its models.
+	Of  []int `json:"of"`
+	Nth int   `json:"nth"` // of several such models, or of Of where it is given; 0 and 1 are the first
 }
 
 const (
 	codeNoModel      = "no_model" // the device has none of the models
 	maxSunSpecModels = 16
 	maxSunSpecChain  = 100    // models of one device
+	maxSunSpecNth    = 50     // no chain holds more with their common blocks
 	sunSpecEnd       = 0xFFFF // identifier after the last model
+	sunSpecNone      = 0      // no identifier: a map that was not ended
 	sunSpecMark      = "SunS" // stands before the first model
 )
 
@@ -33,9 +39,16 @@ func (s *SunSpec) check(f *bridges.Faults, at string, p *Point) {
 	case n > maxSunSpecModels:
 		f.Add(at+"/models", bridges.OutOfRange, "must have at most %d models", maxSunSpecModels)
 	}
+	if len(s.Of) > maxSunSpecModels {
+		f.Add(at+"/of", bridges.OutOfRange, "must have at most %d models", maxSunSpecModels)
+	}
 	for i, m := range s.Models {
 		bridges.CheckRange(f, fmt.Sprintf("%s/models/%d", at, i), m, 1, sunSpecEnd-1)
 	}
+	for i, m := range s.Of {
+		bridges.CheckRange(f, fmt.Sprintf("%s/of/%d", at, i), m, 1, sunSpecEnd-1)
+	}
+	bridges.CheckRange(f, at+"/nth", s.Nth, 0, maxSunSpecNth)
 	bridges.CheckRange(f, at+"/offset", s.Offset, 0, 1<<16-1)
 	if p.Location.set || p.Table != "" && p.Table != Holding {
 		f.Add(at, bridges.Invalid, "takes the place of table and address; leave them out")
@@ -73,7 +86,7 @@ func walkFrom(address int, ask func(address, quantity int) ([]byte, *failure)) (
 			return nil, f
 		}
 		m := model{id: int(binary.BigEndian.Uint16(head)), address: address, length: int(binary.BigEndian.Uint16(head[2:]))}
-		if m.id == sunSpecEnd {
+		if m.id == sunSpecEnd || m.id == sunSpecNone {
 			break
 		}
 		chain = append(chain, m)
@@ -85,13 +98,32 @@ func walkFrom(address int, ask func(address, quantity int) ([]byte, *failure)) (
 // locate gives the point its address; false when the device has none of its models, or a shorter one.
 func (p *Point) locate(chain []model) bool {
 	p.located = false
+	if m, found := p.SunSpec.in(chain, p.SunSpec.Offset+p.size()); found {
+		p.Address, p.located = m.address+p.SunSpec.Offset, m.address+2+m.length <= 1<<16
+	}
+	return p.located
+}
+
+// in finds the model; one with fewer registers than needed is not the one.
+func (s *SunSpec) in(chain []model, needed int) (model, bool) {
+	n, ofOther := max(s.Nth, 1), len(s.Of) > 0
+	var last model // of Models, so far
 	for _, m := range chain {
-		if slices.Contains(p.SunSpec.Models, m.id) && p.SunSpec.Offset+p.size() <= 2+m.length {
-			p.Address, p.located = m.address+p.SunSpec.Offset, m.address+2+m.length <= 1<<16
-			return p.located
+		isOne := slices.Contains(s.Models, m.id)
+		switch {
+		case !ofOther && isOne && needed <= 2+m.length:
+			if n--; n == 0 {
+				return m, true
+			}
+		case ofOther && slices.Contains(s.Of, m.id):
+			if n--; n == 0 {
+				return last, last.id != 0 && needed <= 2+last.length
+			}
+		case ofOther && isOne:
+			last = m
 		}
 	}
-	return false
+	return model{}, false
 }
 
 // sunSpecBlock stands for the points of a device whose addresses are not known yet.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -19,6 +20,8 @@ import (
 type wire interface {
 	// Read gives at least one byte; port.ErrTimeout at the deadline, any other error when the link is gone.
 	Read(b []byte, deadline time.Time) (int, error)
+	// Waiting gives what has come already, maybe nothing, and does not wait.
+	Waiting(b []byte) (int, error)
 	// Listen is a Read that Interrupt ends with port.ErrInterrupted.
 	Listen(b []byte, deadline time.Time) (int, error)
 	Interrupt()
@@ -75,6 +78,7 @@ func (b *bridge) openAdvice(err error) error {
 // tcpWire is a connection to a device or a gateway.
 type tcpWire struct {
 	conn  net.Conn
+	raw   syscall.RawConn // of conn
 	close func() error
 
 	mu          sync.Mutex // protects what follows, and the deadline of Listen
@@ -92,7 +96,11 @@ func dial(ctx context.Context, address string) (*tcpWire, error) {
 	if err != nil {
 		return nil, dialAdvice(address, err)
 	}
-	return &tcpWire{conn: conn, close: sync.OnceValue(conn.Close)}, nil
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return nil, errors.Join(dialAdvice(address, err), conn.Close())
+	}
+	return &tcpWire{conn: conn, raw: raw, close: sync.OnceValue(conn.Close)}, nil
 }
 
 // dialAdvice says in words why there is no connection, and what to do.
@@ -137,6 +145,22 @@ func (w *tcpWire) read(b []byte) (int, error) {
 		return n, nil
 	}
 	return 0, w.fault(err)
+}
+
+func (w *tcpWire) Waiting(b []byte) (n int, err error) {
+	failed := w.raw.Control(func(fd uintptr) { n, err = syscall.Read(int(fd), b) })
+	switch {
+	case failed != nil:
+		return 0, w.fault(failed)
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EINTR):
+		return 0, nil
+	case err == nil && n == 0:
+		err = io.EOF
+	}
+	if err != nil {
+		return 0, w.fault(err)
+	}
+	return n, nil
 }
 
 func (w *tcpWire) fault(err error) error {

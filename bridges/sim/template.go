@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -53,10 +54,17 @@ type sampled struct {
 	} `json:"sunspec"`
 	Write  json.RawMessage `json:"write"`
 	Sample any             `json:"sample"`
+
+	manual bool // the device's addresses count from 1
 }
 
 // NewSample makes the device of a template of the kind modbus. It fails when a point has no sample or one that does not fit.
 func NewSample(t *template.Template) (*Sample, error) {
+	return NewSampleAt(t, Layout{Base: 40000, Common: 66})
+}
+
+// NewSampleAt makes the device of a template with another SunSpec map than the usual.
+func NewSampleAt(t *template.Template, l Layout) (*Sample, error) {
 	s := &Sample{vendor: t.Manufacturer, product: t.Model, tables: map[Table]map[int]uint16{}, writes: map[Table]map[int]bool{}}
 	for _, table := range []Table{Coils, DiscreteInputs, HoldingRegisters, InputRegisters} {
 		s.tables[table], s.writes[table] = map[int]uint16{}, map[int]bool{}
@@ -67,18 +75,19 @@ func NewSample(t *template.Template) (*Sample, error) {
 			return nil, fmt.Errorf("order: %w", err)
 		}
 	}
+	manual := string(t.Device["addresses"]) == `"manual"`
 	points := make([]sampled, len(t.Points))
 	for i, p := range t.Points {
 		raw, err := json.Marshal(p)
 		if err == nil {
-			points[i].Order = order
+			points[i].Order, points[i].manual = order, manual
 			err = json.Unmarshal(raw, &points[i])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("point %s: %w", p.ID(), err)
 		}
 	}
-	chain := s.layChain(points)
+	chain := s.layChain(points, l)
 	for i := range points {
 		if err := s.put(&points[i], points, chain); err != nil {
 			return nil, fmt.Errorf("point %s: %w", points[i].ID, err)
@@ -87,36 +96,90 @@ func NewSample(t *template.Template) (*Sample, error) {
 	return s, nil
 }
 
-const sunSpecBase = 40000
+// Layout says how a simulated device lays its SunSpec map.
+type Layout struct {
+	Base    int     // address of the mark: 40000, 50000 or 0
+	Common  int     // length of the common block: 66, or 65 where the pad is left out
+	Variant int     // which of the models that a point names the device has: 0 the last, 1 the first, 2 the second...
+	Before  []Block // other models between the mark and those of the template
+	NoEnd   bool    // the end mark is missing: what is behind refuses to be read
+	Absent  []int   // models that the device does not have
+}
 
-// layChain lays the SunSpec models that the points ask for, and gives their addresses.
-func (s *Sample) layChain(points []sampled) map[int]int {
-	lengths := map[int]int{1: 66, 101: 50, 102: 50, 103: 50, 201: 105, 202: 105, 203: 105, 204: 105}
-	var models []int
-	for _, p := range points {
-		if p.SunSpec == nil {
-			continue
-		}
-		if id := p.SunSpec.Models[len(p.SunSpec.Models)-1]; !slices.Contains(models, id) {
-			models = append(models, id)
+// Block is a model that the template does not name; each register is Fill.
+type Block struct {
+	ID, Length int
+	Fill       uint16
+}
+
+// sunSpecLengths are the registers behind the two of the head [SunSpec models 1, 101 to 214; 160 with two modules].
+func sunSpecLengths() map[int]int {
+	lengths := map[int]int{1: 66, 160: 8 + 2*20}
+	for variant := range 3 {
+		lengths[101+variant], lengths[111+variant] = 50, 60
+	}
+	for variant := range 4 {
+		lengths[201+variant], lengths[211+variant] = 105, 124
+	}
+	return lengths
+}
+
+// model gives the one of the point's models that the device has.
+func (p *sampled) model(l Layout) int {
+	models := p.SunSpec.Models
+	if l.Variant == 0 || l.Variant > len(models) {
+		return models[len(models)-1]
+	}
+	return models[l.Variant-1]
+}
+
+// layChain lays the SunSpec models that the points ask for, and gives the address of each point's model.
+func (s *Sample) layChain(points []sampled, l Layout) map[*sampled]int {
+	models := map[int]bool{}
+	for i := range points {
+		if p := &points[i]; p.SunSpec != nil {
+			models[p.model(l)] = true
 		}
 	}
-	if models == nil {
+	if len(models) == 0 {
 		return nil
 	}
-	slices.Sort(models)
-	registers, chain, at := s.tables[HoldingRegisters], map[int]int{}, sunSpecBase+2
-	registers[sunSpecBase], registers[sunSpecBase+1] = 'S'<<8|'u', 'n'<<8|'S'
-	for _, id := range models {
-		chain[id] = at
-		registers[at], registers[at+1] = uint16(id), uint16(lengths[id])
-		at += 2 + lengths[id]
+	lengths, registers, at := sunSpecLengths(), s.tables[HoldingRegisters], l.Base+2
+	lengths[1] = l.Common
+	registers[l.Base], registers[l.Base+1] = 'S'<<8|'u', 'n'<<8|'S'
+	lay := func(id, length int, fill uint16) {
+		registers[at], registers[at+1] = uint16(id), uint16(length)
+		for i := range length {
+			registers[at+2+i] = fill
+		}
+		at += 2 + length
 	}
-	registers[at], registers[at+1] = 0xFFFF, 0
+	for _, b := range l.Before {
+		lay(b.ID, b.Length, b.Fill)
+	}
+	where := map[int]int{}
+	for _, id := range slices.Sorted(maps.Keys(models)) {
+		if !slices.Contains(l.Absent, id) {
+			where[id] = at
+			lay(id, lengths[id], 0)
+		}
+	}
+	if !l.NoEnd {
+		registers[at], registers[at+1] = 0xFFFF, 0
+	}
+	chain := map[*sampled]int{}
+	for i := range points {
+		if p := &points[i]; p.SunSpec != nil {
+			chain[p] = where[p.model(l)]
+		}
+	}
 	return chain
 }
 
-func (s *Sample) put(p *sampled, points []sampled, chain map[int]int) error {
+func (s *Sample) put(p *sampled, points []sampled, chain map[*sampled]int) error {
+	if p.SunSpec != nil && chain[p] == 0 {
+		return nil // in a model that the device does not have
+	}
 	table, address, err := p.place(chain)
 	if err != nil {
 		return err
@@ -135,16 +198,41 @@ func (s *Sample) put(p *sampled, points []sampled, chain map[int]int) error {
 	return nil
 }
 
-func (p *sampled) place(chain map[int]int) (Table, int, error) {
+func (p *sampled) place(chain map[*sampled]int) (Table, int, error) {
 	if p.SunSpec != nil {
-		return HoldingRegisters, chain[p.SunSpec.Models[len(p.SunSpec.Models)-1]] + p.SunSpec.Offset, nil
+		return HoldingRegisters, chain[p] + p.SunSpec.Offset, nil
 	}
+	text := strings.Trim(string(p.Address), `"`)
 	table, known := map[string]Table{"": HoldingRegisters, "holding": HoldingRegisters, "input": InputRegisters, "coil": Coils, "discrete_input": DiscreteInputs}[p.Table]
-	address, err := strconv.ParseUint(strings.Trim(string(p.Address), `"`), 0, 16)
-	if !known || err != nil {
-		return 0, 0, fmt.Errorf("table %q, address %s: a template says where a point is as on the wire", p.Table, p.Address)
+	named, address, ok := placeInManual(text, p.manual)
+	if !ok {
+		n, err := strconv.ParseUint(text, 0, 16)
+		address, ok = int(n), err == nil
 	}
-	return table, int(address), nil
+	if named != 0 && p.Table == "" {
+		table = named
+	}
+	if !known || !ok {
+		return 0, 0, fmt.Errorf("table %q, address %s: there is no such register", p.Table, p.Address)
+	}
+	return table, address, nil
+}
+
+// placeInManual reads 400001 and 4x1 as manuals write them, and 40001 and 1 where the device counts so. ok is false for what is none.
+func placeInManual(text string, countsFromOne bool) (table Table, address int, ok bool) {
+	digits := map[byte]Table{'0': Coils, '1': DiscreteInputs, '3': InputRegisters, '4': HoldingRegisters}
+	n, err := strconv.Atoi(text)
+	switch {
+	case len(text) > 2 && text[1] == 'x' && text[0] != '0':
+		n, err = strconv.Atoi(text[2:])
+		return digits[text[0]], n - 1, err == nil && n > 0
+	case err != nil:
+		return 0, 0, false
+	case len(text) == 6, len(text) == 5 && countsFromOne && digits[text[0]] != 0:
+		n, err = strconv.Atoi(text[1:])
+		return digits[text[0]], n - 1, err == nil && n > 0
+	}
+	return 0, n - 1, countsFromOne && n > 0
 }
 
 // words gives the registers of the sample, or one with 0 or 1 for a bit.
@@ -279,6 +367,15 @@ func (p *sampled) registers(value float64) ([]uint16, error) {
 		}
 	}
 	return words, nil
+}
+
+// Hold lays words into a table, whatever a template says of them.
+func (s *Sample) Hold(table Table, address int, words ...uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, w := range words {
+		s.tables[table][address+i] = w
+	}
 }
 
 // Identity tells who makes the device and what it is.

@@ -63,7 +63,7 @@ func (s *Set) Load() []error {
 			continue
 		}
 		path := filepath.Join(s.dir, e.Name())
-		t, err := s.loadOwn(path)
+		t, err := s.ReadFile(path)
 		if err != nil {
 			wrong = append(wrong, err)
 			continue
@@ -76,7 +76,8 @@ func (s *Set) Load() []error {
 	return wrong
 }
 
-func (s *Set) loadOwn(path string) (*Template, error) {
+// ReadFile reads an own template from anywhere without keeping it. What is wrong with it is told with file, line and field.
+func (s *Set) ReadFile(path string) (*Template, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

@@ -39,6 +39,25 @@ func BenchmarkMatch_MissAmong100000Filters(b *testing.B) {
 	}
 }
 
+// Topics hardly come twice, so that each is a walk through memory that no cache of the processor holds.
+func BenchmarkMatch_ManyTopicsAmong100000Filters(b *testing.B) {
+	tree := hundredThousand()
+	for _, last := range []string{"power", "none"} {
+		var names [][]byte
+		for i := range 1 << 16 {
+			n := i * 7919 % 100_000
+			names = append(names, fmt.Appendf(nil, "site/%d/meter/%d/%s", n%100, n, last))
+		}
+		b.Run(last, func(b *testing.B) {
+			cache := tree.NewCache(1 << 18)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				cache.Match(names[i%len(names)])
+			}
+		})
+	}
+}
+
 func BenchmarkMatch_FanOut100(b *testing.B) {
 	for _, overlapping := range []bool{false, true} {
 		tree := route.New[int]()

@@ -2,6 +2,7 @@ package route
 
 import (
 	"slices"
+	"strings"
 	"unsafe"
 )
 
@@ -35,7 +36,7 @@ func (t *Tree[S]) NewCache(limit int) *Cache[S] {
 }
 
 // Only leaves those out of the results that may not have the messages of a topic.
-// What may says is kept with the result until Forget.
+// What may says is kept with the result until Forget; it must not keep the name.
 func (c *Cache[S]) Only(may func(name string, s S) bool) {
 	c.may = may
 	c.Forget()
@@ -50,7 +51,8 @@ func (c *Cache[S]) Match(name []byte) *Result[S] {
 		c.found++
 		return r
 	}
-	return c.miss(now, string(name))
+	// The walk wants a string and keeps none, so what is not remembered needs no copy.
+	return c.miss(now, unsafe.String(unsafe.SliceData(name), len(name)))
 }
 
 func (c *Cache[S]) refresh() *snapshot[S] {
@@ -80,11 +82,14 @@ func (c *Cache[S]) miss(now *snapshot[S], name string) *Result[S] {
 	}
 	now.match(name, r)
 	if c.may != nil {
-		r.only(c.may)
+		r.only(name, c.may)
 	}
+	r.own += len(name)
 	if !keep || r.own > c.limit/4 { // a large one would push all others out
 		return r
 	}
+	name = strings.Clone(name)
+	r.Topic = name
 	if c.bytes+r.own > c.limit {
 		c.Forget()
 	}
@@ -93,15 +98,15 @@ func (c *Cache[S]) miss(now *snapshot[S], name string) *Result[S] {
 	return r
 }
 
-// only leaves out those who may not have the messages.
-func (r *Result[S]) only(may func(name string, s S) bool) {
+// only leaves out those who may not have the messages of the topic name.
+func (r *Result[S]) only(name string, may func(name string, s S) bool) {
 	all := len(r.Subscribers)
-	r.Subscribers = permitted(r.Subscribers, r.Topic, may)
+	r.Subscribers = permitted(r.Subscribers, name, may)
 	gone, size := len(r.Subscribers) < all, cap(r.Subscribers)
 	var left []Group[S]
 	for _, g := range r.Shared {
 		all := len(g.Members)
-		g.Members = permitted(g.Members, r.Topic, may)
+		g.Members = permitted(g.Members, name, may)
 		gone, size = gone || len(g.Members) < all, size+cap(g.Members)
 		if len(g.Members) > 0 {
 			left = append(left, g)

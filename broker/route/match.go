@@ -1,6 +1,7 @@
 package route
 
 import (
+	"hash/maphash"
 	"slices"
 	"strings"
 	"unsafe"
@@ -10,7 +11,7 @@ import (
 
 // Result is who gets the messages of one topic. Many share it: nobody may change it.
 type Result[S comparable] struct {
-	Topic       string // the topic name, a copy that may be kept
+	Topic       string // the topic name, a copy that may be kept; empty where the Cache made none
 	Subscribers []Match[S]
 	Shared      []Group[S]
 
@@ -22,22 +23,26 @@ type Result[S comparable] struct {
 func (t *Tree[S]) Match(name string) *Result[S] {
 	r := &Result[S]{}
 	t.current.Load().match(name, r)
+	r.Topic = name
 	return r
 }
 
-// match walks all matching nodes of a level together, level by level.
+// match looks for the filter that is the name itself, and walks all matching nodes of
+// a level of the tree together, level by level. It keeps nothing of the name.
 func (s *snapshot[S]) match(name string, into *Result[S]) {
-	*into = Result[S]{Topic: name}
+	*into = Result[S]{}
 	found := finding[S]{result: into}
+	found.add(s.plain.get(s.seed, name))
 	var firstHere, firstNext [16]*node[S]
 	here, next := append(firstHere[:0], s.root), firstNext[:0]
 	isSystem := strings.HasPrefix(name, "$") // not for leading wildcards [v3.1.1 MQTT-4.7.2-1]
 	for rest, more := name, true; more && len(here) > 0; {
 		var word string
 		word, rest, more = strings.Cut(rest, "/")
+		hash := maphash.String(s.seed, word)
 		next = next[:0]
 		for _, n := range here {
-			if child := n.words.get(s.seed, word); child != nil {
+			if child := n.words.find(hash, word); child != nil {
 				next = append(next, child)
 			}
 			if isSystem {
@@ -88,10 +93,10 @@ func (f *finding[S]) add(k *takers[S]) {
 // end makes the list: that of one filter alone is taken as it is when it has one block.
 func (f *finding[S]) end() {
 	r := f.result
-	r.own = int(unsafe.Sizeof(*r)) + len(r.Topic) + cap(r.Shared)*int(unsafe.Sizeof(Group[S]{}))
-	if len(f.more) == 0 && len(f.first.blocks) == 1 {
+	r.own = int(unsafe.Sizeof(*r)) + cap(r.Shared)*int(unsafe.Sizeof(Group[S]{}))
+	if len(f.more) == 0 && len(f.first.full) == 0 {
 		// The tree still adds to the array: no append to the result may reach it.
-		r.Subscribers = slices.Clip(f.first.blocks[0])
+		r.Subscribers = slices.Clip(f.first.last)
 		return
 	}
 	r.Subscribers = f.merged()
@@ -108,11 +113,11 @@ func (f *finding[S]) merged() []Match[S] {
 		total += r.len
 	}
 	f.list = make([]Match[S], 0, total)
-	for _, block := range f.first.blocks {
+	for block := range f.first.blocks {
 		f.list = append(f.list, block...)
 	}
-	for _, r := range f.more {
-		for _, block := range r.blocks {
+	for i := range f.more {
+		for block := range f.more[i].blocks {
 			for i := range block {
 				f.merge(&block[i])
 			}

@@ -31,8 +31,15 @@ type Tree[S comparable] struct {
 type snapshot[S comparable] struct {
 	seed       maphash.Seed
 	generation uint64 // rises with every change
-	root       *node[S]
 	filters    int
+	index[S]
+}
+
+// index is all filters: those without a wildcard in one map, so that a topic finds
+// its own in one look, the others in a tree by their levels. It never changes.
+type index[S comparable] struct {
+	plain trie[*takers[S]]
+	root  *node[S]
 }
 
 // node is one level of the filters that lead here. It never changes.
@@ -79,7 +86,7 @@ func (g *Group[S]) Pick() int {
 // New returns an empty tree.
 func New[S comparable]() *Tree[S] {
 	t := &Tree[S]{seed: maphash.MakeSeed()}
-	t.current.Store(&snapshot[S]{seed: t.seed, generation: 1, root: &node[S]{}})
+	t.current.Store(&snapshot[S]{seed: t.seed, generation: 1, index: index[S]{root: &node[S]{}}})
 	return t
 }
 
@@ -98,7 +105,7 @@ func (t *Tree[S]) Subscribe(s S, sub mqtt.Subscription) (isNew bool) {
 	defer t.mu.Unlock()
 	now := t.current.Load()
 	group, filter := splitShared(sub.Filter)
-	root := t.changed(now.root, filter, func(k *takers[S]) *takers[S] {
+	next := t.changed(now.index, filter, func(k *takers[S]) *takers[S] {
 		var next *takers[S]
 		next, isNew = k.with(group, filter, m)
 		return next
@@ -107,7 +114,7 @@ func (t *Tree[S]) Subscribe(s S, sub mqtt.Subscription) (isNew bool) {
 	if isNew {
 		filters++
 	}
-	t.current.Store(&snapshot[S]{t.seed, now.generation + 1, root, filters})
+	t.current.Store(&snapshot[S]{t.seed, now.generation + 1, filters, next})
 	return isNew
 }
 
@@ -122,17 +129,17 @@ func (t *Tree[S]) RemoveAll(s S, filters ...string) (removed int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.current.Load()
-	root := now.root
+	next := now.index
 	for _, whole := range filters {
 		group, filter := splitShared(whole)
-		if !root.holds(t.seed, s, group, filter) {
+		if !next.takers(t.seed, filter).holds(group, s) {
 			continue
 		}
 		removed++
-		root = t.changed(root, filter, func(k *takers[S]) *takers[S] { return k.without(group, s) })
+		next = t.changed(next, filter, func(k *takers[S]) *takers[S] { return k.without(group, s) })
 	}
 	if removed > 0 {
-		t.current.Store(&snapshot[S]{t.seed, now.generation + 1, root, now.filters - removed})
+		t.current.Store(&snapshot[S]{t.seed, now.generation + 1, now.filters - removed, next})
 	}
 	return removed
 }
@@ -154,9 +161,25 @@ func cutMulti(filter string) (levels string, hasLevels, multi bool) {
 	return levels, true, multi
 }
 
-// changed gives the tree below root with the takers of filter replaced by what
-// change makes of them; change gets and gives nil for none.
-func (t *Tree[S]) changed(root *node[S], filter string, change func(*takers[S]) *takers[S]) *node[S] {
+func hasWildcard(filter string) bool { return strings.ContainsAny(filter, "+#") }
+
+// changed gives the index with the takers of filter replaced by what change makes of
+// them; change gets and gives nil for none.
+func (t *Tree[S]) changed(all index[S], filter string, change func(*takers[S]) *takers[S]) index[S] {
+	if hasWildcard(filter) {
+		all.root = t.grown(all.root, filter, change)
+		return all
+	}
+	if left := change(all.plain.get(t.seed, filter)); left != nil {
+		all.plain = all.plain.with(t.seed, filter, left)
+	} else {
+		all.plain = all.plain.without(t.seed, filter)
+	}
+	return all
+}
+
+// grown is changed for the tree below root.
+func (t *Tree[S]) grown(root *node[S], filter string, change func(*takers[S]) *takers[S]) *node[S] {
 	levels, hasLevels, multi := cutMulti(filter)
 	type step struct {
 		from *node[S]
@@ -209,27 +232,34 @@ func (n *node[S]) down(seed maphash.Seed, word string) *node[S] {
 	return n.words.get(seed, word)
 }
 
-// holds tells whether s has the subscription.
-func (n *node[S]) holds(seed maphash.Seed, s S, group, filter string) bool {
+// takers gives the subscribers of the filter, nil when there are none.
+func (all *index[S]) takers(seed maphash.Seed, filter string) *takers[S] {
+	if !hasWildcard(filter) {
+		return all.plain.get(seed, filter)
+	}
+	n := all.root
 	levels, hasLevels, multi := cutMulti(filter)
 	for hasLevels && n != nil {
 		var word string
 		word, levels, hasLevels = strings.Cut(levels, "/")
 		n = n.down(seed, word)
 	}
-	if n == nil {
-		return false
+	switch {
+	case n == nil:
+		return nil
+	case multi:
+		return n.multi
 	}
-	k := n.exact
-	if multi {
-		k = n.multi
-	}
+	return n.exact
+}
+
+// holds tells whether s is one of them, or of the group.
+func (k *takers[S]) holds(group string, s S) bool {
 	if k == nil {
 		return false
 	}
 	if group == "" {
-		block, _ := k.own.find(s)
-		return block >= 0
+		return k.own.has(s)
 	}
 	i := k.group(group)
 	return i >= 0 && indexOf(k.shared[i].Members, s) >= 0

@@ -11,12 +11,27 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
 
 func newAccount(std stdio, host *string) *cobra.Command {
 	return group("account", "MQTT logins",
+		&cobra.Command{
+			Use: "list", Short: "List the MQTT logins", Args: wrongUse(cobra.NoArgs),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return list(cmd.Context(), std, *host, "/accounts", func(a mqttLogin) string {
+					if !a.PasswordSet {
+						return a.Username + "\tno password: nobody gets in with it; fieldgate account passwd gives it one"
+					}
+					if a.Enabled != nil && !*a.Enabled {
+						return a.Username + "\tlocked"
+					}
+					return a.Username + "\tmay log in"
+				})
+			},
+		},
 		&cobra.Command{
 			Use: "add NAME", Short: "Add an MQTT login; the password comes from standard input, or is made up when that is empty", Args: wrongUse(cobra.ExactArgs(1)),
 			RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,6 +60,12 @@ func newAccount(std stdio, host *string) *cobra.Command {
 func newUser(std stdio, host *string) *cobra.Command {
 	return group("user", "People who may open the page",
 		&cobra.Command{
+			Use: "list", Short: "List the people and their roles", Args: wrongUse(cobra.NoArgs),
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return list(cmd.Context(), std, *host, "/users", func(u pageUser) string { return u.Name + "\t" + u.Role })
+			},
+		},
+		&cobra.Command{
 			Use: "reset NAME", Short: "Give a person another password, from standard input or made up, and end their sessions", Args: wrongUse(cobra.ExactArgs(1)),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return setPassword(cmd.Context(), std, *host, func(password string) request {
@@ -70,6 +91,37 @@ func newSetupCode(std stdio, host *string) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// mqttLogin is an account as the REST interface lists it.
+type mqttLogin struct {
+	Username    string
+	Enabled     *bool // nil is true
+	PasswordSet bool  `json:"password_set"`
+}
+
+// pageUser is a person as the REST interface lists them.
+type pageUser struct{ Name, Role string }
+
+// list prints a line per item of a list; a tab in it begins the next column.
+func list[T any](ctx context.Context, std stdio, host, path string, line func(T) string) error {
+	return withClient(ctx, std, host, func(c *client) error {
+		w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+		for path != "" {
+			var page struct {
+				Items []T
+				Next  string
+			}
+			if err := c.call(ctx, http.MethodGet, path, nil, &page); err != nil {
+				return err
+			}
+			for _, item := range page.Items {
+				fmt.Fprintln(w, line(item))
+			}
+			path = strings.TrimPrefix(page.Next, "/api/v1")
+		}
+		return w.Flush()
+	})
 }
 
 // request is one call of the REST interface.

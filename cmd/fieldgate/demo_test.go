@@ -45,6 +45,9 @@ func TestDemo_LeavesNothingBehindOnSIGTERM(t *testing.T) {
 
 func TestSim_SaysWhereItsDeviceIsFound(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "tty")
+	own := filepath.Join(t.TempDir(), "my-meter.yaml")
+	text := "id: my-meter\nkind: modbus\nmanufacturer: ACME\nmodel: EM-3\ncategory: energy_meter\nsource: my manual\npoints:\n  - {id: power, address: 7, sample: 815}\n"
+	require.NoError(t, os.WriteFile(own, []byte(text), 0o600))
 	for _, tt := range []struct {
 		name  string
 		args  []string
@@ -54,6 +57,7 @@ func TestSim_SaysWhereItsDeviceIsFound(t *testing.T) {
 		{"a scale on a pseudo-terminal", []string{"sim", "scale"}, stat},
 		{"a template on a pseudo-terminal", []string{"sim", "eastron-sdm630"}, stat},
 		{"a template over TCP", []string{"sim", "sunspec-inverter", "--tcp", "127.0.0.1:0"}, dial},
+		{"a file over TCP", []string{"sim", own, "--tcp", "127.0.0.1:0"}, dial},
 		{"a template of lines", []string{"sim", "nmea-gps", "--interval", "10ms"}, stat},
 		{"a template of lines that is asked", []string{"sim", "mettler-toledo-sics"}, stat},
 		{"relays over TCP", []string{"sim", "relays", "--tcp", "127.0.0.1:0", "--unit", "7"}, dial},
@@ -77,6 +81,9 @@ func TestSim_SaysWhereItsDeviceIsFound(t *testing.T) {
 	var errs bytes.Buffer
 	require.Equal(t, statusUsage, execute(t.Context(), stdio{in: strings.NewReader(""), out: &errs, err: &errs}, []string{"sim", "scale", "--interval", "0s"}))
 	require.Equal(t, statusUsage, execute(t.Context(), stdio{in: strings.NewReader(""), out: &errs, err: &errs}, []string{"sim", "eastron-sdm999"}))
+	require.NoError(t, os.WriteFile(own, []byte(strings.Replace(text, "address: 7", "address: 70000", 1)), 0o600))
+	require.Equal(t, statusFailed, execute(t.Context(), stdio{in: strings.NewReader(""), out: &errs, err: &errs}, []string{"sim", own}))
+	require.Contains(t, errs.String(), "my-meter.yaml:8: points[0].address")
 }
 
 func stat(where string) error {

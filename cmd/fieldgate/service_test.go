@@ -176,7 +176,9 @@ func TestCommands_WorkThroughTheServiceAndWithoutIt(t *testing.T) {
 			require.Empty(t, s.done("from stdin\n", "account", "add", "sensor"))
 			require.Regexp(t, `^password: [A-Z0-9]{16}\n$`, s.done("", "account", "add", "other"))
 			require.Empty(t, s.done("another\n", "account", "passwd", "sensor"))
+			require.Equal(t, "sensor  may log in\nother   may log in\n", s.done("", "account", "list"))
 			require.Empty(t, s.done("", "account", "remove", "other"))
+			require.Empty(t, s.done("", "user", "list"))
 			require.Equal(t, "bridges: []\nuplinks: []\naccounts:\n  - {username: sensor, password: {secret: sensor-password}}\naccess_rules: []\n", s.done("", "config", "export"))
 
 			file := s.write("site.yaml", "uplinks:\n  - id: cloud\n    url: mqtt://127.0.0.1:1\n    username: gw\n    password: topsecret\n    out: [{filter: 'fieldgate/#', qos: 1}]\n")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fieldgate/bridges/all"
 	"fieldgate/bridges/sim"
 	"fieldgate/bridges/template"
 	"fieldgate/gateway"
@@ -28,7 +29,7 @@ func newSim(std stdio) *cobra.Command {
 	cmd := group("sim", "Run a simulated device")
 	cmd.Use = "sim [TEMPLATE]"
 	cmd.Long = "Runs one simulated device on a pseudo-terminal, or over Modbus/TCP, and prints where it is found. " +
-		"With the id of a template (eastron-sdm630) it is a device of that model that holds the template's samples."
+		"With the id of a template (eastron-sdm630), or the file of one (./my-meter.yaml), it is a device of that model that holds the template's samples."
 	cmd.Args = wrongUse(cobra.MaximumNArgs(1))
 	missing := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -65,29 +66,42 @@ func (s simulation) modbus(ctx context.Context, std stdio, name string) error {
 	return s.serve(ctx, std, device)
 }
 
-// template simulates a device of a template that comes with the program.
-func (s simulation) template(ctx context.Context, std stdio, id string) error {
-	set := template.New(gateway.ReadTemplate, "")
-	t, known := set.Get(id)
-	if !known {
-		return &usageError{fmt.Errorf("there is no template %s; there are %s", id, strings.Join(ids(set), ", "))}
+// template simulates a device of a template that comes with the program, or of a file.
+func (s simulation) template(ctx context.Context, std stdio, name string) error {
+	t, err := templateOf(name)
+	if err != nil {
+		return err
 	}
 	if t.Kind == "line" {
 		return s.lines(ctx, std, t)
 	}
 	device, err := sim.NewSample(t)
 	if err != nil {
-		return err
+		return fmt.Errorf("simulate %s: %w", t.ID, err)
 	}
 	return s.serve(ctx, std, device)
 }
 
-func ids(set *template.Set) []string {
-	var all []string
-	for _, t := range set.List() {
-		all = append(all, t.ID)
+// templateOf reads a file, which its kind judges, where the name is that of one.
+func templateOf(name string) (*template.Template, error) {
+	set := template.New(gateway.ReadTemplate, "")
+	if strings.HasSuffix(name, ".yaml") {
+		all.Kinds(set)
+		return set.ReadFile(name)
 	}
-	return all
+	t, known := set.Get(name)
+	if !known {
+		return nil, &usageError{fmt.Errorf("there is no template %s; there are %s", name, strings.Join(ids(set), ", "))}
+	}
+	return t, nil
+}
+
+func ids(set *template.Set) []string {
+	var list []string
+	for _, t := range set.List() {
+		list = append(list, t.ID)
+	}
+	return list
 }
 
 func (s simulation) lines(ctx context.Context, std stdio, t *template.Template) error {

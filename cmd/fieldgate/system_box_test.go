@@ -131,10 +131,19 @@ func (b *box) apply(yaml string) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
+	return freePorts(t, 1)[0]
+}
+
+// freePorts gives addresses that nobody listens on now, each another.
+func freePorts(t *testing.T, n int) (addresses []string) {
+	t.Helper()
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer ln.Close() // only then are all of them different
+		addresses = append(addresses, ln.Addr().String())
+	}
+	return addresses
 }
 
 func awaitPort(t *testing.T, address string) {

@@ -23,7 +23,9 @@ import (
 // client in Chromium against our WebSocket listeners.
 func TestSystem_PagesOfOthers(t *testing.T) {
 	b := newBox(t)
-	closed, open, secure := freePort(t), freePort(t), freePort(t)
+	ports := freePorts(t, 5) // none of them twice
+	b.mqtt, b.admin = ports[0], ports[1]
+	closed, open, secure := ports[2], ports[3], ports[4]
 	cert, key := selfSigned(t)
 	host := fmt.Sprintf(`data_dir: %s
 log: {level: info}

@@ -16,6 +16,15 @@ func (m *Manager) Export(context.Context) (json.RawMessage, error) {
 	return m.current().raw(), nil
 }
 
+// Revision gives all sections as they stood with a revision, as Export does; fault.NotFound when it is not kept.
+func (m *Manager) Revision(_ context.Context, number int64) (json.RawMessage, error) {
+	doc, err := m.revision(number)
+	if err != nil {
+		return nil, err
+	}
+	return doc.raw(), nil
+}
+
 // applied is the answer to Apply and Restore.
 type applied struct {
 	Revision int64    `json:"revision"` // that stands now

@@ -21,6 +21,7 @@ const maxHostFile = 1 << 20
 // File is the host file: the settings of the machine, which only its
 // administrator changes. Every key may be left out.
 type File struct {
+	Name    string              `json:"-"`        // of the file, empty without one
 	DataDir string              `json:"data_dir"` // where everything is kept
 	Log     Log                 `json:"log"`
 	MQTT    broker.Config       `json:"mqtt"`
@@ -87,6 +88,7 @@ func Parse(name string, src []byte) (File, error) {
 	file := Defaults()
 	faults := fault.All(bridges.Decode(raw, &file))
 	file = file.composed()
+	file.Name = name
 	faults = join(faults, file.validate())
 	if err := faults.Err(); err != nil {
 		return File{}, at.InFile(name, err)

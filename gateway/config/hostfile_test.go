@@ -24,6 +24,8 @@ func TestLoad_WithoutAFileGivesTheDefaults(t *testing.T) {
 	require.Equal(t, storage.PowerSafe, file.Spool.Durability)
 	empty, err := config.Parse("empty.yaml", nil)
 	require.NoError(t, err)
+	require.Equal(t, "empty.yaml", empty.Name)
+	empty.Name = ""
 	require.Equal(t, file, empty)
 }
 

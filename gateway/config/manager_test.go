@@ -365,6 +365,9 @@ func TestManager_RestoresARevisionAsANewOne(t *testing.T) {
 	h := newHouse(t)
 	h.put(t, "uplinks", "cloud", `{"id":"cloud","url":"mqtt://x","password":"one"}`)
 	h.put(t, "uplinks", "cloud", `{"id":"cloud","url":"mqtt://y","password":"two"}`)
+	first, err := h.Revision(t.Context(), 1)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"bridges":[],"uplinks":[{"id":"cloud","url":"mqtt://x","password":{"secret":"cloud-password"}}],"accounts":[],"access_rules":[]}`, string(first), "no secret leaves")
 	tried, err := h.Restore(t.Context(), "bert", 1, true)
 	require.NoError(t, err)
 	require.Contains(t, string(tried), "- ")
@@ -378,6 +381,8 @@ func TestManager_RestoresARevisionAsANewOne(t *testing.T) {
 	require.JSONEq(t, `{"id":"cloud","url":"mqtt://y"}`, string(h.List("uplinks")[0]))
 	require.Equal(t, "bert: restore revision 2", h.summaries(t)[0])
 	_, err = h.Restore(t.Context(), "bert", 99, false)
+	require.Equal(t, fault.NotFound, fault.CodeOf(err))
+	_, err = h.Revision(t.Context(), 99)
 	require.Equal(t, fault.NotFound, fault.CodeOf(err))
 }
 

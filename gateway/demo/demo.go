@@ -42,8 +42,10 @@ type demo struct {
 	notes    []string // about ports that were taken
 	devices  *devices
 	cloud    *cloud
+	file     config.File // of the gateway
 	gateway  *gateway.Gateway
 	password string
+	shown    chan struct{} // closed when the banner has been written, or setting up failed
 }
 
 // Run shows the demo until ctx is done and leaves nothing behind.
@@ -53,7 +55,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	d := &demo{cfg: cfg, dir: dir, password: rand.Text()[:10]}
+	d := &demo{cfg: cfg, dir: dir, password: rand.Text()[:10], shown: make(chan struct{})}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.build(); err != nil {
 		return err
@@ -85,13 +87,13 @@ func (d *demo) build() error {
 	if d.cloud, err = newCloud(filepath.Join(d.dir, "cloud"), d.cfg.Version, d.cfg.Log.With("part", "cloud")); err != nil {
 		return fmt.Errorf("start the simulated cloud: %w", err)
 	}
-	file := config.Defaults()
-	file.DataDir = filepath.Join(d.dir, "gateway")
-	file.Admin.DataDir = file.DataDir
-	file.Admin.Address = d.free(d.cfg.Admin, "page")
-	file.MQTT.AllowAnonymous = true
-	file.MQTT.Listeners[0].Address = d.free(d.cfg.MQTT, "MQTT broker")
-	d.gateway, err = gateway.New(file, d.cfg.Version, d.cfg.Log)
+	d.file = config.Defaults()
+	d.file.DataDir = filepath.Join(d.dir, "gateway")
+	d.file.Admin.DataDir = d.file.DataDir
+	d.file.Admin.Address = d.free(d.cfg.Admin, "page")
+	d.file.MQTT.AllowAnonymous = true
+	d.file.MQTT.Listeners[0].Address = d.free(d.cfg.MQTT, "MQTT broker")
+	d.gateway, err = gateway.New(d.file, d.cfg.Version, d.cfg.Log)
 	return err
 }
 
@@ -126,10 +128,11 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	start(&parts, outside, d.devices.run)
 	start(&parts, outside, d.cloud.broker.Run)
-	start(&gatewayRun, ctx, d.gateway.Run)
+	start(&gatewayRun, ctx, d.serve)
 	if err := d.setUp(ctx); err != nil {
 		cancel(err)
 	}
+	close(d.shown)
 	<-ctx.Done()
 	gatewayRun.Wait()
 	leave()
@@ -138,6 +141,25 @@ func (d *demo) run(ctx context.Context) error {
 		return cause
 	}
 	return nil
+}
+
+// serve runs the gateway, and another in its place when a person restarts it or restores a backup.
+func (d *demo) serve(ctx context.Context) error {
+	for {
+		err := d.gateway.Run(ctx)
+		<-d.shown // setUp works with this one
+		if err != nil || ctx.Err() != nil || !d.gateway.StartAnew() {
+			return err
+		}
+		err = d.gateway.Close()
+		d.gateway = nil
+		if err != nil {
+			return err
+		}
+		if d.gateway, err = gateway.New(d.file, d.cfg.Version, d.cfg.Log); err != nil {
+			return err
+		}
+	}
 }
 
 // setUp configures the gateway and says how to look at it.
@@ -166,6 +188,7 @@ func (d *demo) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.file.Admin.Address, d.file.MQTT.Listeners[0].Address = page.String(), local.String() // where it comes back after a restart
 	d.banner(page, local, cloudAddr)
 	return nil
 }

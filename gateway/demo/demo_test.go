@@ -131,6 +131,34 @@ func TestRun_ShowsLiveValuesAndAConnectedUplink(t *testing.T) {
 	require.Empty(t, alarms.Items)
 }
 
+func TestRun_ComesBackAfterARestart(t *testing.T) {
+	page, password, _ := show(t, demo.Config{Admin: "127.0.0.1:0", MQTT: "127.0.0.1:0"})
+	v := login(t, page, password)
+	var system struct {
+		Started time.Time
+		Uptime  int `json:"uptime_seconds"`
+	}
+	require.Eventually(t, func() bool { // started is told to the second
+		v.get("/system", &system)
+		return system.Uptime > 0
+	}, patience, 50*time.Millisecond)
+	before := system.Started
+	response := v.do(http.MethodPost, "/system/restart", nil)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusAccepted, response.StatusCode)
+	require.Eventually(t, func() bool {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page+"/api/v1/system", nil)
+		require.NoError(t, err)
+		r.AddCookie(v.cookie) // people stay logged in
+		response, err := (&http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+		if err != nil {
+			return false // between the two
+		}
+		defer response.Body.Close()
+		return json.NewDecoder(response.Body).Decode(&system) == nil && system.Started.After(before)
+	}, patience, 50*time.Millisecond)
+}
+
 func TestRun_TakesFreePortsAndSaysSoWhenTheUsualOnesAreTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

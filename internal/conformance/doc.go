@@ -7,6 +7,7 @@
 //
 // and a Go test in such a line of its doc comment. Where Debian's mosquitto
 // behaves in another way stands in the scripts too, as lines "a~ ... -- why".
+// The document prints the clients of broker/testdata/clients.txt too, with the tests that play them.
 // The tests of this package fail when the document is stale, when a line names a
 // statement that does not exist, and when a statement that binds a server has
 // neither test nor reason. The product must not import it.

@@ -17,7 +17,7 @@ func TestDocument_IsUpToDate(t *testing.T) {
 	tables := statements(t)
 	list := scripts(t, tables)
 	goTests(t, tables)
-	document := write(tables, list)
+	document := write(tables, list, realClients(t))
 	file := filepath.Join(root, "docs/conformance.md")
 	if *update {
 		require.NoError(t, os.WriteFile(file, []byte(document), 0o644))
@@ -36,7 +36,7 @@ each packet at once and byte by byte. Statements for clients bind the uplinks; h
 This file is generated from the scripts and ` + "`broker/testdata/statements-*.txt`" + `: ` + "`go test ./internal/conformance -update`" + `.
 `
 
-func write(tables map[string]*table, list []*script) string {
+func write(tables map[string]*table, list []*script, clients []realClient) string {
 	var b strings.Builder
 	b.WriteString(intro)
 	b.WriteString("\n| | statements | bind a server | shown | reasoned | open |\n|---|---|---|---|---|---|\n")
@@ -62,6 +62,7 @@ func write(tables map[string]*table, list []*script) string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.id, s.who, s.text, evidence(s))
 		}
 	}
+	writeClients(&b, clients)
 	writeJudgement(&b, list)
 	return b.String()
 }

@@ -163,7 +163,7 @@ func parts() []part {
 			b.runAll(s, hotBenches())
 		}},
 		{"bridges", func(b *bench) {
-			s := &section{part: "bridges", title: "Field bridges", method: "Against the theory T = (13 + 2n) characters + 2 x 3.5 characters of silence, on a simulated line that keeps the bit rate."}
+			s := &section{part: "bridges", title: "Field bridges", method: "Against the theory T = (13 + 2n) characters + 2 silences (3.5 characters, 1.75 ms above 19200 baud), on a simulated line that keeps the bit rate and runs in a process of its own; four units are asked as often as it allows."}
 			b.runAll(s, bridgeBenches())
 		}},
 	}

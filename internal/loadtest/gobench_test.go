@@ -125,7 +125,8 @@ func bridgeBenches() []gobench {
 			wire.rows = append(wire.rows,
 				goRow{match, "%bridge", row{name: name + ": use of the wire, losses of the bridge", unit: "% of theory", goal: float64(c.goal), atLeast: true}},
 				goRow{match, "%wire", row{name: name + ": with those of the simulated line and slave", unit: "% of theory"}},
-				goRow{match, "too-early", row{name: name + ": sent too early, collided", unit: "requests", goal: 0.5}})
+				goRow{match, "too-early", row{name: name + ": sent too early, collided", unit: "requests", goal: 0.5}},
+				goRow{match, "%core", row{name: name + ": processor time of the bridge", unit: "% of a core"}})
 		}
 	}
 	return []gobench{

@@ -14,18 +14,26 @@ import (
 
 const (
 	auditBucket = "audit"
-	maxAudit    = 1000             // entries that are kept
-	auditQuiet  = 10 * time.Minute // the same again within it is counted, not written: flash wears out
+	loginBucket = "audit-logins"   // apart, so that who guesses passwords can't push out what was changed
+	maxAudit    = 1000             // entries that are kept of either
+	maxRefused  = 50               // refused logins that are written in a window of the throttle, from all addresses together
+	auditQuiet  = 10 * time.Minute // the same again within it is not written: flash wears out
 )
 
-// auditEntry says who changed what. Bodies are never in it.
+// The operations of logins in the audit.
+const (
+	loginDone    = "login"
+	loginRefused = "login-refused"
+)
+
+// auditEntry says who changed what, and who logged in or could not. Bodies are never in it.
 type auditEntry struct {
 	ID        string    `json:"id"`
 	Time      time.Time `json:"time"`
-	Author    string    `json:"author"`
-	Role      Role      `json:"role"`
+	Author    string    `json:"author" doc:"Empty for a refused login with a name that nobody has"`
+	Role      Role      `json:"role" doc:"Empty for a refused login"`
 	Address   string    `json:"address" doc:"Where the request came from"`
-	Operation string    `json:"operation" doc:"As openapi.json names it"`
+	Operation string    `json:"operation" doc:"As openapi.json names it; login-refused for a login that failed"`
 	Path      string    `json:"path" doc:"What it was done to"`
 }
 
@@ -34,7 +42,7 @@ type audit struct {
 	store Store
 
 	mu     sync.Mutex
-	recent map[string]time.Time // by author, operation and path: when it was written
+	recent map[string]time.Time // by author, operation and path, of logins also address: when it was written
 	last   int64                // the last key, in nanoseconds
 }
 
@@ -44,21 +52,38 @@ func (a *API) note(ctx context.Context, operation string) {
 	if r.echo == nil || r.caller.name == "" {
 		return
 	}
+	a.keep(auditBucket, entryFor(r, r.caller.name, r.caller.role, operation))
+}
+
+// noteLogin writes that somebody has logged in, or was refused. name must be that of a person
+// who exists, or "": what a stranger typed may be a password in the wrong field.
+func (a *API) noteLogin(ctx context.Context, name string, role Role, operation string) {
+	if operation == loginRefused && a.throttle.try("audit of refused logins", maxRefused) > 0 {
+		return
+	}
+	a.keep(loginBucket, entryFor(requestOf(ctx), name, role, operation))
+}
+
+func entryFor(r request, author string, role Role, operation string) auditEntry {
 	q := r.echo.Request()
 	e := auditEntry{
-		Time: time.Now().UTC(), Author: r.caller.name, Role: r.caller.role, Address: r.echo.RealIP(), Operation: operation,
+		Time: time.Now().UTC(), Author: author, Role: role, Address: r.echo.RealIP(), Operation: operation,
 		Path: strings.TrimPrefix(q.URL.Path, Prefix),
 	}
 	if topic := q.URL.Query().Get("topic"); topic != "" {
 		e.Path += "?topic=" + topic
 	}
 	e.Path = e.Path[:min(len(e.Path), 1024)]
-	if err := a.audit.add(e); err != nil {
-		a.log.Error("audit entry not kept", "operation", operation, "author", e.Author, "err", err)
+	return e
+}
+
+func (a *API) keep(bucket string, e auditEntry) {
+	if err := a.audit.add(bucket, e); err != nil {
+		a.log.Error("audit entry not kept", "operation", e.Operation, "author", e.Author, "err", err)
 	}
 }
 
-func (u *audit) add(e auditEntry) error {
+func (u *audit) add(bucket string, e auditEntry) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for key, at := range u.recent {
@@ -67,6 +92,9 @@ func (u *audit) add(e auditEntry) error {
 		}
 	}
 	same := e.Author + "\x00" + e.Operation + "\x00" + e.Path
+	if bucket == loginBucket {
+		same += "\x00" + e.Address
+	}
 	if _, again := u.recent[same]; again {
 		return nil
 	}
@@ -75,10 +103,10 @@ func (u *audit) add(e auditEntry) error {
 	}
 	u.last = max(u.last+1, e.Time.UnixNano())
 	e.ID = fmt.Sprintf("%019d", u.last)
-	if err := save(u.store, auditBucket, e.ID, e); err != nil {
+	if err := save(u.store, bucket, e.ID, e); err != nil {
 		return err
 	}
-	all, err := u.store.List(auditBucket)
+	all, err := u.store.List(bucket)
 	if err != nil || len(all) <= maxAudit {
 		return err
 	}
@@ -88,7 +116,7 @@ func (u *audit) add(e auditEntry) error {
 	}
 	slices.Sort(keys)
 	for _, key := range keys[:len(keys)-maxAudit] {
-		if err := u.store.Delete(auditBucket, key); err != nil {
+		if err := u.store.Delete(bucket, key); err != nil {
 			return err
 		}
 	}
@@ -96,19 +124,21 @@ func (u *audit) add(e auditEntry) error {
 }
 
 func (a *API) addAudit() {
-	add(a, operation{method: http.MethodGet, path: "/audit", id: "list-audit", summary: "Who changed what, newest first", tag: "system", role: Admin}, a.listAudit)
+	add(a, operation{method: http.MethodGet, path: "/audit", id: "list-audit", summary: "Who changed what, and who logged in, newest first", tag: "system", role: Admin}, a.listAudit)
 }
 
 func (a *API) listAudit(_ context.Context, in *Page) (*listOutput[auditEntry], error) {
-	all, err := a.Store.List(auditBucket)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]auditEntry, 0, len(all))
-	for key, text := range all {
-		var e auditEntry
-		if json.Unmarshal(text, &e) == nil && (in.After == "" || key < in.After) {
-			entries = append(entries, e)
+	var entries []auditEntry
+	for _, bucket := range []string{auditBucket, loginBucket} {
+		all, err := a.Store.List(bucket)
+		if err != nil {
+			return nil, err
+		}
+		for key, text := range all {
+			var e auditEntry
+			if json.Unmarshal(text, &e) == nil && (in.After == "" || key < in.After) {
+				entries = append(entries, e)
+			}
 		}
 	}
 	slices.SortFunc(entries, func(a, b auditEntry) int { return cmp.Compare(b.ID, a.ID) })

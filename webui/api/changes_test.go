@@ -70,6 +70,8 @@ func TestChanges_EveryStatus(t *testing.T) {
 		"drop no queue":              {"DELETE", "/uplinks/backup/queue", "", nil, 404, "not_found", nil},
 		"restore":                    {"POST", "/config/revisions/7/restore", "", nil, 200, "", nil},
 		"try a restore":              {"POST", "/config/revisions/7/restore?dry_run=true", "", nil, 200, "", nil},
+		"read a revision":            {"GET", "/config/revisions/7", "", nil, 200, "", nil},
+		"read no revision":           {"GET", "/config/revisions/9", "", nil, 404, "not_found", nil},
 		"restore nothing":            {"POST", "/config/revisions/9/restore", "", nil, 404, "not_found", nil},
 		"restore no number":          {"POST", "/config/revisions/x/restore", "", nil, 422, "invalid", []string{" invalid"}},
 		"apply with strange dry run": {"POST", "/config/apply?dry_run=perhaps", "{}", nil, 422, "invalid", []string{" invalid"}},

@@ -30,6 +30,11 @@ type applyInput struct {
 	RawBody     []byte `contentType:"application/yaml"`
 }
 
+type revisionInput struct {
+	Revision int64  `path:"n" minimum:"1"`
+	Accept   string `header:"Accept" doc:"application/yaml (the default) or application/json"`
+}
+
 type restoreInput struct {
 	Revision int64 `path:"n" minimum:"1"`
 	DryRun   bool  `query:"dry_run" doc:"Only tell what would change"`
@@ -63,6 +68,13 @@ func (a *API) addConfig() {
 		method: http.MethodGet, path: "/config", id: "export-config", summary: "The managed settings, without secrets", tag: tag, role: Admin,
 		result: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "bridges, uplinks, accounts, access_rules and home_assistant, as YAML or JSON"},
 	}, a.exportConfig)
+	add(a, operation{
+		method: http.MethodGet, path: "/config/revisions/{n}", id: "get-revision", summary: "The settings as they stood with a revision, without secrets", tag: tag, role: Admin,
+		errors: []int{http.StatusNotFound}, result: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "As GET /config gives them"},
+	}, func(ctx context.Context, in *revisionInput) (*exportOutput, error) {
+		doc, err := a.Settings.Revision(ctx, in.Revision)
+		return a.written(doc, in.Accept), err
+	})
 	free := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "What GET /config gives"}
 	add(a, operation{
 		method: http.MethodPost, path: "/config/apply", id: "apply-config", summary: "Make the managed settings equal to the body", tag: tag, role: Admin,
@@ -87,13 +99,18 @@ func (a *API) addConfig() {
 
 func (a *API) exportConfig(ctx context.Context, in *exportInput) (*exportOutput, error) {
 	doc, err := a.Settings.Export(ctx)
-	if err != nil {
-		return nil, err
+	return a.written(doc, in.Accept), err
+}
+
+// written gives settings as YAML, or as JSON when that is asked for; nil for none.
+func (a *API) written(doc json.RawMessage, accept string) *exportOutput {
+	if doc == nil {
+		return nil
 	}
-	if strings.Contains(in.Accept, jsonType) && !strings.Contains(in.Accept, "yaml") {
-		return &exportOutput{ContentType: jsonType, Body: doc}, nil
+	if strings.Contains(accept, jsonType) && !strings.Contains(accept, "yaml") {
+		return &exportOutput{ContentType: jsonType, Body: doc}
 	}
-	return &exportOutput{ContentType: yamlType, Body: a.YAML.ToYAML(doc)}, nil
+	return &exportOutput{ContentType: yamlType, Body: a.YAML.ToYAML(doc)}
 }
 
 func (a *API) applyConfig(ctx context.Context, in *applyInput) (*rawOutput, error) {

@@ -70,6 +70,8 @@ type Documents interface {
 	Apply(ctx context.Context, author string, doc json.RawMessage, dryRun bool) (json.RawMessage, error)
 	// Revisions lists what was changed, newest first: [{"revision","time","author","summary"}].
 	Revisions(ctx context.Context) (json.RawMessage, error)
+	// Revision gives the settings of a revision as Export does, without secrets; NotFound when it is not kept.
+	Revision(ctx context.Context, revision int64) (json.RawMessage, error)
 	// Restore applies the settings of a revision as a new one and answers like Apply; NotFound when it is not kept. A dry run only tells.
 	Restore(ctx context.Context, author string, revision int64, dryRun bool) (json.RawMessage, error)
 }
@@ -155,6 +157,22 @@ type System struct {
 	Endpoints []Endpoint
 	Anonymous bool // clients without a user name are let in
 	Machine   Machine
+	Host      Host
+}
+
+// Host is what the host file says, or its defaults: only the machine's administrator changes it.
+type Host struct {
+	File           string `json:"file" doc:"Its path; empty when none is read and the defaults hold"`
+	DataDir        string `json:"data_dir" doc:"Where everything is kept"`
+	LogLevel       string `json:"log_level" enum:"debug,info,warn,error"`
+	AdminAddress   string `json:"admin_address" doc:"Where the page is served"`
+	AdminTLS       string `json:"admin_tls" enum:"off,auto,files"`
+	Durability     string `json:"durability" enum:"power_safe,crash_safe"`
+	MinFreeDisk    int64  `json:"min_free_disk_bytes" doc:"What the spool leaves free"`
+	MaxConnections int    `json:"max_connections" doc:"MQTT clients at once"`
+	MaxPacketSize  int    `json:"max_packet_size_bytes" doc:"Of an MQTT packet"`
+	MaxQueued      int    `json:"max_queued_messages" doc:"Of a session that is offline"`
+	QueueFull      string `json:"queue_full" enum:"drop_oldest,reject"`
 }
 
 // Endpoint is an MQTT listener as the host file has it.

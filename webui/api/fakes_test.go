@@ -112,6 +112,13 @@ func (f *fakeSettings) Revisions(context.Context) (json.RawMessage, error) {
 	return json.RawMessage(`[{"revision":7,"time":"2026-11-22T10:00:00Z","author":"anna","summary":"change bridge cabinet"}]`), nil
 }
 
+func (f *fakeSettings) Revision(_ context.Context, revision int64) (json.RawMessage, error) {
+	if revision != 7 {
+		return nil, fault.New(fault.NotFound, "there is no revision %d", revision)
+	}
+	return json.RawMessage(`{"bridges":[{"id":"cabinet"}]}`), nil
+}
+
 func (f *fakeSettings) Restore(_ context.Context, _ string, revision int64, dryRun bool) (json.RawMessage, error) {
 	if revision != 7 {
 		return nil, fault.New(fault.NotFound, "there is no revision %d", revision)
@@ -320,7 +327,7 @@ func newUnclaimed(t *testing.T) *house {
 			"access_rules": {json.RawMessage(`{"id":"own","filter":"site/%u/#","allow":["read","write"]}`)},
 		}},
 		bridges: &fakeLinks{
-			devices: []bridges.Device{{ID: "meter", Points: []bridges.Point{{ID: "power", Unit: "W"}, {ID: "limit", Writable: true}}}},
+			devices: []bridges.Device{{ID: "meter", Points: []bridges.Point{{ID: "power", Unit: "W", Name: bridges.Names{"en": "Power"}}, {ID: "limit", Writable: true}}}},
 			statuses: func() []bridges.Status {
 				return []bridges.Status{{
 					ID: "cabinet", Kind: "modbus", State: bridges.Online, Since: since, Counters: map[string]int64{"polls": 12},

@@ -20,7 +20,7 @@ func TestReads_GiveWhatTheContractSays(t *testing.T) {
 		"devices of a bridge": {"/devices?bridge=other", `{"items":[],"next":null}`},
 		"values": {"/values?device=meter", `{"items":[
 			{"device":"meter","point":"limit","value":null,"unit":"","quality":"bad","error":"timeout","time":"2026-11-22T10:00:00Z","writable":true},
-			{"device":"meter","point":"power","value":230.1,"unit":"W","quality":"good","error":"","time":"2026-11-22T10:00:00.047Z","writable":false}],"next":null}`},
+			{"device":"meter","point":"power","name":{"en":"Power"},"value":230.1,"unit":"W","quality":"good","error":"","time":"2026-11-22T10:00:00.047Z","writable":false}],"next":null}`},
 		"uplink": {"/uplinks/cloud", `{"id":"cloud","url":"mqtts://c.example:8883","password_set":true,
 			"status":{"id":"cloud","kind":"uplink","state":"connected","since":"2026-11-22T10:00:00Z","reason":"","counters":{},"queue":{"messages":0,"bytes":0,"oldest":null}}}`},
 		"bridge kinds": {"/bridge-kinds", `{"items":[{"name":"modbus","title":"Modbus RTU and TCP"}],"next":null}`},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -281,6 +282,16 @@ func TestMetrics_AreForPrometheus(t *testing.T) {
 	require.NotContains(t, a.body, "pump", "clients are no labels: their number has no limit")
 }
 
+// auditOf gives author and operation of the audit's entries, newest first.
+func (h *house) auditOf(who *client) []string {
+	var list []string
+	for _, item := range who.send("GET", "/audit", "").want(200).json()["items"].([]any) {
+		e := item.(map[string]any)
+		list = append(list, fmt.Sprintf("%v/%v", e["author"], e["operation"]))
+	}
+	return list
+}
+
 func TestSupport_SeesLogsAuditAndDiagnosticsWithoutSecrets(t *testing.T) {
 	h := newHouse(t)
 	anna, otto := h.login("anna"), h.login("otto")
@@ -295,10 +306,15 @@ func TestSupport_SeesLogsAuditAndDiagnosticsWithoutSecrets(t *testing.T) {
 	page := anna.send("GET", "/audit?limit=1", "").want(200).json()
 	require.Equal(t, before, anna.send("GET", strings.TrimPrefix(page["next"].(string), "/api/v1")+"&x", "").want(200).json()["items"].([]any)[0], "the same again is not noted")
 
-	h.stranger().send("POST", "/session", `{"name":"anna","password":"wrong horse"}`).want(401)
+	for range 2 {
+		h.stranger().send("POST", "/session", `{"name":"anna","password":"wrong horse"}`).want(401)
+	}
+	h.stranger().send("POST", "/session", `{"name":"wrong horse","password":"anna"}`).want(401) // in the wrong fields
+	require.Equal(t, []string{"/login-refused", "anna/login-refused"}, h.auditOf(anna)[:2], "once each, and no name that nobody has")
+	require.Contains(t, h.auditOf(anna), "otto/login")
 	logs := otto.send("GET", "/logs?level=warn&contains=REFUSED", "").want(200).json()["items"].([]any)
-	require.Len(t, logs, 1)
-	last := logs[0].(map[string]any)
+	require.Len(t, logs, 3)
+	last := logs[2].(map[string]any)
 	require.Equal(t, []any{"warn", "login refused", map[string]any{"remote": "192.0.2.7"}}, []any{last["level"], last["message"], last["attributes"]})
 	require.Empty(t, otto.send("GET", "/logs?after="+last["seq"].(string), "").want(200).json()["items"])
 	otto.send("GET", "/logs?level=loud", "").want(422)

@@ -64,6 +64,7 @@ func (a *API) login(ctx context.Context, in *struct{ Body credentials }) (*login
 	if err != nil {
 		return nil, err
 	}
+	a.noteLogin(ctx, u.Name, u.Role, loginDone)
 	return a.openSession(ctx, u, http.StatusOK)
 }
 
@@ -80,6 +81,8 @@ func (a *API) checkPerson(ctx context.Context, name, password string) (person, e
 		return u, err
 	}
 	a.log.Warn("login refused", "remote", remote)
+	known, _ := a.people.get(name) // nobody, or nothing that can be read: the entry has no name
+	a.noteLogin(ctx, known.Name, "", loginRefused)
 	return person{}, err
 }
 

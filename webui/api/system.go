@@ -19,6 +19,7 @@ type systemBody struct {
 	MQTT          mqttStatus `json:"mqtt"`
 	Machine       Machine    `json:"machine"`
 	Disk          diskStatus `json:"disk"`
+	Host          Host       `json:"host_file" doc:"What the host file says; read at start"`
 }
 
 // diskStatus is Disk for people; -1 where something can't be told.
@@ -69,7 +70,7 @@ func (a *API) getSystem(context.Context, *struct{}) (*struct{ Body systemBody },
 		MQTT: mqttStatus{Listeners: listItems(s.Listeners), Clients: a.connected(), Endpoints: listItems(s.Endpoints), Anonymous: s.Anonymous},
 	}
 	d := a.Disk()
-	b.Time, b.Machine = utc(time.Now()), s.Machine
+	b.Time, b.Machine, b.Host = utc(time.Now()), s.Machine, s.Host
 	b.Disk = diskStatus{Free: d.Free, Size: d.Size, Spool: d.Spool, State: d.State, Pending: d.Pending}
 	return &struct{ Body systemBody }{b}, nil
 }

@@ -14,6 +14,7 @@ import (
 type value struct {
 	Device   string          `json:"device"`
 	Point    string          `json:"point"`
+	Name     bridges.Names   `json:"name,omitempty" doc:"What people call it, by language; in GET /values only, and only when it has one"`
 	Value    bridgeValue     `json:"value"`
 	Unit     string          `json:"unit"`
 	Quality  bridges.Quality `json:"quality" enum:"good,stale,bad"`
@@ -38,7 +39,25 @@ func (a *API) listValues(_ context.Context, in *valuesInput) (*listOutput[value]
 	if in.Device != "" {
 		readings = slices.DeleteFunc(slices.Clone(readings), func(r bridges.Reading) bool { return r.Device != in.Device })
 	}
-	return listOf(values(readings, a.writable())), nil
+	list := values(readings, a.writable())
+	names := a.pointNames()
+	for i, v := range list {
+		list[i].Name = names[pointKey{v.Device, v.Point}]
+	}
+	return listOf(list), nil
+}
+
+// pointNames gives what people call the points that have a name.
+func (a *API) pointNames() map[pointKey]bridges.Names {
+	names := map[pointKey]bridges.Names{}
+	for _, d := range a.Bridges.Devices() {
+		for _, p := range d.Points {
+			if len(p.Name) > 0 {
+				names[pointKey{d.ID, p.ID}] = p.Name
+			}
+		}
+	}
+	return names
 }
 
 // values gives readings by device and point.

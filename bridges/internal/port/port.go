@@ -13,6 +13,7 @@ package port
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -134,9 +135,10 @@ func deviceNumber(path string) (uint64, error) {
 type Port struct {
 	path    string
 	device  uint64
-	file    *os.File    // carries the bytes
-	control serial.Port // holds the settings, and the port against other processes
-	rts     rtsLine     // switches the transceiver, nil when the kernel or the adapter does
+	file    *os.File        // carries the bytes
+	control serial.Port     // holds the settings, and the port against other processes
+	raw     syscall.RawConn // of file
+	rts     rtsLine         // switches the transceiver, nil when the kernel or the adapter does
 	timed   bool
 	close   func() error // once; who comes second waits for the first
 
@@ -174,11 +176,14 @@ func open(c Config, device uint64) (_ *Port, err error) {
 	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
-	p := &Port{path: c.Path, device: device, file: file, control: control, rts: rts}
-	if err := control.ResetInputBuffer(); err != nil {
+	raw, err := file.SyscallConn()
+	if err == nil {
+		err = control.ResetInputBuffer()
+	}
+	if err != nil {
 		return nil, errors.Join(err, control.Close())
 	}
-	return p, nil
+	return &Port{path: c.Path, device: device, file: file, control: control, raw: raw, rts: rts}, nil
 }
 
 // cause drops the path that the caller names anyway.
@@ -198,6 +203,23 @@ func (p *Port) Read(b []byte, deadline time.Time) (int, error) {
 		return 0, p.fault(err)
 	}
 	return p.read(b)
+}
+
+// Waiting gives what has come already, 0 bytes when nothing has; it does not wait. Errors: ErrGone.
+func (p *Port) Waiting(b []byte) (n int, err error) {
+	failed := p.raw.Control(func(fd uintptr) { n, err = unix.Read(int(fd), b) })
+	switch {
+	case failed != nil:
+		return 0, p.fault(failed)
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return 0, nil
+	case err == nil && n == 0:
+		err = io.EOF
+	}
+	if err != nil {
+		return 0, p.fault(err)
+	}
+	return n, nil
 }
 
 // Listen is a Read that Interrupt ends: with ErrInterrupted at once, even when

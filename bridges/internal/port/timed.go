@@ -45,13 +45,19 @@ func isVirtual(name string) bool {
 	return err != nil || strings.Contains(real, "/virtual/")
 }
 
-// Nap sleeps to within some 100 µs, where a timer of the runtime may come a millisecond
-// late, which is much between two frames. It holds a thread; it is for at most a few milliseconds.
+// napLate is by how much a sleep of the kernel comes late, about: 50 µs are its own slack, the rest is the thread's way back.
+const napLate = 100 * time.Microsecond
+
+// Nap sleeps to within some 10 µs, where a timer of the runtime may come a millisecond
+// late, which is much between two frames. It holds a thread, and is awake for the last bit, at most 100 µs; it is for a few milliseconds.
 func Nap(d time.Duration) {
-	for end := time.Now().Add(d); d > 0; d = time.Until(end) {
+	end := time.Now().Add(d)
+	for d -= napLate; d > 0; d = time.Until(end) - napLate {
 		ts := unix.NsecToTimespec(int64(d))
 		if unix.Nanosleep(&ts, nil) == nil {
-			return
+			break
 		}
+	}
+	for time.Now().Before(end) {
 	}
 }

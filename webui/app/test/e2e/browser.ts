@@ -32,6 +32,12 @@ export function startChromium(): Promise<Chromium> {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
 }
 
+/** startWithProfile starts Chromium with a profile folder, and a home folder for its certificates. */
+export function startWithProfile(profile: string, home: string): Promise<BrowserContext> {
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  return chromium.launchPersistentContext(profile, { executablePath, args, env: { ...process.env, HOME: home } });
+}
+
 /** openBrowser opens a page that knows nothing of the others. */
 export async function openBrowser(running: Chromium, base: string, look: Look = {}): Promise<Browser> {
   const context = await running.newContext({

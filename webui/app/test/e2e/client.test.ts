@@ -9,11 +9,11 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startChromium } from "./browser";
+import { run, versions } from "./libraries";
 import type { BrowserContext, Page } from "playwright-core";
 import type * as Module from "../../client/mqtt";
 
 const { FG_CLIENT = "", FG_WS = "", FG_WS_OPEN = "", FG_WSS = "" } = process.env;
-const modules = join(import.meta.dirname, "../../node_modules");
 const login = { username: "panel", password: "the panel's password" };
 
 /** example gives the page of docs/browser.md with the test's addresses. */
@@ -337,91 +337,13 @@ describe.runIf(FG_CLIENT)("in a page of somebody else", () => {
     });
   });
 
-  const mqttJS = { lib: "MQTT.js", script: "mqtt/dist/mqtt.min.js" };
-  const paho = { lib: "Paho", script: "paho-mqtt/paho-mqtt-min.js" };
-  const ways = [
-    { way: "ws", url: FG_WS_OPEN },
-    { way: "wss", url: FG_WSS },
-  ];
-  const cells = ways.flatMap((way) => [
-    ...[3, 4, 5].map((version) => ({ ...mqttJS, ...way, version })),
-    ...[3, 4].map((version) => ({ ...paho, ...way, version })),
-  ]);
-  it.each(cells)("$lib unchanged, version $version over $way", async ({ lib, script, url, version }) => {
+  it.each(
+    [
+      { way: "ws", url: FG_WS_OPEN },
+      { way: "wss", url: FG_WSS },
+    ].flatMap((way) => versions.map((v) => ({ ...way, ...v }))),
+  )("$library unchanged, version $version over $way", async ({ library, version, url }) => {
     await page.goto("/");
-    await page.addScriptTag({ path: join(modules, script) });
-    const got = await page.evaluate(lib === "Paho" ? usePaho : useMQTTjs, { url, version, ...login });
-    expect(got).toEqual(["zero", "one", "two", "kept"]);
+    expect(await run(page, library, { url, version, login })).toEqual(["zero", "one", "two", "retained kept"]);
   });
 });
-
-interface Way {
-  url: string;
-  version: number;
-  username: string;
-  password: string;
-}
-
-/* eslint-disable @typescript-eslint/no-explicit-any, @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-call, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-unsafe-return --
-   these two run in the browser, with libraries as a script tag loads them */
-async function useMQTTjs({ url, version, username, password }: Way): Promise<string[]> {
-  const old = version === 3 ? { protocolId: "MQIsdp" } : {};
-  const options = { username, password, protocolVersion: version, reconnectPeriod: 0, ...old };
-  const client = await (window as any).mqtt.connectAsync(url, options, false);
-  const topic = `lib/${Math.random()}`;
-  const got: string[] = [];
-  let arrived = (): void => undefined;
-  client.on("message", (_: string, payload: Uint8Array) => {
-    got.push(new TextDecoder().decode(payload));
-    arrived();
-  });
-  const until = (n: number) =>
-    new Promise<void>((resolve) => {
-      arrived = () => {
-        if (got.length >= n) resolve();
-      };
-      arrived();
-    });
-  await client.subscribeAsync(`${topic}/+`, { qos: 2 });
-  for (const [qos, text] of ["zero", "one", "two"].entries()) await client.publishAsync(`${topic}/a`, text, { qos });
-  await until(3);
-  await client.publishAsync(`${topic}/kept/x`, "kept", { qos: 1, retain: true });
-  await client.subscribeAsync(`${topic}/kept/x`, { qos: 1 });
-  await until(4);
-  await client.endAsync();
-  return got;
-}
-
-async function usePaho({ url, version, username, password }: Way): Promise<string[]> {
-  const { Client, Message } = (window as any).Paho;
-  const client = new Client(url, `paho-${Math.random()}`);
-  const topic = `lib/${Math.random()}`;
-  const got: string[] = [];
-  let arrived = (): void => undefined;
-  client.onMessageArrived = (m: any) => {
-    got.push(m.payloadString);
-    arrived();
-  };
-  const until = (n: number) =>
-    new Promise<void>((resolve) => {
-      arrived = () => {
-        if (got.length >= n) resolve();
-      };
-      arrived();
-    });
-  const ask = (call: (o: object) => void) =>
-    new Promise((onSuccess, onFailure) =>
-      call({ onSuccess, onFailure: (e: any) => onFailure(new Error(e.errorMessage)) }),
-    );
-  await ask((o) => client.connect({ ...o, userName: username, password, mqttVersion: version, timeout: 10 }));
-  await ask((o) => client.subscribe(`${topic}/+`, { ...o, qos: 2 }));
-  for (const [qos, text] of ["zero", "one", "two"].entries()) client.send(`${topic}/a`, text, qos);
-  await until(3);
-  const kept = new Message("kept");
-  Object.assign(kept, { destinationName: `${topic}/kept/x`, qos: 1, retained: true });
-  client.send(kept);
-  await ask((o) => client.subscribe(`${topic}/kept/x`, { ...o, qos: 1 }));
-  await until(4);
-  client.disconnect();
-  return got;
-}
