@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -101,6 +102,20 @@ func TestSystem_ServesWithoutADataFolder(t *testing.T) {
 			require.NoError(t, os.Remove(filepath.Join(b.data(), "lock")))
 			require.NoError(t, os.Rename(b.data()+".lock", filepath.Join(b.data(), "lock")))
 		}, "is a directory", true, false},
+		{"no rights", func(t *testing.T, b *box) {
+			if os.Geteuid() != 0 {
+				t.Skip("only root can run the gateway as somebody else")
+			}
+			b.uid = 65534
+			path := must(built())
+			for _, open := range []string{filepath.Dir(path), path, b.config(), filepath.Join(b.dir, "settings.yaml"), b.dir, filepath.Dir(b.dir)} {
+				require.NoError(t, os.Chmod(open, 0o777))
+			}
+		}, func(t *testing.T, b *box) {
+			require.NoError(t, filepath.WalkDir(b.data(), func(path string, _ os.DirEntry, err error) error {
+				return errors.Join(err, os.Chown(path, b.uid, b.uid))
+			}))
+		}, "permission denied", false, false},
 		{"a read-only file system", func(_ *testing.T, b *box) { b.remount("ro") }, func(_ *testing.T, b *box) { b.remount("rw") },
 			"read-only file system", true, true},
 	} {
@@ -179,11 +194,12 @@ func (b *box) carriesWhatNeedNotBeKept(knows bool) {
 	require.NoError(t, ack.Decode(b.knock(lasting), mqtt.V5))
 	require.Equal(t, mqtt.ServerUnavailable, ack.Reason, "a session that lasts can't be kept")
 
-	code := exec.Command(must(built()), "config", "apply", filepath.Join(b.dir, "settings.yaml"), "--config", b.config())
-	out, err := code.CombinedOutput()
+	apply := exec.Command(must(built()), "config", "apply", filepath.Join(b.dir, "settings.yaml"), "--config", b.config())
+	apply.SysProcAttr = b.identity()
+	out, err := apply.CombinedOutput()
 	require.Error(t, err, "settings can't be kept: %s", out)
-	account := fmt.Sprintf("http://%s/api/v1/setup", b.admin)
-	response, err := http.Post(account, "application/json", strings.NewReader(`{"name":"thief","password":"correct horse battery"}`))
+	claim := fmt.Sprintf("http://%s/api/v1/setup", b.admin)
+	response, err := http.Post(claim, "application/json", strings.NewReader(`{"name":"thief","password":"correct horse battery"}`))
 	require.NoError(t, err)
 	response.Body.Close()
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode, "nobody becomes the owner of a box whose owner is not known")
