@@ -186,6 +186,12 @@ func (s *Spool) loadSegments(c *conn) error {
 			return err
 		}
 	}
+	for at, cover := range covered {
+		// a bitmap speaks for them, so no message that comes may take one
+		if i := slices.IndexFunc(unsealed, func(g *segment) bool { return g.slot == at.slot }); i >= 0 {
+			unsealed[i].skip(cover.upTo)
+		}
+	}
 	s.sortOut()
 	return nil
 }

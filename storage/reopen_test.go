@@ -95,3 +95,39 @@ func crashImage(t testing.TB, dir string) string {
 	}
 	return image
 }
+
+// A bitmap may speak for positions behind the last row: their messages were acknowledged before they were written.
+// After a crash no message may take such a position, or the next crash would take it for acknowledged.
+func TestSpool_NewMessagesOutliveTwoCrashes(t *testing.T) {
+	dir := t.TempDir()
+	db, _ := openWithAlarms(t, dir)
+	defer func() { require.NoError(t, db.Close()) }()
+	s := db.Spool()
+	put(t, s, 1)
+	first := publish(s, "t", "first", 1)
+	publish(s, "t", "second", 1)
+	commit(t, s)
+	for range 10 {
+		safe := make(chan error, 1)
+		id := s.Append(session.Entry{
+			Message: &mqtt.Message{Topic: "t", Payload: []byte("never written"), QoS: 1}, Owed: []session.Owed{{Session: 1, QoS: 1, Live: true}},
+		}, func(err error) { safe <- err })
+		s.Acked(1, id)
+		require.NoError(t, <-safe)
+	}
+	apply(t, s, session.Change{Session: 1, Completed: []mqtt.MsgID{first}}) // the bitmap goes with it
+
+	once := crashImage(t, dir)
+	again, _ := openWithAlarms(t, once)
+	defer func() { require.NoError(t, again.Close()) }()
+	want := []string{"second"}
+	for n := range 12 {
+		publish(again.Spool(), "t", fmt.Sprint("new ", n), 1)
+		want = append(want, fmt.Sprint("new ", n))
+	}
+	commit(t, again.Spool())
+	twice, alarms := openWithAlarms(t, crashImage(t, once))
+	defer func() { require.NoError(t, twice.Close()) }()
+	require.Equal(t, want, payloads(t, twice.Spool(), 1))
+	require.Empty(t, codes(alarms))
+}
