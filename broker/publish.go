@@ -183,15 +183,7 @@ func (w *batch) store(e session.Entry, safe func(error)) (taken bool) {
 	}
 	var id mqtt.MsgID
 	if e.Retain {
-		// The index must end with the same message as the spool.
-		if e.Message.Expiry > 0 {
-			b.retainedExpire.Store(true)
-		}
-		b.retainOrder.Lock()
-		if id = b.spool.Append(e, safe); id != 0 {
-			b.retained.Set(e.Message)
-		}
-		b.retainOrder.Unlock()
+		id = b.storeRetained(e, safe)
 	} else {
 		id = b.spool.Append(e, safe)
 	}
@@ -202,6 +194,28 @@ func (w *batch) store(e session.Entry, safe func(error)) (taken bool) {
 		cl.owe(w, id)
 	}
 	return true
+}
+
+// storeRetained is store for what is retained. The index must end with the same message
+// as the spool, and hold it before anybody is told that it is safe: who subscribes
+// then would else miss it for good.
+func (b *Broker) storeRetained(e session.Entry, safe func(error)) mqtt.MsgID {
+	indexed := func(error) {}
+	if safe != nil {
+		safe = afterBoth(safe)
+		indexed = safe
+	}
+	if e.Message.Expiry > 0 {
+		b.retainedExpire.Store(true)
+	}
+	b.retainOrder.Lock()
+	id := b.spool.Append(e, safe)
+	if id != 0 {
+		b.retained.Set(e.Message)
+	}
+	b.retainOrder.Unlock()
+	indexed(nil)
+	return id
 }
 
 // thenPull gives a callback that lets sessions look again, for a QoS 2 delivery

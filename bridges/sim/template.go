@@ -112,9 +112,9 @@ type Block struct {
 	Fill       uint16
 }
 
-// sunSpecLengths are the registers behind the two of the head [SunSpec models 1, 101 to 214; 160 with two modules].
+// sunSpecLengths are the registers behind the two of the head [SunSpec models 1, 101 to 113, 124, 201 to 214; 160 with two modules].
 func sunSpecLengths() map[int]int {
-	lengths := map[int]int{1: 66, 160: 8 + 2*20}
+	lengths := map[int]int{1: 66, 124: 24, 160: 8 + 2*20}
 	for variant := range 3 {
 		lengths[101+variant], lengths[111+variant] = 50, 60
 	}
@@ -135,17 +135,24 @@ func (p *sampled) model(l Layout) int {
 
 // layChain lays the SunSpec models that the points ask for, and gives the address of each point's model.
 func (s *Sample) layChain(points []sampled, l Layout) map[*sampled]int {
-	models := map[int]bool{}
+	known, lengths := sunSpecLengths(), map[int]int{}
+	known[1] = l.Common
 	for i := range points {
-		if p := &points[i]; p.SunSpec != nil {
-			models[p.model(l)] = true
+		p := &points[i]
+		if p.SunSpec == nil {
+			continue
 		}
+		id := p.model(l)
+		length, isKnown := known[id]
+		if !isKnown { // a model of an own template is as long as its points
+			length = max(lengths[id], p.SunSpec.Offset+max(p.Length, 4)-2)
+		}
+		lengths[id] = length
 	}
-	if len(models) == 0 {
+	if len(lengths) == 0 {
 		return nil
 	}
-	lengths, registers, at := sunSpecLengths(), s.tables[HoldingRegisters], l.Base+2
-	lengths[1] = l.Common
+	registers, at := s.tables[HoldingRegisters], l.Base+2
 	registers[l.Base], registers[l.Base+1] = 'S'<<8|'u', 'n'<<8|'S'
 	lay := func(id, length int, fill uint16) {
 		registers[at], registers[at+1] = uint16(id), uint16(length)
@@ -158,7 +165,7 @@ func (s *Sample) layChain(points []sampled, l Layout) map[*sampled]int {
 		lay(b.ID, b.Length, b.Fill)
 	}
 	where := map[int]int{}
-	for _, id := range slices.Sorted(maps.Keys(models)) {
+	for _, id := range slices.Sorted(maps.Keys(lengths)) {
 		if !slices.Contains(l.Absent, id) {
 			where[id] = at
 			lay(id, lengths[id], 0)

@@ -21,23 +21,29 @@ func (s *Set) tools(kind string, build func(bridges.Config, *slog.Logger) (bridg
 }
 
 // Guess puts the templates into what a scan found: those whose maker and model the device
-// names itself, then those whose voltages, frequencies, temperatures and humidities would be usual ones. kind is that of
-// the bridge. To be called where the step is told.
+// names itself, those whose SunSpec models it has, then those whose voltages, frequencies, temperatures and humidities
+// would be usual ones. kind is that of the bridge. To be called where the step is told.
 func (s *Set) Guess(ctx context.Context, kind string, step bridges.ScanStep) {
 	const most, patience = 5, 4 * time.Second
 	if step.Found == nil || !step.Found.Certain {
 		return
 	}
+	list := s.List() // reading them the first time takes a while, which is none of the bus's
 	deadline := time.Now().Add(patience)
 	words := strings.ToLower(step.Found.Vendor + " " + step.Found.Product)
-	var named, fit []string
+	var named, mapped, fit []string
 	tried := map[string]bool{} // by what is read
-	for _, t := range s.List() {
+	chain := sunSpecModels(ctx, step, deadline)
+	for _, t := range list {
 		if t.Kind != kind {
 			continue
 		}
 		if t.namedIn(words) {
 			named = append(named, t.ID)
+			continue
+		}
+		if t.isMapped(chain) {
+			mapped = append(mapped, t.ID)
 			continue
 		}
 		points := t.marks()
@@ -54,7 +60,7 @@ func (s *Set) Guess(ctx context.Context, kind string, step bridges.ScanStep) {
 			fit = append(fit, t.ID)
 		}
 	}
-	all := append(named, fit...)
+	all := slices.Concat(named, mapped, fit)
 	step.Found.Templates = append([]string{}, all[:min(len(all), most)]...)
 }
 
@@ -78,7 +84,7 @@ func (t *Template) marks() []Point {
 	var list []Point
 	for _, id := range []string{"voltage-l1", "voltage", "frequency", "temperature", "humidity"} {
 		i := slices.IndexFunc(t.Points, func(p Point) bool { return p.ID() == id })
-		if i < 0 || t.Points[i].text("scale_from") != "" {
+		if i < 0 || t.Points[i].text("scale_from") != "" || t.Points[i][sunSpecKey] != nil {
 			continue
 		}
 		list = append(list, t.Points[i].mark())
