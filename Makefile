@@ -13,6 +13,8 @@ SOAK ?= 30m
 TOOL := go tool -modfile=tools.mod
 
 export CGO_ENABLED := 1
+# without this SQLite flushes with fsync, which on ext4 writes the file's time stamp to the journal with each commit
+export CGO_CFLAGS := -O2 -g -DHAVE_FDATASYNC=1
 
 .PHONY: run
 run: build ## build all, then show it with simulated devices
@@ -89,7 +91,7 @@ check-page: $(APP)/node_modules/.package-lock.json
 	npm --prefix $(APP) run check
 
 .PHONY: judge
-judge: ## the MQTT conversations against Debian's mosquitto; docs/conformance.md lists every difference
+judge: test-tools ## the MQTT conversations against Debian's mosquitto; docs/conformance.md lists every difference
 	FIELDGATE_JUDGE=/usr/sbin/mosquitto go test -count=1 -run TestJudge ./broker
 
 .PHONY: bench

@@ -35,7 +35,7 @@ type board struct {
 	counters map[string]int64
 	states   map[string]*stated // of the devices
 	points   []lastReading      // in the order of the settings
-	index    map[pointKey]int
+	places   places
 	queue    Source      // the durable session while it is attached
 	usage    *mqtt.Usage // of the queue when it was last seen
 	sessions []string    // durable ones that were attached
@@ -53,8 +53,6 @@ type stated struct {
 }
 
 const notReadYet = "not read yet"
-
-type pointKey struct{ device, point string }
 
 type lastReading struct {
 	Reading
@@ -76,11 +74,10 @@ func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *boar
 	for _, d := range devices {
 		count += len(d.Points)
 	}
-	b.points, b.index = make([]lastReading, 0, count), make(map[pointKey]int, count)
+	b.points, b.places = make([]lastReading, 0, count), placesOf(devices)
 	for _, d := range devices {
 		b.states[d.ID] = &stated{state: Offline, since: now, reason: notReadYet}
 		for _, p := range d.Points {
-			b.index[pointKey{d.ID, p.ID}] = len(b.points)
 			b.points = append(b.points, lastReading{version: b.version.Add(1), ruled: newRuled(p.Publish), fresh: p.Fresh, Reading: Reading{
 				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
 			}})
@@ -208,7 +205,7 @@ func (b *board) setDeviceCounters(device string, c map[string]int64) {
 func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, known := b.index[pointKey{in.Device, in.Point}]
+	i, known := b.place(in.Device, in.Point)
 	if !known {
 		return in, false, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
 	}
@@ -234,7 +231,7 @@ func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
 func (b *board) unpublished(r Reading) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i, known := b.index[pointKey{r.Device, r.Point}]; known {
+	if i, known := b.place(r.Device, r.Point); known {
 		b.points[i].ruled.reset()
 	}
 }

@@ -39,10 +39,11 @@ func (b *board) appendDocument(out []byte, d *Device, at time.Time) []byte {
 	out = append(out, `,"points":{`...)
 	first := true
 	for _, p := range d.Points {
-		last := &b.points[b.index[pointKey{d.ID, p.ID}]]
-		if last.ruled.silent() {
+		i, known := b.place(d.ID, p.ID)
+		if !known || b.points[i].ruled.silent() {
 			continue
 		}
+		last := &b.points[i]
 		if !first {
 			out = append(out, ',')
 		}

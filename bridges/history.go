@@ -152,17 +152,18 @@ func (h *history) tell(now time.Time) History {
 
 // History gives what is kept of a point's numbers since its bridge got its settings; fault.NotFound when there is no such point.
 func (s *Supervisor) History(device, point string) (History, error) {
-	r, known := s.owner(device, point)
-	switch {
-	case r == nil:
+	r, _ := s.owner(device, point)
+	if r == nil {
 		return History{}, fault.New(fault.NotFound, "there is no device %s", device)
-	case !known:
-		return History{}, fault.New(fault.NotFound, "device %s has no point %s", device, point)
 	}
 	b := r.board
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := &b.points[b.index[pointKey{device, point}]]
+	i, known := b.place(device, point)
+	if !known {
+		return History{}, fault.New(fault.NotFound, "device %s has no point %s", device, point)
+	}
+	p := &b.points[i]
 	h := p.history.tell(time.Now())
 	h.Unit = p.Unit
 	return h, nil
@@ -174,8 +175,8 @@ func (b *board) inherit(before *board) {
 	defer before.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for key, i := range before.index {
-		if j, same := b.index[key]; same {
+	for i := range before.points {
+		if j, same := b.place(before.points[i].Device, before.points[i].Point); same {
 			b.points[j].history, before.points[i].history = before.points[i].history, nil
 		}
 	}

@@ -153,8 +153,8 @@ func (c *conn) onCommit(slot uint64, err error) {
 	*c.answers.at(slot) = x
 	elsewhere, failed := c.sendReady()
 	c.b.late.mark(c)
-	c.out.mu.Unlock()
 	c.wake()
+	c.out.mu.Unlock()
 	if failed != nil {
 		why := ending{text: "the spool can't keep what was sent", err: failed}
 		if errors.Is(failed, session.ErrQueueFull) {

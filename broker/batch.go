@@ -35,6 +35,8 @@ type batch struct {
 	gone   []mqtt.MsgID   // what the spool owes one client that must not get it any more
 	taken  int            // receivers of pub
 	unsent int            // bytes that were appended since dirty was empty
+
+	passage passage // of pub, when it is retained
 }
 
 // counts are added to the broker's totals at the end of a batch.

@@ -61,7 +61,8 @@ type Broker struct {
 	throttledTold atomic.Int64 // when the log was told that logins are refused unseen, in nanoseconds since started
 
 	retainedExpire atomic.Bool // a retained message has an expiry interval
-	retainOrder    sync.Mutex  // held from Append to the change of the retained index
+	retaining      fence
+	retainOrder    sync.Mutex // held from Append to the change of the retained index
 
 	mu       sync.Mutex
 	clients  map[string]*client  // sessions by client identifier
@@ -70,7 +71,7 @@ type Broker struct {
 	conns    map[*conn]struct{}
 	lastSID  session.ID
 	stopping bool
-	addrs    []net.Addr
+	doors    []*listen.Listener // that are or were open
 
 	traces  map[string][]*Trace // by client identifier; under mu
 	tracing atomic.Int32        // how many there are
@@ -166,7 +167,7 @@ func (b *Broker) serveConn(nc net.Conn, listener string, ln *listen.Listener) {
 		_ = nc.Close() // it was never served
 		if full {
 			b.stats.refused.Add(1)
-			c.logger().Warn("connection refused: max_connections is reached", "max_connections", b.cfg.MaxConnections)
+			c.log(slog.LevelWarn, "connection refused: max_connections is reached", "max_connections", b.cfg.MaxConnections)
 		}
 		return
 	}

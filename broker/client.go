@@ -270,7 +270,7 @@ func (cl *client) sendOwed(w *batch, c *conn, q *session.Queued) bool {
 		pid:    id.PacketID(),
 		retain: q.Retain,
 		dup:    cl.wasSent(id),
-		begun:  id <= cl.sentTo,
+		begun:  cl.wasSent(id),
 		ids:    q.SubscriptionIDs,
 	}
 	if !(d.begun && d.qos == mqtt.ExactlyOnce) && !cl.mayRead(q.Message.Topic) { // what was begun at QoS 2 comes to its end

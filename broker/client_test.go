@@ -35,6 +35,12 @@ func connectTo(t testing.TB, b *testBroker, connect packet.Connect) *testClient 
 	t.Helper()
 	nc, err := net.Dial("tcp", b.address(t).String())
 	require.NoError(t, err)
+	return connectOver(t, nc, connect)
+}
+
+// connectOver sends CONNECT over a connection of the caller's.
+func connectOver(t testing.TB, nc net.Conn, connect packet.Connect) *testClient {
+	t.Helper()
 	c := &testClient{TB: t, nc: nc, in: bufio.NewReaderSize(nc, 64<<10)}
 	require.NoError(t, nc.SetDeadline(time.Now().Add(time.Minute)))
 	c.send(connect.Append(nil))

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -35,30 +36,30 @@ type conn struct {
 	in       input
 	turn     int // bytes that were handled while the client always had more
 	out      outbox
-	answers  answers // under out.mu
-	refused  bool    // under out.mu: something could not be kept, so nothing more is acknowledged
+	answers  answers       // under out.mu
+	room     chan struct{} // under out.mu; one place: a limit that this connection waits for may have gone; nil until it waits
+	refused  bool          // under out.mu: something could not be kept, so nothing more is acknowledged
+	held     atomic.Bool   // the broker does not read, because commits are slow
 
 	// Set by the connection's own goroutine on CONNECT.
 	client                *client
 	attached              atomic.Pointer[client] // the same, for other goroutines
-	version               mqtt.Version
-	modern                *modern // nil for 3.x
+	modern                *modern                // nil for 3.x
 	clientID              atomic.Pointer[string]
 	user                  atomic.Pointer[string] // user name, nil for an anonymous client
 	will                  *bequest               // nil for none
 	writes                access.Cache           // of the session's rights; of the connection's own goroutine
-	deniedOne, refusedOne bool                   // the log knows that a PUBLISH was denied, that a subscription was refused
 	since                 time.Time
-	clean                 bool         // CONNECT asked for a clean start
 	keepAlive             atomic.Int64 // the longest silence, in nanoseconds, 1.5 times what the client promised; 0 for any
+	version               mqtt.Version
+	clean                 bool // CONNECT asked for a clean start
+	deniedOne, refusedOne bool // the log knows that a PUBLISH was denied, that a subscription was refused
 
 	carried traffic
 	heard   atomic.Int64           // when the last packet came, in nanoseconds since the broker's start
-	held    atomic.Bool            // the broker does not read, because commits are slow
 	ended   atomic.Pointer[ending] // why it ends; the first reason counts
 	dead    chan struct{}          // closed with ended
 	done    chan struct{}          // closed when all is cleaned up
-	room    chan struct{}          // one place: a limit that this connection waits for may have gone
 }
 
 // ending is why a connection ends.
@@ -78,7 +79,6 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 		number:   b.lastConn.Add(1) + insidePublisher,
 		dead:     make(chan struct{}),
 		done:     make(chan struct{}),
-		room:     make(chan struct{}, 1),
 		since:    time.Now(),
 	}
 	var raw syscall.RawConn
@@ -88,19 +88,24 @@ func (b *Broker) newConn(nc net.Conn, listener string) *conn {
 	c.in.buffers, c.out.buffers, c.out.sent, c.out.unsent = &b.reads, &b.outs, &b.stats.bytesSent, &b.unsent
 	c.in.open(nc, raw)
 	c.out.open(nc, raw)
-	c.out.failed = func(err error) { c.end(ending{text: "connection lost", err: err, quiet: true}) }
-	c.out.roomy = c.onRoom
+	c.out.owner = c
 	c.heard.Store(int64(time.Since(b.started)))
 	return c
 }
 
-// logger is made when it is needed: ten thousand idle connections need none.
-func (c *conn) logger() *slog.Logger {
-	l := c.b.log.With("remote", remoteOf(c.nc), "listener", c.listener)
-	if id := c.clientID.Load(); id != nil {
-		return l.With("client_id", *id)
+// log tells something about the connection. It needs no logger of its own: ten thousand idle
+// connections would hold theirs, and a storm of short ones would make two of them each.
+func (c *conn) log(level slog.Level, words string, args ...any) {
+	ctx := context.Background()
+	if !c.b.log.Enabled(ctx, level) {
+		return
 	}
-	return l
+	all := make([]any, 0, 6+len(args))
+	all = append(all, "remote", remoteOf(c.nc), "listener", c.listener)
+	if id := c.clientID.Load(); id != nil {
+		all = append(all, "client_id", *id)
+	}
+	c.b.log.Log(ctx, level, words, append(all, args...)...)
 }
 
 func remoteOf(nc net.Conn) string {
@@ -181,9 +186,10 @@ func (c *conn) work() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-			c.logger().Error("panic while handling a packet", "err", err, "stack", string(debug.Stack()))
+			c.log(slog.LevelError, "panic while handling a packet", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
+	c.awaitTurn()
 	for {
 		data, err := c.in.more()
 		if err != nil {
@@ -199,6 +205,13 @@ func (c *conn) work() (err error) {
 		}
 		c.takeTurns(used)
 	}
+}
+
+// awaitTurn waits when too many connections came from the client's address. Its time for CONNECT begins after that.
+func (c *conn) awaitTurn() {
+	c.hold(true)
+	listen.Await(c.nc)
+	c.hold(false)
 }
 
 // Turns of connections that always have something to read.
@@ -441,19 +454,23 @@ func (c *conn) wait(met func() bool) error {
 		c.out.mu.Lock()
 		ok := met()
 		c.out.starved = c.out.starved || !ok
+		if !ok && c.room == nil {
+			c.room = make(chan struct{}, 1)
+		}
+		room := c.room
 		c.out.mu.Unlock()
 		if ok {
 			return nil
 		}
 		select {
-		case <-c.room:
+		case <-room:
 		case <-c.dead:
 			return errEnded
 		}
 	}
 }
 
-// wake lets waitForRoom look again.
+// wake lets waitForRoom look again; out.mu is held.
 func (c *conn) wake() {
 	select {
 	case c.room <- struct{}{}:
@@ -461,9 +478,16 @@ func (c *conn) wake() {
 	}
 }
 
+// onUnsendable ends the connection: it can't be written to.
+func (c *conn) onUnsendable(err error) {
+	c.end(ending{text: "connection lost", err: err, quiet: true})
+}
+
 // onRoom is called when a full socket has taken bytes.
 func (c *conn) onRoom() {
+	c.out.mu.Lock()
 	c.wake()
+	c.out.mu.Unlock()
 	if cl := c.attached.Load(); cl != nil {
 		w := c.b.batch()
 		cl.refill(w)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -87,13 +88,14 @@ func (c *conn) admit(p *packet.Connect, raw []byte) mqtt.ReasonCode {
 	default:
 		p.ClientID = assignedID() // [v3.1.1 MQTT-3.1.3-6] [v5 MQTT-3.1.3-6]
 	}
-	c.clientID.Store(&p.ClientID)
+	id := p.ClientID // a pointer into p would keep all of it as long as the connection
+	c.clientID.Store(&id)
 	c.watch(raw)
 	if reason := c.authenticate(p); reason.Failed() {
 		return reason
 	}
 	if p.HasWill && !c.b.mayLeave(c.username(), p.ClientID, p.Will.Topic) { // one that is refused now is not missed later
-		c.logger().Warn("will denied by the access rules", "topic", p.Will.Topic, "username", c.username())
+		c.log(slog.LevelWarn, "will denied by the access rules", "topic", p.Will.Topic, "username", c.username())
 		return mqtt.NotAuthorized
 	}
 	return mqtt.Success
@@ -117,7 +119,8 @@ func (c *conn) authenticate(p *packet.Connect) mqtt.ReasonCode {
 		}
 		return mqtt.NotAuthorized
 	}
-	c.user.Store(&p.Username) // before the check: an account that changes meanwhile ends this connection
+	name := p.Username
+	c.user.Store(&name) // before the check: an account that changes meanwhile ends this connection
 	return c.reasonOf(c.b.auth.Authenticate(Login{ClientID: p.ClientID, Username: p.Username, Password: p.Password, From: addressOf(c.nc)}))
 }
 
@@ -142,7 +145,7 @@ func (c *conn) reasonOf(err error) mqtt.ReasonCode {
 	case errors.Is(err, ErrTooMany):
 		return mqtt.ConnectionRateExceeded
 	}
-	c.logger().Error("accounts can't be checked", "err", err)
+	c.log(slog.LevelError, "accounts can't be checked", "err", err)
 	return mqtt.ServerUnavailable
 }
 
@@ -185,7 +188,7 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	c.b.stats.connects.Add(1)
 	c.client.attach(w, c, window)
 	c.attached.Store(c.client)
-	c.logger().Info("connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
+	c.log(slog.LevelInfo, "connected", "version", p.Version, "clean_session", p.CleanStart, "session_present", present,
 		"keep_alive", p.KeepAlive, "username", c.username())
 	return nil
 }

@@ -51,3 +51,12 @@ func (a *Accounts) Hashed() int64 { return a.hashed.Load() }
 
 // Unsent tells how many connections have full sockets, and how many bytes wait for them.
 func (b *Broker) Unsent() (conns, bytes int64) { return b.unsent.conns.Load(), b.unsent.bytes.Load() }
+
+// OutBuffers are the buffers of connections that have something to send.
+type OutBuffers struct{ outBuffers }
+
+// Get gives an empty buffer for at least so many bytes.
+func (b *OutBuffers) Get(need int) []byte { return b.get(need) }
+
+// Put takes a buffer back.
+func (b *OutBuffers) Put(buf []byte) { b.put(buf) }

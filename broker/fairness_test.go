@@ -1,14 +1,17 @@
 package broker_test
 
 import (
+	"bufio"
 	"fmt"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/broker"
+	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
 )
@@ -103,4 +106,75 @@ func flood(c *testClient, n int, stop <-chan struct{}) error {
 			return err
 		}
 	}
+}
+
+// ownAddress gives an IPv4 address of this machine that is not its loopback.
+func ownAddress(t *testing.T) net.IP {
+	addrs, err := net.InterfaceAddrs()
+	require.NoError(t, err)
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() && !n.IP.IsLinkLocalUnicast() {
+			return n.IP
+		}
+	}
+	t.Skip("this machine has no address but its loopback")
+	return nil
+}
+
+func TestConnectionRate_OfOneAddressIsNotInTheWayOfOthers(t *testing.T) {
+	own := ownAddress(t)
+	b := start(t, memory(t), func(c *broker.Config) {
+		c.Listeners = []listen.Config{{Address: ":0", MaxConnectionRatePerAddress: 1, MaxConnectionBurst: 1, MaxConnectionRate: 1000}}
+		c.ConnectTimeout = 2 * time.Second
+	})
+	port := b.address(t).Port
+	begin := func(id string, host net.IP) *testClient {
+		nc, err := net.DialTCP("tcp", nil, &net.TCPAddr{IP: host, Port: port})
+		require.NoError(t, err)
+		require.NoError(t, nc.SetDeadline(time.Now().Add(time.Minute)))
+		c := &testClient{TB: t, nc: nc, in: bufio.NewReader(nc)}
+		connect := packet.Connect{Version: mqtt.V311, ClientID: id, CleanStart: true}
+		c.send(connect.Append(nil))
+		return c
+	}
+	var storm []*testClient
+	for i := range 60 { // the last one's turn is in a minute
+		storm = append(storm, begin(fmt.Sprint("storm", i), own))
+	}
+	other := begin("other", net.IPv4(127, 0, 0, 1))
+	require.Equal(t, packet.CONNACK, packet.TypeOf(other.recv()[0]))
+	require.Equal(t, packet.CONNACK, packet.TypeOf(storm[0].recv()[0]))
+	require.Equal(t, packet.CONNACK, packet.TypeOf(storm[4].recv()[0]), "who waits for longer than the connect timeout is served too")
+	require.GreaterOrEqual(t, b.Stats().ConnectionsDelayed, int64(59))
+	require.Less(t, b.Stats().Connects, int64(50))
+	for _, c := range storm {
+		require.NoError(t, c.nc.Close())
+	}
+	other.close()
+	require.Eventually(t, func() bool { return b.Stats().ClientsConnected == 0 }, 20*time.Second, time.Millisecond)
+}
+
+// TestSlowReader_CostsWhatWaitsForIt: beyond the largest buffer that is kept each message once moved all that waited.
+func TestSlowReader_CostsWhatWaitsForIt(t *testing.T) {
+	const messages, bound = 1000, 256 << 20
+	b := start(t, memory(t), onTCP)
+	slow := dial(t, b, packet.Connect{ClientID: "slow", CleanStart: true})
+	require.NoError(t, slow.nc.(*net.TCPConn).SetReadBuffer(4096))
+	slow.subscribe("t", 0)
+	p := dial(t, b, packet.Connect{ClientID: "p", CleanStart: true})
+	message := packet.Publish{Topic: []byte("t"), Payload: make([]byte, 64)}
+	var raw []byte
+	for range messages {
+		raw = message.Append(raw, mqtt.V311)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for b.Stats().PublishDropped == 0 { // its socket took what it could, and then a megabyte waited
+		p.send(raw)
+		p.ping()
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(bound))
+	slow.close()
+	p.close()
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 
@@ -22,7 +23,7 @@ func (c *conn) holdBack(w *batch, e session.Entry, safe func(error)) error {
 	owed, owedTo := slices.Clone(w.owed), slices.Clone(w.owedTo)
 	c.held.Store(true)
 	defer c.held.Store(false)
-	c.logger().Info("publisher waits: a queue is full", "topic", e.Message.Topic)
+	c.log(slog.LevelInfo, "publisher waits: a queue is full", "topic", e.Message.Topic)
 	patience := time.NewTimer(holdPatience)
 	defer patience.Stop()
 	for look := firstLook; ; look = min(2*look, slowestLook) {

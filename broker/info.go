@@ -38,7 +38,7 @@ type ClientInfo struct {
 	Subscriptions []mqtt.Subscription
 	Inflight      int
 	Queue         mqtt.Usage
-	Dropped       int64      // deliveries that were given up, since the broker's start
+	Dropped       int64      // deliveries that were given up, since the broker's start; those that limits of the queue cost too
 	Left          *Departure // how the connection before ended; nil when there was none since the broker's start
 }
 
@@ -116,8 +116,9 @@ func (b *Broker) Session(clientID string) (ClientInfo, bool) {
 func (cl *client) info() ClientInfo {
 	i := ClientInfo{
 		ClientID: cl.id, InProcess: !cl.isNetwork(), Durable: cl.isDurable(), Queue: cl.usage(),
-		Dropped: cl.dropped.Load(), Left: cl.parted.Load(),
+		Left: cl.parted.Load(),
 	}
+	i.Dropped = cl.dropped.Load() + i.Queue.Dropped + i.Queue.Outdated
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	i.Connected = cl.local != nil

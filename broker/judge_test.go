@@ -26,6 +26,9 @@ func TestJudge(t *testing.T) {
 	if binary == "" {
 		t.Skip("make judge runs it: FIELDGATE_JUDGE is not the path of mosquitto")
 	}
+	faketime, err := filepath.Glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+	require.NoError(t, err)
+	require.Len(t, faketime, 1, "Debian package libfaketime, which lets mosquitto see clocks that are ahead of ours")
 	texts := conversations(t)
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		text := texts[name]
@@ -34,63 +37,95 @@ func TestJudge(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			judge(t, text, binary)
+			judge(t, text, &mosquittoServer{t: t, binary: binary, faketime: faketime[0], dir: t.TempDir(), cfg: broker.DefaultConfig()})
 		})
 	}
 }
 
+// judged is a script that is played to mosquitto.
+type judged struct {
+	*testing.T
+	*player
+	differs string // how mosquitto answered the last step, where that was not as we do
+	told    bool   // the script tells it
+	at      int    // line of the step
+	untold  int
+}
+
 // judge plays one script and checks that it tells every difference, and none too many.
-func judge(t *testing.T, text, binary string) {
-	m := &mosquittoServer{t: t, binary: binary, dir: t.TempDir(), cfg: broker.DefaultConfig()}
+func judge(t *testing.T, text string, m *mosquittoServer) {
 	how := stage{tcp: true, patience: 3 * time.Second, quietly: strings.Contains(text, "\nwait "), sorted: true}
-	var p *player
-	differs := "" // how mosquitto answered the last step, where that was not as we do
-	at, untold := 0, 0
-	tell := func() {
-		if differs != "" {
-			t.Errorf("line %d: mosquitto: %s", at, differs)
-			untold++
-			if name, _, ok := strings.Cut(differs, "~ "); ok && len(p.peers[name].held) > 0 {
-				p.peers[name].held = p.peers[name].held[1:]
-			}
-		}
-		differs = ""
-	}
-	told := false
+	j := &judged{T: t}
 	for n, line := range steps(t, text, &m.cfg) {
-		who, what, _ := strings.Cut(line, " ")
-		theirs, isTheirs := strings.CutSuffix(who, "~")
-		what, _, _ = strings.Cut(what, " -- ")
-		if p == nil {
-			p = newPlayer(t, how, m)
+		if j.player == nil {
+			j.player = newPlayer(t, how, m)
 			m.start()
 		}
-		switch {
-		case isTheirs && differs == "" && !told:
-			t.Errorf("line %d: mosquitto does as we do", n)
-		case isTheirs && what == "stop":
-			return
-		case isTheirs:
-			differs, told = "", true
-			if err := p.expect(theirs, what); err != nil {
-				require.FailNow(t, fmt.Sprintf("line %d: %s: %v", n, line, err))
+		who, what, _ := strings.Cut(line, " ")
+		what, _, _ = strings.Cut(what, " -- ")
+		if name, may := strings.CutSuffix(who, "~?"); may {
+			if j.differs != "" {
+				j.instead(n, name, what)
 			}
-		default:
-			if tell(); untold > 20 {
-				require.FailNow(t, "too many differences to go on")
-			}
-			p.settle()
-			at, told = n, false
-			if err := p.step(line); err != nil {
-				differs = p.observed(strings.TrimSuffix(who, "<"), err)
-				p.open = ""
-				if what == "closed" {
-					p.open = strings.TrimSuffix(who, "<")
-				}
-			}
+		} else if name, isTheirs := strings.CutSuffix(who, "~"); isTheirs {
+			j.instead(n, name, what)
+		} else if name, isTheirs := strings.CutSuffix(who, "~>"); isTheirs {
+			require.NoError(t, j.player.send(name, what), "line %d", n)
+		} else if j.tell(); j.untold > 20 {
+			require.FailNow(t, "too many differences to go on")
+		} else {
+			j.try(n, line)
 		}
 	}
-	tell()
+	j.tell()
+}
+
+// try plays a step that both should answer alike. What acknowledges a packet that mosquitto never sent is left out.
+func (j *judged) try(n int, line string) {
+	who, what, _ := strings.Cut(line, " ")
+	j.player.settle()
+	j.at, j.told = n, false
+	if strings.HasSuffix(who, ">") && !j.player.knows(what) {
+		return
+	}
+	if err := j.player.step(line); err != nil {
+		j.differs = j.player.observed(strings.TrimSuffix(who, "<"), err)
+		j.player.open = ""
+		if what == "closed" {
+			j.player.open = strings.TrimSuffix(who, "<")
+		}
+	}
+}
+
+// instead checks what the script says that mosquitto does.
+func (j *judged) instead(n int, name, what string) {
+	if j.differs == "" && !j.told {
+		j.Errorf("line %d: mosquitto does as we do", n)
+	}
+	j.differs, j.told = "", true
+	if err := j.player.expect(name, what); err != nil {
+		require.FailNow(j, fmt.Sprintf("line %d: %s~ %s: %v", n, name, what, err))
+	}
+}
+
+// tell reports a difference that the script does not tell, and goes on behind it.
+func (j *judged) tell() {
+	if j.differs != "" {
+		j.Errorf("line %d: mosquitto: %s", j.at, j.differs)
+		j.untold++
+		if name, _, ok := strings.Cut(j.differs, "~ "); ok && len(j.player.peers[name].held) > 0 {
+			j.player.peers[name].held = j.player.peers[name].held[1:]
+		}
+	}
+	j.differs = ""
+}
+
+// knows tells whether the packet identifier of what is sent was seen.
+func (p *player) knows(what string) bool {
+	f, _, err := parseFields(what)
+	pid := f["pid"]
+	_, bound := p.vars[pid]
+	return err != nil || !strings.HasPrefix(pid, "$") || bound
 }
 
 // settle closes a connection that the broker should have closed.
@@ -137,13 +172,26 @@ func asScript(f fields) string {
 
 // mosquittoServer is a process of Debian's broker as a script's counterpart.
 type mosquittoServer struct {
-	t       *testing.T
-	binary  string
-	dir     string
-	cfg     broker.Config
-	address string
-	cmd     *exec.Cmd
+	t        *testing.T
+	binary   string
+	faketime string // the library
+	dir      string
+	cfg      broker.Config
+	address  string
+	cmd      *exec.Cmd
+	ahead    time.Duration // of the clocks that it sees
 }
+
+// wait puts its clocks forward. It looks at them, and at closed sockets, ten times a second.
+func (m *mosquittoServer) wait(d time.Duration) {
+	time.Sleep(300 * time.Millisecond)
+	m.ahead += d
+	require.NoError(m.t, os.WriteFile(m.file("ahead.new"), fmt.Appendf(nil, "+%f\n", m.ahead.Seconds()), 0o600))
+	require.NoError(m.t, os.Rename(m.file("ahead.new"), m.file("ahead")))
+	time.Sleep(300 * time.Millisecond)
+}
+
+func (m *mosquittoServer) file(name string) string { return filepath.Join(m.dir, name) }
 
 // configure writes what of our settings mosquitto has too.
 func (m *mosquittoServer) configure() {
@@ -153,12 +201,13 @@ func (m *mosquittoServer) configure() {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listener %s 127.0.0.1\nallow_anonymous true\n", port)
 	fmt.Fprintf(&b, "max_qos %d\nmax_topic_alias %d\n", m.cfg.MaxQoS, m.cfg.MaxTopicAlias)
+	fmt.Fprintf(&b, "queue_qos0_messages %t\n", m.cfg.QueueQoS0)
 	fmt.Fprintf(&b, "persistence true\npersistence_location %s/\nuser root\n", m.dir)
 	fmt.Fprintf(&b, "max_inflight_messages %d\nmax_packet_size %d\nretain_available %t\n", m.cfg.MaxInflight, m.cfg.MaxPacketSize, m.cfg.RetainAvailable)
 	if m.cfg.MaxKeepAlive < 65535 {
 		fmt.Fprintf(&b, "max_keepalive %d\n", m.cfg.MaxKeepAlive)
 	}
-	require.NoError(m.t, os.WriteFile(filepath.Join(m.dir, "mosquitto.conf"), []byte(b.String()), 0o600))
+	require.NoError(m.t, os.WriteFile(m.file("mosquitto.conf"), []byte(b.String()), 0o600))
 }
 
 // freeAddress gives an address that nobody listens on now.
@@ -172,8 +221,10 @@ func freeAddress(t *testing.T) string {
 func (m *mosquittoServer) start() {
 	if m.address == "" {
 		m.configure()
+		m.wait(0)
 	}
-	m.cmd = exec.Command(m.binary, "-c", filepath.Join(m.dir, "mosquitto.conf"))
+	m.cmd = exec.Command(m.binary, "-c", m.file("mosquitto.conf"))
+	m.cmd.Env = append(os.Environ(), "LD_PRELOAD="+m.faketime, "FAKETIME_TIMESTAMP_FILE="+m.file("ahead"), "FAKETIME_NO_CACHE=1")
 	m.cmd.Stdout, m.cmd.Stderr = m.t.Output(), m.t.Output()
 	require.NoError(m.t, m.cmd.Start())
 	require.Eventually(m.t, func() bool {
@@ -197,6 +248,7 @@ func (m *mosquittoServer) do(command string) error {
 	case "crash":
 		m.end(syscall.SIGKILL)
 		m.start()
+	case "hold", "release": // it has no commits that could be held
 	default:
 		return errors.New("mosquitto has no such command")
 	}

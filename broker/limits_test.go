@@ -326,4 +326,7 @@ func TestQueueFull_DropsTheOldest(t *testing.T) {
 	}
 	require.Equal(t, []string{"3"}, payloads(next(t, l, 1)))
 	require.EqualValues(t, 2, l.Usage().Dropped)
+	info, found := b.Session("$small")
+	require.True(t, found)
+	require.EqualValues(t, 2, info.Dropped, "the list of sessions tells it too")
 }

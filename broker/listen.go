@@ -50,7 +50,7 @@ func (b *Broker) accept(ctx context.Context, ln *listen.Listener, name string) {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	b.mu.Lock()
-	b.addrs = append(b.addrs, ln.Addr())
+	b.doors = append(b.doors, ln)
 	b.mu.Unlock()
 	broken := false
 	for {
@@ -76,5 +76,9 @@ func (b *Broker) accept(ctx context.Context, ln *listen.Listener, name string) {
 func (b *Broker) Addrs() []net.Addr {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]net.Addr(nil), b.addrs...)
+	addrs := make([]net.Addr, len(b.doors))
+	for i, ln := range b.doors {
+		addrs[i] = ln.Addr()
+	}
+	return addrs
 }

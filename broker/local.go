@@ -249,7 +249,7 @@ func (l *Local) takeSome(limit int) (got []mqtt.Delivery, more bool, err error) 
 		if !cl.mayBegin(id) {
 			return got, false, nil
 		}
-		if hasExpired(q.Message, now) && id > cl.sentTo { // what was begun comes to its end
+		if hasExpired(q.Message, now) && !cl.wasSent(id) { // what was begun comes to its end
 			cl.b.stats.messagesExpired.Add(1)
 			gone = append(gone, id)
 			cl.cursor = id

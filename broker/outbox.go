@@ -33,7 +33,7 @@ func (p *outBuffers) get(need int) []byte {
 		}
 		size *= outStep
 	}
-	return make([]byte, 0, need)
+	return make([]byte, 0, need+need/4) // else each message that a slow reader lets wait would move all of them
 }
 
 // put takes a buffer that nobody needs; one of another size than get gives is not kept.
@@ -59,8 +59,7 @@ type outbox struct {
 	unsent  *unsent       // of all connections whose socket is full
 	own     atomic.Int64  // bytes, of this one
 	tap     atomic.Pointer[tap]
-	failed  func(error)        // the connection can't be written to; called without the lock, perhaps twice
-	roomy   func()             // a full socket took bytes again; called without the lock
+	owner   *conn              // is told of failures and of room; never with the lock held, of a failure perhaps twice
 	helper  sync.WaitGroup     // the goroutine that waits for a full socket
 	tryFunc func(uintptr) bool // try, made once
 
@@ -137,7 +136,7 @@ func (o *outbox) tellDrained() {
 func (o *outbox) size() int { return len(o.buf) + o.writing }
 
 // hasRoom tells whether the reader at the far end keeps up. When it does not,
-// roomy will be called.
+// the owner will hear of room.
 func (o *outbox) hasRoom() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -179,7 +178,7 @@ func (o *outbox) flush() {
 	o.tellDrained()
 	o.mu.Unlock()
 	if again {
-		o.roomy()
+		o.owner.onRoom()
 	}
 }
 
@@ -188,7 +187,7 @@ func (o *outbox) fail(err error) {
 	o.buf, o.closed = nil, true
 	o.count()
 	o.mu.Unlock()
-	o.failed(err)
+	o.owner.onUnsendable(err)
 	o.mu.Lock()
 }
 
@@ -213,7 +212,7 @@ func (o *outbox) writeAll(b []byte, from int) {
 		if o.starved && o.size() < o.limit() {
 			o.starved = false
 			o.mu.Unlock()
-			o.roomy()
+			o.owner.onRoom()
 			o.mu.Lock()
 		}
 		if len(o.buf) == 0 {

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"log/slog"
 
 	"fieldgate/broker/access"
@@ -115,9 +114,7 @@ func (c *conn) tell(told *bool, words string, args ...any) {
 	if !*told {
 		*told, level = true, slog.LevelWarn
 	}
-	if ctx := context.Background(); c.b.log.Enabled(ctx, level) {
-		c.logger().Log(ctx, level, words, append(args, "username", c.username())...)
-	}
+	c.log(level, words, append(args, "username", c.username())...)
 }
 
 // username is empty for an anonymous client.

@@ -47,12 +47,15 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 		return c.denyPublish(w, kind, p)
 	}
 	p.unanswered = !c.mayBeAnswered(&p.Publish)
+	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable, Publisher: c.number}
+	if e.Retain {
+		c.b.retaining.enter(&w.passage)
+	}
 	w.fanOut()
 	reason := mqtt.Success
 	if w.taken == 0 {
 		reason = mqtt.NoMatchingSubscribers
 	}
-	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable, Publisher: c.number}
 	if p.QoS == mqtt.ExactlyOnce {
 		e.From, e.PacketID = c.client.sid, p.PacketID
 	}
@@ -63,7 +66,11 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	e.Message = p.keep(w.now)
 	safe := c.answerLater(answer{kind: kind, pid: p.PacketID, reason: reason, cost: session.Cost(e.Message)})
 	e.Tentative = kind != 0 && c.modern == nil // 5.0 has a word for a full queue
-	if !w.store(e, safe) && e.Tentative {
+	taken := w.store(e, safe)
+	if e.Retain {
+		c.b.retaining.leave(&w.passage)
+	}
+	if !taken && e.Tentative {
 		return c.holdBack(w, e, safe)
 	}
 	return nil
@@ -276,6 +283,10 @@ func (b *Broker) publish(w *batch, m *mqtt.Message, unhurried bool, safe func(er
 		m.Accepted = w.now
 	}
 	w.setMessage(m)
+	if m.Retain {
+		b.retaining.enter(&w.passage)
+		defer b.retaining.leave(&w.passage)
+	}
 	w.fanOut()
 	e := session.Entry{Message: m, Retain: m.Retain && !strings.HasPrefix(m.Topic, "$SYS/"), Publisher: insidePublisher, Unhurried: unhurried}
 	if unhurried {

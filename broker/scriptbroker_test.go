@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -55,6 +56,8 @@ func (o *ours) dial() (net.Conn, error) {
 	o.b.ServeConn(there)
 	return here, nil
 }
+
+func (o *ours) wait(d time.Duration) { time.Sleep(d) }
 
 func (o *ours) do(command string) error {
 	switch command {

@@ -79,6 +79,11 @@ func (p *player) compare(want string, got fields) error {
 	if _, says := expected["reason_string"]; !says {
 		delete(got, "reason_string")
 	}
+	if p.sorted { // what is left of an expiry is less by one where a second ended meanwhile
+		if left, err := strconv.Atoi(got["expiry"]); err == nil && expected["expiry"] == strconv.Itoa(left+1) {
+			got["expiry"] = expected["expiry"]
+		}
+	}
 	if !maps.Equal(expected, got) {
 		return fmt.Errorf("there came %v", got)
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -228,11 +229,11 @@ func (c *conn) logEnd(why ending) {
 	}
 	switch {
 	case !why.quiet:
-		c.logger().Warn("connection closed", args...)
+		c.log(slog.LevelWarn, "connection closed", args...)
 	case c.client != nil:
-		c.logger().Info("connection closed", args...)
+		c.log(slog.LevelInfo, "connection closed", args...)
 	default:
-		c.logger().Debug("connection closed before CONNECT", args...)
+		c.log(slog.LevelDebug, "connection closed before CONNECT", args...)
 	}
 }
 

@@ -67,7 +67,8 @@ type Stats struct {
 	ClientsTotal       int // and durable sessions of network clients that are not connected
 	ClientsMaximum     int
 	ClientsExpired     int64
-	ConnectionsRefused int64 // by max_connections
+	ConnectionsRefused int64 // by max_connections of the broker and of its listeners, and by max_connections_per_address
+	ConnectionsDelayed int64 // by max_connection_rate and max_connection_rate_per_address
 	Sockets            int64 // connections that were accepted, before CONNECT too
 	Connects           int64 // CONNECT that was answered with success
 	Inflight           int   // deliveries of QoS 1 and 2 that wait for an acknowledgement
@@ -125,6 +126,11 @@ func (b *Broker) Stats() Stats {
 	}
 	b.mu.Lock()
 	s.ClientsMaximum = t.maximum
+	for _, ln := range b.doors {
+		refused, delayed := ln.Limited()
+		s.ConnectionsRefused += refused
+		s.ConnectionsDelayed += delayed
+	}
 	b.mu.Unlock()
 	return s
 }

@@ -115,7 +115,11 @@ func (cl *client) subscribe(sub mqtt.Subscription) (isNew bool) {
 	}
 	cl.subs[sub.Filter] = sub
 	cl.mu.Unlock()
-	return cl.b.tree.Subscribe(cl, sub)
+	isNew = cl.b.tree.Subscribe(cl, sub)
+	if !isShared(sub.Filter) {
+		cl.b.retaining.wait()
+	}
+	return isNew
 }
 
 // unsubscribe ends subscriptions and tells of each whether there was one.

@@ -15,6 +15,7 @@ for tool in "${!package[@]}"; do
 done
 /usr/bin/python3 -c 'import pymodbus.server' 2>/dev/null || missing+=(python3-pymodbus python3-serial python3-serial-asyncio)
 /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
+compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(libfaketime) # make judge
 [ -e /usr/include/modbus/modbus.h ] || missing+=(libmodbus-dev)
 [ ${#missing[@]} -eq 0 ] && exit 0
 

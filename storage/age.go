@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"os"
+	"sort"
 	"strings"
 	"time"
 
@@ -68,6 +69,15 @@ func (m *marks) before(at time.Duration) mqtt.MsgID {
 		id = x.id
 	}
 	return id
+}
+
+// of gives the moment of the last mark before the ID was given out; false when none is known.
+func (m *marks) of(id mqtt.MsgID) (at time.Duration, known bool) {
+	n := sort.Search(len(m.list), func(i int) bool { return m.list[i].id > id })
+	if n == 0 {
+		return 0, false
+	}
+	return m.list[n-1].at, true
 }
 
 // age is the time that spools on this file have seen pass.

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"database/sql/driver"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -12,14 +13,16 @@ import (
 	"testing"
 	"time"
 
+	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/session"
 )
 
-// BenchmarkCommit takes the floor and the spool in turns, so that both meet the
-// same disk: the floor appends the same bytes to a preallocated file and flushes them.
+// BenchmarkCommit takes the floor, SQLite alone and the spool in turns, so that all
+// meet the same disk: the floor appends the same bytes to a preallocated file and
+// flushes them, SQLite writes them as one row.
 func BenchmarkCommit(b *testing.B) {
 	const size = 256
 	for _, batch := range []int{1, 10, 100} {
@@ -28,10 +31,11 @@ func BenchmarkCommit(b *testing.B) {
 			s := open(b, dir).Spool()
 			put(b, s, 1, 2, 3)
 			raw := preallocated(b, dir)
+			bare := bareSQLite(b, filepath.Join(dir, "bare.db"))
 			owed := []session.Owed{{Session: 1, QoS: 1}, {Session: 2, QoS: 1}, {Session: 3, QoS: 1}}
 			record := make([]byte, batch*(size+40))
 			done := make(chan error, 1)
-			var floor, spool []time.Duration
+			var floor, alone, spool []time.Duration
 			for b.Loop() {
 				if at, err := raw.Seek(0, io.SeekCurrent); err != nil || at+int64(len(record)) > floorBytes {
 					_, err = raw.Seek(0, io.SeekStart)
@@ -42,6 +46,10 @@ func BenchmarkCommit(b *testing.B) {
 				require.NoError(b, err)
 				require.NoError(b, syscall.Fdatasync(int(raw.Fd())))
 				floor = append(floor, time.Since(began))
+
+				began = time.Now()
+				bare(record)
+				alone = append(alone, time.Since(began))
 
 				began = time.Now()
 				for i := range batch { // the last one takes all along
@@ -58,8 +66,39 @@ func BenchmarkCommit(b *testing.B) {
 			}
 			b.ReportMetric(float64(median(floor))/float64(median(spool)), "of-floor")
 			b.ReportMetric(float64(median(floor).Microseconds()), "floor-µs")
+			b.ReportMetric(float64(median(alone).Microseconds()), "sqlite-µs")
 			b.ReportMetric(float64(median(spool).Microseconds()), "spool-µs")
 		})
+	}
+}
+
+// bareSQLite gives a transaction of one row on a file with the spool's settings.
+func bareSQLite(b *testing.B, path string) func(row []byte) {
+	b.Helper()
+	dc, err := (&sqlite3.SQLiteDriver{}).Open(path)
+	require.NoError(b, err)
+	c := dc.(*sqlite3.SQLiteConn)
+	b.Cleanup(func() { require.NoError(b, c.Close()) })
+	for _, text := range []string{"PRAGMA page_size=4096", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)"} {
+		_, err := c.Exec(text, nil)
+		require.NoError(b, err)
+	}
+	var steps []*sqlite3.SQLiteStmt
+	for _, text := range []string{"BEGIN IMMEDIATE", "INSERT INTO t(body) VALUES(?)", "COMMIT"} {
+		s, err := c.Prepare(text)
+		require.NoError(b, err)
+		b.Cleanup(func() { require.NoError(b, s.Close()) })
+		steps = append(steps, s.(*sqlite3.SQLiteStmt))
+	}
+	return func(row []byte) {
+		for i, s := range steps {
+			var args []driver.Value
+			if i == 1 {
+				args = append(args, row)
+			}
+			_, err := s.Exec(args)
+			require.NoError(b, err)
+		}
 	}
 }
 
@@ -104,21 +143,24 @@ func BenchmarkLive(b *testing.B) {
 	}
 }
 
-// BenchmarkBytes is a steady flow to three sessions that acknowledge a second
-// later: what does it write to the disk?
+// BenchmarkBytes is a steady flow to sessions that acknowledge a second later: what
+// does it write to the disk, and to how many pages of the log?
 func BenchmarkBytes(b *testing.B) {
 	const size, lag = 256, 1000
-	for _, batch := range []int{1, 10, 100} {
-		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) {
+	for _, c := range []struct{ batch, fan int }{{1, 3}, {1, 16}, {10, 3}, {10, 16}, {100, 3}} {
+		b.Run(fmt.Sprintf("batch=%d/fan=%d", c.batch, c.fan), func(b *testing.B) {
 			s := open(b, b.TempDir()).Spool()
-			put(b, s, 1, 2, 3)
-			owed := []session.Owed{{Session: 1, QoS: 1}, {Session: 2, QoS: 1}, {Session: 3, QoS: 1}}
+			var owed []session.Owed
+			for id := range session.ID(c.fan) {
+				put(b, s, id+1)
+				owed = append(owed, session.Owed{Session: id + 1, QoS: 1})
+			}
 			var all []mqtt.MsgID
 			done := make(chan error, 1)
 			before := diskBytes(b)
 			commits := 0
 			for b.Loop() {
-				for range batch {
+				for range c.batch {
 					e := session.Entry{Message: &mqtt.Message{Topic: "fieldgate/meter/power", Payload: make([]byte, size), QoS: 1}, Owed: owed, Unhurried: true}
 					all = append(all, s.Append(e, nil))
 				}
@@ -126,15 +168,16 @@ func BenchmarkBytes(b *testing.B) {
 				require.NoError(b, <-done)
 				commits++
 				for len(all) > lag {
-					for id := session.ID(1); id <= 3; id++ {
-						s.Acked(id, all[0])
+					for _, o := range owed {
+						s.Acked(o.Session, all[0])
 					}
 					all = all[1:]
 				}
 			}
-			written := diskBytes(b) - before
-			b.ReportMetric(float64(written)/float64(commits), "B/commit")
-			b.ReportMetric(float64(written)/float64(commits*batch), "B/message")
+			written := float64(diskBytes(b) - before)
+			b.ReportMetric(written/float64(commits), "B/commit")
+			b.ReportMetric(written/float64(commits)-float64(2*size*c.batch), "B/commit-beside-payload")
+			b.ReportMetric(written/float64(commits*c.batch), "B/message")
 		})
 	}
 }

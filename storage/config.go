@@ -122,6 +122,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 // MarshalText writes the size as UnmarshalText reads it.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
+// String writes the size with the largest unit that leaves a whole number, as UnmarshalText reads it.
 func (b Bytes) String() string {
 	for _, unit := range byteUnits()[:4] {
 		if b != 0 && int64(b)%unit.size == 0 {

@@ -68,7 +68,7 @@ func child(dir string) {
 			s.Acked(2, id)
 		}
 	}
-	for range cap(window) { // Close gives up after a few tries
+	for range cap(window) { // all callbacks have run: a failing disk is tried for ever until the spool closes
 		window <- struct{}{}
 	}
 	if err := db.Close(); err != nil {
@@ -257,7 +257,8 @@ func checkAfterKill(t *testing.T, dir string, safe, acked map[int]bool) {
 		for n := range safe {
 			owed := id == 1 && n%slowShare == 0 || id == 2 && !acked[n]
 			if owed && !found[n] {
-				t.Fatalf("session %d has lost message %d of %d safe ones", id, n, len(safe))
+				list, _ := alarms.List()
+				t.Fatalf("session %d has lost message %d of %d safe ones; alarms: %v", id, n, len(safe), list)
 			}
 		}
 	}

@@ -93,6 +93,7 @@ func (s *Spool) elide(e *entry) {
 		e.blocked = true
 		s.blocked++
 	}
+	s.called.Signal()
 	s.trim()
 }
 
@@ -144,42 +145,55 @@ func (s *Spool) trim() {
 	}
 }
 
-// call lets the callback run, behind those before it.
+// call makes the callback ready to run, behind those before it.
 func (s *Spool) call(safe func(error), err error) {
 	if safe != nil {
 		s.ready.push(callback{safe, err})
-		s.called.Signal()
 	}
 }
 
+// fewCallbacks are so few that the writer may run them.
+const fewCallbacks = 4
+
 // deliver runs callbacks until the writer has ended.
 func (s *Spool) deliver() {
-	var list []callback
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		for s.ready.len() == 0 {
-			if s.ended {
+		for s.ready.len() == 0 || s.delivering {
+			if s.ended && s.ready.len() == 0 {
 				return
 			}
 			s.called.Wait()
 		}
-		for i := range s.ready.len() {
-			list = append(list, *s.ready.at(i))
-		}
-		s.ready.drop(s.ready.len())
-		s.delivering = true
-		s.room.Broadcast()
-		s.mu.Unlock()
-		for _, c := range list {
-			c.safe(c.err)
-		}
-		clear(list)
-		if list = list[:0]; cap(list) > fifoSmall {
-			list = nil
-		}
-		s.mu.Lock()
-		s.delivering = false
+		s.runCallbacks()
+	}
+}
+
+// runCallbacks runs those that are ready now, without the mutex, unless somebody else is at it.
+func (s *Spool) runCallbacks() {
+	if s.ready.len() == 0 || s.delivering {
+		return
+	}
+	list := s.running
+	for i := range s.ready.len() {
+		list = append(list, *s.ready.at(i))
+	}
+	s.ready.drop(s.ready.len())
+	s.delivering = true
+	s.room.Broadcast()
+	s.mu.Unlock()
+	for _, c := range list {
+		c.safe(c.err)
+	}
+	clear(list)
+	if s.running = list[:0]; cap(list) > fifoSmall {
+		s.running = nil
+	}
+	s.mu.Lock()
+	s.delivering = false
+	if s.ready.len() > 0 || s.ended {
+		s.called.Signal()
 	}
 }
 

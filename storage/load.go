@@ -44,6 +44,8 @@ func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Log
 	}
 	s.lazy = time.AfterFunc(time.Hour, s.lazyFired)
 	s.lazy.Stop()
+	s.soon = time.AfterFunc(time.Hour, s.soonFired)
+	s.soon.Stop()
 	if len(s.freed) > 0 || s.dirty.len() > 0 {
 		s.arm()
 	}
@@ -185,11 +187,10 @@ func (s *Spool) loadSegments(c *conn) error {
 		if err := s.scan(c, g, covered); err != nil {
 			return err
 		}
-	}
-	for at, cover := range covered {
-		// a bitmap speaks for them, so no message that comes may take one
-		if i := slices.IndexFunc(unsealed, func(g *segment) bool { return g.slot == at.slot }); i >= 0 {
-			unsealed[i].skip(cover.upTo)
+		for of, cover := range covered {
+			if of.slot == g.slot {
+				g.leaveOut(cover.upTo) // the last ones were never written, but the bitmap says of them that they are not owed
+			}
 		}
 	}
 	s.sortOut()
@@ -446,6 +447,7 @@ func (s *Spool) close() {
 	s.mu.Unlock()
 	<-s.done
 	s.lazy.Stop()
+	s.soon.Stop()
 	if s.endLook != nil {
 		s.endLook()
 	}

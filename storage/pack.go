@@ -17,19 +17,22 @@ const packVersion = 2
 // packHead is the most that comes before the first message.
 const packHead = 1 + binary.MaxVarintLen32
 
-// A pack fills a page. A small commit makes smaller ones, which leave less of the
-// pages empty that they share with those of its neighbours.
+// A pack fills what is left of the last page of its table, or a page of its own. A
+// large commit begins with a new page: to write one again costs more than a piece of it.
 const (
-	packBytes  = 4056 // the longest row that needs no second page
-	smallPack  = 1 << 10
-	smallBatch = 16 << 10 // bytes of a batch, by batch.bytes
+	largeBatch = 2 * pageSize // bytes, by batch.bytes
+
+	packBytes = 4056         // the longest row that fits one page
+	cellBytes = 17           // what SQLite adds to a row, at most
+	pageRoom  = pageSize - 8 // of a page, for rows
 )
 
 // packer gathers neighbours of one segment for one row.
 type packer struct {
 	slot        int
 	put         string // the statement for that slot
-	limit       int    // bytes of a row that holds more than one message
+	room        int    // bytes of the table's last page that are free, about; 0 when that is not known
+	limit       int    // bytes of the row
 	n           int
 	first, last mqtt.MsgID
 	one         int    // where the first message begins
@@ -37,12 +40,10 @@ type packer struct {
 	body        []byte // of the next message
 }
 
-// begin starts anew, for a batch of about so many bytes.
+// begin starts anew, for a commit of about so many bytes.
 func (p *packer) begin(bytes int64) {
-	p.n = 0
-	p.limit = packBytes
-	if bytes < smallBatch {
-		p.limit = smallPack
+	if p.n = 0; bytes >= largeBatch {
+		p.room = 0
 	}
 }
 
@@ -55,7 +56,10 @@ func (p *packer) fits(slot int, id mqtt.MsgID) bool {
 func (p *packer) add(slot int, id mqtt.MsgID) {
 	if p.n == 0 {
 		if p.put == "" || p.slot != slot {
-			p.slot, p.put = slot, tableSQL(slot).put
+			p.slot, p.put, p.room = slot, tableSQL(slot).put, 0
+		}
+		if p.limit = p.room - cellBytes; p.limit < len(p.body) {
+			p.limit = packBytes
 		}
 		p.first, p.last = id, id
 		p.row = append(p.row[:0], make([]byte, packHead)...)
@@ -73,17 +77,20 @@ func (p *packer) add(slot int, id mqtt.MsgID) {
 // take gives the row of what was gathered, nil when there is nothing.
 func (p *packer) take() []byte {
 	n := p.n
-	p.n = 0
-	switch n {
-	case 0:
+	if p.n = 0; n == 0 {
 		return nil
-	case 1:
-		return p.row[p.one:]
 	}
-	head := binary.AppendUvarint([]byte{packVersion}, uint64(p.last-p.first))
-	from := packHead - len(head)
-	copy(p.row[from:], head)
-	return p.row[from:]
+	row := p.row[p.one:]
+	if n > 1 {
+		head := binary.AppendUvarint([]byte{packVersion}, uint64(p.last-p.first))
+		row = p.row[packHead-len(head):]
+		copy(row, head)
+	}
+	if p.room < len(row)+cellBytes {
+		p.room = pageRoom
+	}
+	p.room = max(p.room-len(row)-cellBytes, 0)
+	return row
 }
 
 // putMessage writes the row of a message, or lets it wait for its neighbours.

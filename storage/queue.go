@@ -3,7 +3,6 @@ package storage
 import (
 	"slices"
 	"sort"
-	"time"
 
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/session"
@@ -18,9 +17,6 @@ type queue struct {
 
 	limits session.Limits
 	losses session.Losses // because of the limits
-
-	oldest   mqtt.MsgID // of which at is known
-	oldestAt time.Time
 }
 
 // owe adds the message, the newest of its segment, at the position.

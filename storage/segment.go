@@ -76,21 +76,21 @@ func (g *segment) place(pos int, id mqtt.MsgID, size int) {
 			g.offsets[i] = uint32(i)
 		}
 	}
-	g.skip(pos)
+	g.leaveOut(pos)
 	if g.offsets != nil {
 		g.offsets = append(g.offsets, offset)
 	}
 	g.sizes = append(g.sizes, uint32(size)+1)
 }
 
-// skip leaves out the positions below pos that nothing was placed at.
-func (g *segment) skip(pos int) {
+// leaveOut lets the next message have that position at least.
+func (g *segment) leaveOut(pos int) {
 	for len(g.sizes) < pos {
-		hole := uint32(len(g.sizes)) // IDs rise at least as fast as positions
-		if n := len(g.offsets); n > 0 {
-			hole = g.offsets[n-1] + 1
-		}
 		if g.offsets != nil {
+			hole := uint32(0)
+			if n := len(g.offsets); n > 0 {
+				hole = g.offsets[n-1] + 1 // IDs rise at least as fast as positions
+			}
 			g.offsets = append(g.offsets, hole)
 		}
 		g.sizes = append(g.sizes, 0)

@@ -50,6 +50,7 @@ type Spool struct {
 	quit chan struct{} // closed together with closing set
 	done chan struct{} // closed when the writer has ended and all callbacks have run
 	lazy *time.Timer   // wakes the writer for acknowledgements alone
+	soon *time.Timer   // wakes it for what came while it slept and may wait
 
 	damaged atomic.Bool // damage was found while the file was in use
 	unclean bool        // the last stop was not clean
@@ -84,7 +85,8 @@ type Spool struct {
 	changesDone  uint64           // of them, those that are committed
 	blocked      int              // elided entries that wait for what came before
 	ready        fifo[callback]
-	called       *sync.Cond // ready or ended changed
+	running      []callback // used again by whoever has set delivering
+	called       *sync.Cond // ready, delivering or ended changed
 	ended        bool       // the writer has ended
 	pendBytes    int64      // of pending and of what the writer has
 	dirty        fifo[*part]
@@ -178,7 +180,7 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	id := e.id
 	e.at = s.now()
 	wait := s.patience(e, &in)
-	s.marks.note(id, s.age())
+	s.marks.note(id, s.lived+e.at)
 	s.owe(e)
 	s.link(e)
 	s.push(op{entry: e, size: e.size}, wait)
@@ -191,11 +193,11 @@ func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
 	return id
 }
 
-// waitForRoom tells whether the spool is open, once there is room. A disk that
-// fails does not hold back IDs: what has to be named alike after a crash (QoS 2)
+// waitForRoom tells whether the spool is open, once there is room. A callback never
+// waits, for the writer may be running it. A disk that fails does not hold back IDs: what has to be named alike after a crash (QoS 2)
 // is not shown before its commit, which reserves them too.
 func (s *Spool) waitForRoom() bool {
-	for !s.closing && (s.pendBytes >= maxPending && !s.delivering || s.next >= s.ceiling && !s.failing) {
+	for !s.closing && !s.delivering && (s.pendBytes >= maxPending || s.next >= s.ceiling && !s.failing) {
 		s.signal()
 		s.room.Wait()
 	}
@@ -204,7 +206,9 @@ func (s *Spool) waitForRoom() bool {
 
 // address names the sessions that the message is owed to: those that exist.
 func (s *Spool) address(e *entry, owed []session.Owed) {
-	e.owed = e.one[:0]
+	if e.owed = e.one[:0]; len(owed) > 1 {
+		e.owed = make([]session.Owed, 0, len(owed))
+	}
 	for _, o := range owed {
 		if s.sessions[o.Session] != nil {
 			e.owed = append(e.owed, o)
@@ -270,8 +274,17 @@ func (s *Spool) push(o op, wait time.Duration) {
 	s.pending.push(o)
 	if s.nextDue == 0 || o.due < s.nextDue {
 		s.nextDue = o.due
-		s.signal()
+		if s.idle {
+			s.soon.Reset(wait) // to wake the writer now, for it to sleep again, costs more
+		}
 	}
+}
+
+// soonFired wakes the writer for what is due now.
+func (s *Spool) soonFired() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signal()
 }
 
 // signal wakes the writer when it sleeps.
@@ -400,36 +413,24 @@ func (s *Spool) segmentAt(base mqtt.MsgID) int {
 	return i
 }
 
-// Usage implements session.Spool.
+// Usage implements session.Spool. It never asks the disk: lists of all sessions call it. What is not in RAM any more
+// has an Oldest that is up to a minute too early, more where the marks are thin.
 func (s *Spool) Usage(id session.ID) mqtt.Usage {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	q := s.sessions[id]
-	if q == nil || q.n == 0 {
-		u := mqtt.Usage{}
-		if q != nil {
-			u = q.usage()
-		}
-		s.mu.Unlock()
-		return u
+	if q == nil {
+		return mqtt.Usage{}
 	}
 	u := q.usage()
-	p, pos := q.first()
-	oldest := p.seg.id(pos)
-	if e := p.seg.cachedAt(pos); e != nil {
-		u.Oldest = e.m.Accepted
-	} else if q.oldest == oldest {
-		u.Oldest = q.oldestAt
-	}
-	s.mu.Unlock()
-	if !u.Oldest.IsZero() {
+	if q.n == 0 {
 		return u
 	}
-	page, err := s.Page(id, oldest-1, 1, 0)
-	if err == nil && len(page) == 1 {
-		u.Oldest = page[0].Message.Accepted
-		s.mu.Lock()
-		q.oldest, q.oldestAt = page[0].Message.ID, u.Oldest
-		s.mu.Unlock()
+	p, pos := q.first()
+	if e := p.seg.cachedAt(pos); e != nil {
+		u.Oldest = e.m.Accepted
+	} else if at, known := s.marks.of(p.seg.id(pos)); known {
+		u.Oldest = time.Now().Add(at - s.age())
 	}
 	return u
 }

@@ -29,7 +29,7 @@ const (
 const (
 	lingerStep  = 20
 	lingerQuiet = 3
-	lingerMost  = 6
+	lingerMost  = 10
 	minLinger   = 50 * time.Microsecond // a shorter sleep would not be one
 )
 
@@ -247,7 +247,9 @@ func (s *Spool) report(err error) {
 	}
 }
 
-// release makes the committed known and hands over the callbacks, in order.
+// release makes the committed known and hands over the callbacks, in order. When
+// there are few and no commit waits, it runs them itself: the deliverer would take
+// longer to wake up than the callbacks run.
 func (s *Spool) release(b *batch, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -273,8 +275,14 @@ func (s *Spool) release(b *batch, err error) {
 		}
 	}
 	s.unblock()
-	s.writer.underWay = min(answered+s.dueOps(), maxBatchOps)
+	waiting := s.dueOps()
+	s.writer.underWay = min(answered+waiting, maxBatchOps)
 	s.room.Broadcast()
+	if waiting == 0 && s.ready.len() <= fewCallbacks {
+		s.runCallbacks()
+	} else {
+		s.called.Signal()
+	}
 }
 
 // settleBatch brings the index in RAM to where the file is.

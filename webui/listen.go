@@ -41,7 +41,7 @@ func (s *Server) runAddress(ctx context.Context) {
 		if s.cfg.TLS.Mode == TLSAuto || s.cfg.TLS.Mode == TLSFiles {
 			return s.serveBoth(ctx, limited)
 		}
-		return s.serve(ctx, limited, s.echo, false)
+		return s.serve(ctx, limited, http.HandlerFunc(s.handle), false)
 	})
 }
 
@@ -62,7 +62,7 @@ func (s *Server) runSocket(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		return s.serve(ctx, l, s.echo, true)
+		return s.serve(ctx, l, http.HandlerFunc(s.handle), true)
 	})
 }
 
@@ -152,7 +152,7 @@ func (s *Server) serveBoth(ctx context.Context, l net.Listener) error {
 	parts.Go(func() { cancel(both.run(ctx)) })
 	parts.Go(func() { cancel(s.serve(ctx, both.plain, http.HandlerFunc(redirect), false)) })
 	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.show, NextProtos: []string{"http/1.1"}}
-	err = s.serve(ctx, tls.NewListener(both.tls, config), s.echo, false)
+	err = s.serve(ctx, tls.NewListener(both.tls, config), http.HandlerFunc(s.handle), false)
 	cancel(err)
 	return context.Cause(ctx)
 }

@@ -80,8 +80,14 @@ func New(cfg Config, deps api.Deps, log *slog.Logger) (*Server, error) {
 // Handler is the whole server for calls in the process, as the machine's administrator. It works without Run.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.echo.ServeHTTP(w, r.WithContext(api.WithLocal(r.Context())))
+		s.handle(w, r.WithContext(api.WithLocal(r.Context())))
 	})
+}
+
+// handle answers one request.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	s.api.Open()
+	s.echo.ServeHTTP(w, r)
 }
 
 // Addr is the address that the listener is bound to, nil before that.

@@ -35,6 +35,7 @@ type bridge struct {
 	ports    *port.Ports
 	log      *slog.Logger
 	queue    bridges.Commands[*Device]
+	tap      *bridges.Tap // nil when nobody may look
 }
 
 var (
@@ -73,6 +74,20 @@ type counters struct {
 	opened, bytes, lines, matched, unmatched, overlong, torn, parseErrors, skipped int64
 	badChecksums, garbage, foreign, requests, answers, timeouts, late, echoes      int64
 	unasked, writes, refused                                                       int64
+}
+
+// line counts a frame that no request waited for.
+func (c *counters) line(whose verdict) {
+	switch whose {
+	case own:
+		c.matched++
+	case unasked:
+		c.unasked++
+	case foreign:
+		c.foreign++
+	default:
+		c.unmatched++
+	}
 }
 
 func (c counters) snapshot() map[string]int64 {

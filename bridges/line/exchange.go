@@ -15,7 +15,9 @@ type exchange struct {
 	// is asked for late answers too, when what it keeps is not looked at any more.
 	match func(f Frame, body []byte) bool
 
+	sent     time.Time
 	answered time.Time // zero: not
+	result   string    // what was made of the answer, while somebody looks
 	damaged  bool      // a frame with a wrong checksum came in its place
 	other    []byte    // the last frame that was no answer
 }
@@ -50,7 +52,11 @@ func (r *run) send(ctx context.Context, l *listener, request []byte) error {
 		l.framer.Reset()
 	}
 	limit := time.Second + time.Duration(len(request))*r.bridge.settings.Link.byteTime()
-	return l.wire.Write(request, time.Now().Add(limit))
+	if err := l.wire.Write(request, time.Now().Add(limit)); err != nil {
+		return err
+	}
+	r.bridge.show(shown{direction: frameRequest, data: request, at: time.Now()})
+	return nil
 }
 
 // ask sends a request and gives the time of its answer, the zero time when none came. The error is that of a lost link.
@@ -62,12 +68,14 @@ func (r *run) ask(ctx context.Context, l *listener, x *exchange) (time.Time, err
 	r.exchange = x
 	defer func() { r.exchange = nil }()
 	link := r.bridge.settings.Link
-	end := time.Now().Add(x.wait + time.Duration(len(x.request))*link.byteTime())
+	x.sent = time.Now()
+	end := x.sent.Add(x.wait + time.Duration(len(x.request))*link.byteTime())
 	for x.answered.IsZero() && !x.damaged && ctx.Err() == nil {
 		now := time.Now()
 		if !now.Before(end) {
 			r.counters.timeouts++
 			r.owed, r.owedUntil = x, now.Add(owed(x.wait))
+			r.showLost(x, now)
 			break
 		}
 		if err := l.once(ctx, end); err != nil {
@@ -94,25 +102,29 @@ func (r *run) frame(ctx context.Context, f Frame, body []byte, at time.Time) {
 	case r.owed != nil && r.owed.match(f, body):
 		r.owed = nil
 		r.counters.late++
+		r.showFrame(f, at, frameOther, problemLate, "the request that it answers was given up")
 		return
 	case x != nil && x.answered.IsZero():
 		if x.match(f, body) {
 			x.answered = at
+			r.bridge.show(shown{direction: frameAnswer, data: f.Bytes, end: f.Delimiter, at: at, took: at.Sub(x.sent), words: x.result})
 			return
 		}
 		if string(trimEnds(f.Bytes)) == string(trimEnds(x.request)) {
 			r.counters.echoes++
+			r.showFrame(f, at, frameOther, "", "echo of the request")
 			return
 		}
 		if r.polledOnly {
 			x.other = append(x.other[:0], body...)
 		}
 	}
-	r.line(ctx, body, at)
+	r.line(ctx, f, body, at)
 }
 
 // damaged takes a frame with a wrong checksum: waiting on is of no use.
-func (r *run) damaged(Frame, time.Time) {
+func (r *run) damaged(f Frame, at time.Time) {
+	r.showFrame(f, at, frameOther, problemChecksum, "the checksum is wrong")
 	if x := r.exchange; x != nil && r.polledOnly {
 		x.damaged = true
 	}

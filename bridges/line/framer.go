@@ -27,6 +27,7 @@ type Framer interface {
 type Frame struct {
 	Bytes      []byte
 	Head, Tail int
+	Delimiter  []byte // that ended it, behind Bytes; nil for none
 }
 
 // Body is the frame without its marks.
@@ -60,7 +61,7 @@ func (f *lineFramer) Push(data []byte, frame func(Frame) bool) {
 		f.buf = append(f.buf, c)
 		if f.last[c] {
 			if n := f.delimiter(); n > 0 {
-				f.end(f.buf[:len(f.buf)-n], frame)
+				f.end(len(f.buf)-n, frame)
 				continue
 			}
 		}
@@ -85,14 +86,15 @@ func (f *lineFramer) delimiter() int {
 	return 0
 }
 
-func (f *lineFramer) end(line []byte, frame func(Frame) bool) {
+// end takes a line of n bytes with its delimiter behind it.
+func (f *lineFramer) end(n int, frame func(Frame) bool) {
 	switch {
 	case f.skipping:
 		f.skipping = false
-	case len(line) > f.most:
+	case n > f.most:
 		f.overlong++
 	default:
-		frame(Frame{Bytes: line})
+		frame(Frame{Bytes: f.buf[:n:n], Delimiter: f.buf[n:]})
 	}
 	f.buf = f.buf[:0]
 }

@@ -37,6 +37,8 @@ type listener struct {
 	frame func(f Frame, body []byte, at time.Time)
 	// wrong gets what failed its checksum; nil when nobody asks.
 	wrong func(f Frame, at time.Time)
+	// dropped gets how many frames were too long, and how many bytes were in none; nil when nobody asks.
+	dropped func(overlong, garbage int64)
 
 	framer  Framer
 	gap     *gapFramer // the framer, when it is one
@@ -154,9 +156,16 @@ func isBlank(data []byte) bool {
 // count takes over what the framer dropped.
 func (l *listener) count() {
 	overlong, garbage := l.framer.Dropped()
-	l.counters.overlong += overlong - l.seen[0]
-	l.counters.garbage += garbage - l.seen[1]
+	freshOverlong, freshGarbage := overlong-l.seen[0], garbage-l.seen[1]
+	if freshOverlong == 0 && freshGarbage == 0 {
+		return
+	}
 	l.seen = [2]int64{overlong, garbage}
+	l.counters.overlong += freshOverlong
+	l.counters.garbage += freshGarbage
+	if l.dropped != nil {
+		l.dropped(freshOverlong, freshGarbage)
+	}
 }
 
 // slowDown waits out a flood.

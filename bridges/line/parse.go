@@ -122,6 +122,7 @@ type verdict int
 const (
 	otherForm verdict = iota // it has not the form of the device's frames
 	foreign                  // it has, but comes from another address
+	unasked                  // it is the device's, who only answers, and was not asked
 	own
 )
 

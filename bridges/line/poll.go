@@ -64,16 +64,21 @@ func (r *run) poll(ctx context.Context, l *listener, x *poll) error {
 		return err // a request has no value that could be wrong
 	}
 	var readings []bridges.Reading
-	ex := &exchange{request: request, wait: d.Wait, match: func(f Frame, body []byte) bool {
+	ex := &exchange{request: request, wait: d.Wait}
+	ex.match = func(f Frame, body []byte) bool {
 		if string(trimEnds(f.Bytes)) == string(trimEnds(request)) {
 			return false
 		}
 		cells, v := d.Parse.read(body, d.bound, d.Address)
-		if v == own {
-			readings = d.readings(cells, x.points, time.Now(), &r.counters)
+		if v != own {
+			return false
 		}
-		return v == own
-	}}
+		readings = d.readings(cells, x.points, time.Now(), &r.counters)
+		if r.bridge.tap.Open() {
+			ex.result = valueWords(readings)
+		}
+		return true
+	}
 	at, err := r.ask(ctx, l, ex)
 	now := time.Now()
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,39 +120,48 @@ func (r *run) connection(ctx context.Context) error {
 	r.bridge.log.Debug("link open", "link", r.bridge.settings.Link)
 	l := newListener(w, r.bridge.settings, &r.counters)
 	l.frame = func(f Frame, body []byte, at time.Time) { r.frame(ctx, f, body, at) }
-	l.wrong = r.damaged
+	l.wrong, l.dropped = r.damaged, r.showDropped
 	return r.serve(ctx, l)
 }
 
 // serve works on an open link until it is lost or ctx is done.
 func (r *run) serve(ctx context.Context, l *listener) error {
 	for ctx.Err() == nil {
-		now := time.Now()
-		r.idle(ctx, now)
-		until := now.Add(pollEvery)
-		for _, d := range r.devices {
-			if d.waiting != nil {
-				until = earlier(until, d.free())
-			}
-		}
-		var err error
-		if !r.settled(now) {
-			err = l.once(ctx, earlier(until, r.owedUntil))
-		} else if c, ok := r.bridge.queue.Pop(); ok {
-			err = r.execute(ctx, l, c)
-		} else if x, due := r.next(); x != nil && !due.After(now) {
-			err = r.poll(ctx, l, x)
-		} else {
-			if x != nil {
-				until = earlier(until, due)
-			}
-			err = l.once(ctx, until)
-		}
-		if err != nil {
+		if err := r.step(ctx, l, time.Now()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// step does what is most urgent, or takes in what comes.
+func (r *run) step(ctx context.Context, l *listener, now time.Time) error {
+	r.idle(ctx, now)
+	if !r.settled(now) {
+		return l.once(ctx, earlier(r.wake(now), r.owedUntil))
+	}
+	if c, ok := r.bridge.queue.Pop(); ok {
+		return r.execute(ctx, l, c)
+	}
+	x, due := r.next()
+	if x == nil {
+		return l.once(ctx, r.wake(now))
+	}
+	if due.After(now) {
+		return l.once(ctx, earlier(r.wake(now), due))
+	}
+	return r.poll(ctx, l, x)
+}
+
+// wake is when something is due to be published, or to be looked after.
+func (r *run) wake(now time.Time) time.Time {
+	until := now.Add(pollEvery)
+	for _, d := range r.devices {
+		if d.waiting != nil {
+			until = earlier(until, d.free())
+		}
+	}
+	return until
 }
 
 // begin tells of what is switched off.
@@ -214,36 +224,31 @@ func (r *run) silence(ctx context.Context, d *deviceRun, now time.Time, code, re
 }
 
 // line gives a frame to every device that sends by itself and whose it is.
-func (r *run) line(ctx context.Context, body []byte, at time.Time) {
-	matched, asked, other := false, false, false
+func (r *run) line(ctx context.Context, f Frame, body []byte, at time.Time) {
+	whose, words := otherForm, ""
 	for _, d := range r.devices {
 		if d.bound == 0 {
 			continue
 		}
 		cells, v := d.Parse.read(body, d.bound, d.Address)
-		switch {
-		case v == otherForm:
-		case v == foreign:
-			other = true
-		case d.isPolled:
-			asked = true
-		default:
-			matched = true
-			d.heard, d.unmatched, d.bad = at, 0, ""
-			r.host.SetDevice(d.ID, bridges.Online, "")
-			r.pace(ctx, d, d.readings(cells, nil, at, &r.counters), at)
+		if v == own && d.isPolled {
+			v = unasked
 		}
+		if whose = max(whose, v); v != own {
+			continue
+		}
+		d.heard, d.unmatched, d.bad = at, 0, ""
+		r.host.SetDevice(d.ID, bridges.Online, "")
+		readings := d.readings(cells, nil, at, &r.counters)
+		if r.bridge.tap.Open() {
+			words += valueWords(readings) + " "
+		}
+		r.pace(ctx, d, readings, at)
 	}
-	switch {
-	case matched:
-		r.counters.matched++
+	r.counters.line(whose)
+	r.showLine(f, at, whose, strings.TrimSpace(words))
+	if whose == own {
 		return
-	case asked:
-		r.counters.unasked++
-	case other:
-		r.counters.foreign++
-	default:
-		r.counters.unmatched++
 	}
 	for _, d := range r.devices {
 		d.unmatched++

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,4 +104,34 @@ func TestTest_SerialReadsALine(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	require.Equal(t, bridges.Float(3.5), got[0].Value)
+}
+
+// A frame that ends when nothing comes for a while, over a port: two that come without a gap are none, and are never taken for one.
+func TestBridge_FramesByTheGapBetweenThem(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ttyUSB1")
+	p := plug(t, path)
+	bus, log := &bridgestest.Bus{}, &bridgestest.Log{}
+	s := bridges.NewSupervisor(bridges.FieldRole, []bridges.Kind{line.Kind(&port.Ports{})}, bus, &fault.Alarms{}, log.Logger())
+	c, err := bridges.NewConfig(json.RawMessage(`{"id":"b","kind":"line","throttle":"0s","link":{"serial":{"port":"`+path+`","baud":115200}},"framing":{"idle_gap":"20ms"},
+		"devices":[{"id":"d","parse":{"regex":"^(?P<v>[0-9]{2})$"},"points":[{"id":"v","type":"int"}]}]}`), "")
+	require.NoError(t, err)
+	require.NoError(t, s.Apply([]bridges.Config{c}))
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	defer func() { stop(); require.NoError(t, <-ended) }()
+	bus.AwaitRetained(t, "fieldgate/$bridge/b", `"state":"online"`)
+
+	gap := time.NewTicker(150 * time.Millisecond)
+	defer gap.Stop()
+	limit := time.Now().Add(30 * time.Second)
+	for i := 0; len(bus.Payloads("fieldgate/d/v")) < 8; i++ {
+		require.True(t, time.Now().Before(limit), "%d values", len(bus.Payloads("fieldgate/d/v")))
+		<-gap.C
+		_, err := p.Write([]byte([]string{"15", "16", "1515", "1", "17"}[i%5]))
+		require.NoError(t, err)
+	}
+	for _, payload := range bus.Payloads("fieldgate/d/v") {
+		require.Regexp(t, `"value":(15|16|17),|"error":"no_value_yet"`, payload)
+	}
 }

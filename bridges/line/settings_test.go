@@ -17,29 +17,9 @@ import (
 	"fieldgate/internal/fault"
 )
 
-// sample gives the bridges of the sample file, which README.md shows.
-func sample(t *testing.T) []json.RawMessage {
-	text, err := os.ReadFile("line.yaml")
-	require.NoError(t, err)
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	require.Contains(t, string(readme), string(text), "README.md shows the sample as it is")
-	var file struct {
-		Bridges []map[string]any `yaml:"bridges"`
-	}
-	require.NoError(t, yaml.Unmarshal(text, &file))
-	var list []json.RawMessage
-	for _, b := range file.Bridges {
-		raw, err := json.Marshal(b)
-		require.NoError(t, err)
-		list = append(list, raw)
-	}
-	return list
-}
-
 func TestKind_KeepsThePromises(t *testing.T) {
 	bridgestest.Run(t, line.Kind(&port.Ports{}), bridgestest.Case{
-		Good: sample(t),
+		Good: bridgestest.Sample(t, "line.yaml"),
 		Bad: []bridgestest.Wrong{
 			{Settings: json.RawMessage(`{}`), Pointers: []string{"/link", "/devices"}},
 			{Settings: json.RawMessage(`{"link":{"serial":{"port":"","baud":1,"format":"9X9"}},"timeout":"-1s","framing":{"delimiter":"\\q","max_length":-1},
@@ -65,7 +45,7 @@ func TestKind_NamesTheGroupsOfTheRegex(t *testing.T) {
 }
 
 func TestKind_ListsItsDevices(t *testing.T) {
-	c, err := bridges.NewConfig(sample(t)[1], "")
+	c, err := bridges.NewConfig(bridgestest.Sample(t, "line.yaml")[1], "")
 	require.NoError(t, err)
 	number := bridges.ValueSet{Form: bridges.NumberForm}
 	whole := bridges.ValueSet{Form: bridges.NumberForm, Whole: true}

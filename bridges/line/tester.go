@@ -68,32 +68,41 @@ func (t *trial) listener(w wire) *listener {
 // listen takes what comes, and asks the devices that want to be asked, until all are found.
 func (t *trial) listen(ctx context.Context, l *listener, b *bridge) error {
 	r := newRun(b, nil)
-	next, asked := 0, time.Time{}
+	next, free := 0, time.Time{}
 	for ctx.Err() == nil && len(t.found) < len(t.want) {
 		now := time.Now()
-		if len(r.polls) > 0 && now.After(asked) {
+		if len(r.polls) > 0 && now.After(free) {
 			x := r.polls[next%len(r.polls)]
 			next++
-			asked = now.Add(x.device.Wait)
-			if t.want[x.device.ID] != nil && (t.found[x.device.ID] == nil || len(r.polls) > len(t.want)) {
-				request, err := x.request.expand(x.device.Address, bridges.Value{}, &t.settings.Checksum, len(t.settings.Framing.Start))
-				if err == nil {
-					err = r.send(ctx, l, request)
-				}
-				if err != nil {
-					return err
-				}
-				t.counters.requests++
+			free = now.Add(x.device.Wait)
+			if err := t.ask(ctx, r, l, x); err != nil {
+				return err
 			}
 		}
 		until := now.Add(pollEvery)
 		if len(r.polls) > 0 {
-			until = earlier(until, asked)
+			until = earlier(until, free)
 		}
 		if err := l.once(ctx, until); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// ask sends a device's request, unless it has no other and is found.
+func (t *trial) ask(ctx context.Context, r *run, l *listener, x *poll) error {
+	if id := x.device.ID; t.want[id] == nil || t.found[id] != nil && len(r.polls) <= len(t.want) {
+		return nil
+	}
+	request, err := x.request.expand(x.device.Address, bridges.Value{}, &t.settings.Checksum, len(t.settings.Framing.Start))
+	if err != nil {
+		return err
+	}
+	if err := r.send(ctx, l, request); err != nil {
+		return err
+	}
+	t.counters.requests++
 	return nil
 }
 

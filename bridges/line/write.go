@@ -224,18 +224,19 @@ func (r *run) write(ctx context.Context, l *listener, c command, p *Point, reque
 	}
 	var words string // of the device that refuses
 	ok := false
-	x := &exchange{request: request, wait: w.wait, match: func(f Frame, body []byte) bool {
+	x := &exchange{request: request, wait: w.wait}
+	x.match = func(f Frame, body []byte) bool {
 		text := plainText(body)
 		switch {
 		case w.ack.MatchString(text):
-			ok = true
+			ok, x.result = true, "the command was obeyed"
 		case w.nack != nil && !w.nack.MatchString(text), bytes.Equal(trimEnds(f.Bytes), trimEnds(request)), w.nack == nil && r.isReading(body):
 			return false
 		default:
-			words = Visible(body, 200)
+			words, x.result = Visible(body, 200), "the command was refused"
 		}
 		return true
-	}}
+	}
 	at, err := r.ask(ctx, l, x)
 	switch {
 	case err != nil:

@@ -17,6 +17,8 @@ type framing interface {
 	chars(n int) int
 	// frames counts the whole frames, of whomever.
 	frames(buf []byte) int
+	// next gives the length of the frame that buf begins with, and its ADU; or of the noise before the next one, and nil.
+	next(buf []byte) (n int, adu []byte)
 }
 
 // binaryFraming is that of RTU.
@@ -26,6 +28,7 @@ func (binaryFraming) wire(adu []byte) []byte           { return adu }
 func (binaryFraming) scan(request, buf []byte) finding { return scan(request, buf) }
 func (binaryFraming) chars(n int) int                  { return n }
 func (binaryFraming) frames(buf []byte) int            { return countFrames(buf) }
+func (binaryFraming) next(buf []byte) (int, []byte)    { return nextFrame(buf) }
 
 // asciiFraming is a colon, two hex digits for each byte, an LRC, CR and LF [Modbus over serial line V1.02 2.5.2].
 type asciiFraming struct{}
@@ -60,6 +63,26 @@ func (asciiFraming) wire(adu []byte) []byte {
 func (asciiFraming) chars(n int) int { return 2*(n-2) + 5 }
 
 func (asciiFraming) frames(buf []byte) int { return bytes.Count(buf, []byte(asciiEnd)) }
+
+func (asciiFraming) next(buf []byte) (n int, adu []byte) {
+	if begin := bytes.IndexByte(buf, asciiBegin); begin != 0 {
+		if begin < 0 {
+			begin = len(buf)
+		}
+		return begin, nil
+	}
+	end := bytes.Index(buf, []byte(asciiEnd))
+	if again := bytes.IndexByte(buf[1:], asciiBegin); again >= 0 && (end < 0 || again+1 < end) {
+		return again + 1, nil
+	}
+	if end < 0 {
+		return len(buf), nil
+	}
+	if adu, whole := asciiADU(buf[1:end]); whole {
+		return end + len(asciiEnd), adu
+	}
+	return end + len(asciiEnd), nil
+}
 
 // scan: a colon begins a frame anew, whatever stood before it.
 func (asciiFraming) scan(request, buf []byte) (f finding) {

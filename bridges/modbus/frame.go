@@ -44,6 +44,7 @@ const (
 	funcDiagnostics         = 8
 	funcEventCounter        = 11
 	funcServerID            = 17
+	funcReadWrite           = 23
 	funcDevice              = 43 // with the MEI type 14
 )
 
@@ -207,20 +208,36 @@ func (s shape) sameFunction(other shape) bool { return s[:2] == other[:2] }
 
 // countFrames counts the whole frames, of whomever, in what came over the line.
 func countFrames(buf []byte) (n int) {
-	const mostFunction = 0x2B
-	for at := 0; at+shortestADU <= len(buf); {
-		length := 0
-		if buf[at] <= 247 && buf[at+1]&^0x80 <= mostFunction {
-			length = frameLength(buf[at:min(len(buf), at+maxADU)])
+	for len(buf) > 0 {
+		length, adu := nextFrame(buf)
+		if adu != nil {
+			n++
 		}
-		if length == 0 {
-			at++
-			continue
-		}
-		n++
-		at += length
+		buf = buf[length:]
 	}
 	return n
+}
+
+// nextFrame gives the frame, of whomever, that buf begins with, or the length of the noise before the next one and nil.
+func nextFrame(buf []byte) (n int, adu []byte) {
+	if length := wholeFrame(buf); length > 0 {
+		return length, buf[:length]
+	}
+	for at := 1; at < len(buf); at++ {
+		if wholeFrame(buf[at:]) > 0 {
+			return at, nil
+		}
+	}
+	return len(buf), nil
+}
+
+// wholeFrame is the length of the frame that buf begins with, 0 for none.
+func wholeFrame(buf []byte) int {
+	const mostFunction = 0x2B
+	if len(buf) < shortestADU || buf[0] > 247 || buf[1]&^0x80 > mostFunction {
+		return 0
+	}
+	return frameLength(buf[:min(len(buf), maxADU)])
 }
 
 // frameLength is the length of the shortest frame with a right CRC that p begins with, 0 for none.

@@ -61,10 +61,17 @@ func newLine(t testing.TB, link string, baud, bits int) *line {
 // simLine makes a line with simulated units on it, and runs it.
 func simLine(t testing.TB, link string, baud int, units map[byte]sim.Device) *line {
 	t.Helper()
+	l := unitsLine(t, link, baud, units)
+	l.run()
+	return l
+}
+
+// unitsLine makes a line with simulated units on it, for the caller to run.
+func unitsLine(t testing.TB, link string, baud int, units map[byte]sim.Device) *line {
+	t.Helper()
 	far, slaves := net.Pipe()
 	l := lineTo(t, far, link, baud, 10)
 	serve(t, slaves, units)
-	l.run()
 	return l
 }
 

@@ -216,9 +216,12 @@ func (p *place) check(f *bridges.Faults, l Link, size int) {
 	p.Table = cmp.Or(p.Table, Holding)
 	bridges.CheckRange(f, "/address", p.address, 0, max(0, 1<<16-size))
 	if p.Timeout != 0 {
-		checkDuration(f, "/timeout", p.Timeout, minTimeout, 10*time.Second)
+		checkDuration(f, "/timeout", p.Timeout, minTimeout, maxByHand)
 	}
 }
+
+// maxByHand is the longest that a person may let an answer take.
+const maxByHand = 10 * time.Second
 
 func checkUnit(f *bridges.Faults, at string, unit int, l Link) {
 	low, high := 1, 247
@@ -267,9 +270,15 @@ func (o *outcome) take(r reply, link Link) {
 // readAnswer is what a read by hand gave.
 type readAnswer struct {
 	outcome
+	Function  int        `json:"function"` // function code that was sent
 	Registers []register `json:"registers"`
 	Bits      []bit      `json:"bits"`
 	Decodes   []reading  `json:"decodes"`
+	Said      []said     `json:"said"` // by function codes beside those of the tables
+}
+
+func newReadAnswer() *readAnswer {
+	return &readAnswer{Registers: []register{}, Bits: []bit{}, Decodes: []reading{}, Said: []said{}}
 }
 
 type register struct {
@@ -286,13 +295,17 @@ type bit struct {
 
 func readByHand(question json.RawMessage, l Link) (work, error) {
 	var q struct {
-		place
+		functionQuestion
 		Quantity int `json:"quantity"`
 	}
 	var f bridges.Faults
 	q.Unit, q.Quantity = 1, 1
 	f.Decode(question, &q)
-	q.check(&f, l, max(q.Quantity, 1))
+	if q.Function != 0 {
+		q.functionQuestion.check(&f, l)
+		return q.do, f.Err()
+	}
+	q.place.check(&f, l, max(q.Quantity, 1))
 	most := maxRegisters
 	if q.Table.bits() {
 		most = maxBits
@@ -302,7 +315,8 @@ func readByHand(question json.RawMessage, l Link) (work, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, on field) bridges.HandAnswer {
-		a := &readAnswer{Registers: []register{}, Bits: []bit{}, Decodes: []reading{}}
+		a := newReadAnswer()
+		a.Function = int(q.Table.functionCode())
 		a.Unit, a.Table, a.Address, a.Quantity = q.Unit, q.Table, q.address, q.Quantity
 		s := &span{table: q.Table, address: q.address, quantity: q.Quantity}
 		r := on.ask(ctx, q.Timeout, q.Unit, q.Table.functionCode(), s.request())
@@ -325,9 +339,15 @@ func (a *readAnswer) decode(data []byte) {
 		}
 		return
 	}
-	for i := range a.Quantity {
-		n := uint16(data[2*i])<<8 | uint16(data[2*i+1])
-		a.Registers = append(a.Registers, register{Address: a.Address + i, Hex: hex.EncodeToString(data[2*i : 2*i+2]), Unsigned: n, Signed: int16(n)})
-	}
+	a.Registers = registersOf(a.Address, data)
 	a.Decodes = allDecodes(a.Address, data)
+}
+
+func registersOf(first int, data []byte) []register {
+	list := make([]register, 0, len(data)/2)
+	for i := range len(data) / 2 {
+		n := uint16(data[2*i])<<8 | uint16(data[2*i+1])
+		list = append(list, register{Address: first + i, Hex: hex.EncodeToString(data[2*i : 2*i+2]), Unsigned: n, Signed: int16(n)})
+	}
+	return list
 }

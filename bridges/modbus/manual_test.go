@@ -3,6 +3,7 @@ package modbus_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,11 @@ type handAnswer struct {
 		Hex      string
 		Unsigned int
 		Signed   int
+	}
+	Said []struct {
+		Name  string
+		Value int
+		Text  string
 	}
 	Bits    []struct{ Value bool }
 	Decodes []struct {
@@ -316,4 +322,38 @@ func TestWatch_EndsWhenTheBridgeIsReplaced(t *testing.T) {
 	<-gone
 	_, _, err = f.supervisor.Watch("b", func(bridges.Frame) {})
 	require.Equal(t, fault.NotFound, fault.All(err)[0].Code)
+}
+
+// A slave that is not ours answers every function code that a person may send.
+func TestPymodbus_FunctionCodesByHand(t *testing.T) {
+	far, near := socatPair(t)
+	slave(t, "rtu", far, "19200")
+	running := start(t, fmt.Sprintf(`{"id":"b","kind":"modbus","link":{"serial":{"port":%q,"baud":19200}},%s}`, near, pymodbusDevices))
+	running.AwaitRetained(t, "fieldgate/meter/voltage", `"quality":"good"`)
+	tcp := fmt.Sprintf(`{"kind":"modbus","link":{"tcp":{"address":"127.0.0.1:%s"}}}`, slave(t, "tcp"))
+	for name, config := range map[string]bridges.Config{"RTU, running": {ID: "b"}, "TCP": {Kind: "modbus", Settings: json.RawMessage(tcp)}} {
+		t.Run(name, func(t *testing.T) {
+			for question, first := range map[string]string{
+				`{"function":7}`: "exception_status",
+				`{"function":8}`: "returned_data",
+				`{"function":8,"sub_function":11,"unit":2}`: "bus_messages",
+				`{"function":11}`: "status",
+				`{"function":17}`: "product",
+				`{"function":24,"address":3,"unit":2,"timeout":"1s"}`: "fifo_count",
+			} {
+				read, err := running.supervisor.ReadByHand(t.Context(), config, json.RawMessage(question))
+				a := answerOf(t, read, err)
+				require.True(t, a.OK, "%s: %s", question, a.Error)
+				require.NotEmpty(t, a.Said, question)
+				require.Equal(t, first, a.Said[0].Name, question)
+			}
+			write, err := running.supervisor.WriteByHand(t.Context(), config, json.RawMessage(`{"unit":2,"function":23,"address":2,"registers":[7,8],"read_address":1,"read_quantity":3,"verify":true}`))
+			a := answerOf(t, write, err)
+			require.True(t, a.OK, a.Error)
+			require.True(t, a.Verified)
+			require.Len(t, a.Registers, 3)
+			require.Equal(t, 1, a.Registers[0].Address)
+			require.Equal(t, 7, a.Registers[1].Unsigned, "it writes before it reads")
+		})
+	}
 }

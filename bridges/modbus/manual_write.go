@@ -13,8 +13,9 @@ import (
 // writeAnswer is what a write by hand gave.
 type writeAnswer struct {
 	outcome
-	Function int  `json:"function"` // function code that was sent
-	Verified bool `json:"verified"` // it was read back, and is what was written
+	Function  int        `json:"function"`  // function code that was sent
+	Verified  bool       `json:"verified"`  // it was read back, and is what was written
+	Registers []register `json:"registers"` // that function code 23 read behind the write
 }
 
 // handWrite is the question of a write by hand: a value with its type, or what it is made of.
@@ -26,8 +27,11 @@ type handWrite struct {
 	Value     *bridges.Value `json:"value"`
 	Registers []int          `json:"registers"`
 	Coils     []bool         `json:"coils"`
-	Function  int            `json:"function"` // 5, 6, 15, 16; 0 takes the one that fits
+	Function  int            `json:"function"` // 5, 6, 15, 16, 23; 0 takes the one that fits
 	Verify    bool           `json:"verify"`
+	// What function code 23 reads behind the write: holding registers.
+	ReadAddress  int `json:"read_address"` // 0-based
+	ReadQuantity int `json:"read_quantity"`
 
 	data     []byte // registers, or bits packed
 	quantity int
@@ -37,6 +41,7 @@ type handWrite struct {
 const (
 	maxWriteCoils     = 1968
 	maxWriteRegisters = 123
+	maxWriteAndRead   = 121 // registers to write, of function code 23
 )
 
 func writeByHand(question json.RawMessage, l Link) (work, error) {
@@ -147,6 +152,8 @@ func (q *handWrite) checkFunction(f *bridges.Faults) {
 			q.Function = single
 		}
 	case several:
+	case funcReadWrite:
+		q.checkReadBehind(f)
 	case single:
 		if q.quantity > 1 {
 			f.Add("/function", bridges.Invalid, "%d writes one only; several need %d", single, several)
@@ -156,9 +163,26 @@ func (q *handWrite) checkFunction(f *bridges.Faults) {
 	}
 }
 
+// checkReadBehind is for function code 23 [Modbus Application Protocol V1.1b3 6.17].
+func (q *handWrite) checkReadBehind(f *bridges.Faults) {
+	if q.Table == Coil {
+		f.Add("/function", bridges.Invalid, "23 writes and reads holding registers, no coils")
+	}
+	if q.quantity > maxWriteAndRead {
+		f.Add("/function", bridges.Invalid, "23 writes at most %d registers", maxWriteAndRead)
+	}
+	bridges.CheckRange(f, "/read_quantity", q.ReadQuantity, 1, maxRegisters)
+	bridges.CheckRange(f, "/read_address", q.ReadAddress, 0, 1<<16-max(1, q.ReadQuantity))
+}
+
 // pdu is the data of the request's PDU.
 func (q *handWrite) pdu() []byte {
-	b := binary.BigEndian.AppendUint16(nil, uint16(q.address))
+	var b []byte
+	if q.Function == funcReadWrite {
+		b = binary.BigEndian.AppendUint16(b, uint16(q.ReadAddress))
+		b = binary.BigEndian.AppendUint16(b, uint16(q.ReadQuantity))
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(q.address))
 	switch q.Function {
 	case 5:
 		return append(b, -q.data[0]&0xFF, 0) // 0xFF00 for on
@@ -170,10 +194,16 @@ func (q *handWrite) pdu() []byte {
 }
 
 func (q *handWrite) do(ctx context.Context, on field) bridges.HandAnswer {
-	a := &writeAnswer{Function: q.Function}
+	a := &writeAnswer{Function: q.Function, Registers: []register{}}
 	a.Unit, a.Table, a.Address, a.Quantity, a.Raw = q.Unit, q.Table, q.address, q.quantity, hex.EncodeToString(q.data)
 	link := on.settings().Link
 	r := on.ask(ctx, q.Timeout, q.Unit, byte(q.Function), q.pdu())
+	if r.f == nil && q.Function == funcReadWrite {
+		var data []byte
+		if data, r.f = (&span{table: Holding, quantity: q.ReadQuantity}).data(r.pdu); r.f == nil {
+			a.Registers = registersOf(q.ReadAddress, data)
+		}
+	}
 	if a.take(r, link); r.f != nil || !q.Verify {
 		return a
 	}

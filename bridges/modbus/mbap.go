@@ -133,6 +133,9 @@ func (t *mbap) account(now time.Time) {
 func (t *mbap) take(now time.Time) error {
 	for {
 		frame, err := t.cut()
+		if err != nil {
+			t.ledger.showOther(nil, t.buf, codeFrame, err.Error())
+		}
 		if frame == nil || err != nil {
 			return err
 		}
@@ -140,7 +143,7 @@ func (t *mbap) take(now time.Time) error {
 		if i < 0 {
 			t.ledger.foreign += int64(len(frame))
 			t.ledger.foreignFrames++
-			t.ledger.showOther(frame, problemLate, "no request with this transaction waits for it")
+			t.ledger.showOther(withoutHeader(frame), frame, problemLate, "no request with this transaction waits for it")
 			continue
 		}
 		x := t.waiting[i]

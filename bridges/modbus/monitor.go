@@ -24,6 +24,7 @@ const (
 	frameOther     = "other"
 	problemForeign = "foreign"
 	problemLate    = "late"
+	problemEarly   = "early"
 )
 
 // showRequest shows what was sent.
@@ -60,14 +61,14 @@ func (l *ledger) showAnswer(request, adu, wire []byte, at time.Time, took time.D
 	l.tap.Tell(f)
 }
 
-// showOther shows what nobody asked for now.
-func (l *ledger) showOther(heard []byte, problem, words string) {
-	if len(heard) == 0 || !l.tap.Open() {
+// showOther shows what nobody asked for now; adu is nil for what is no frame.
+func (l *ledger) showOther(adu, wire []byte, problem, words string) {
+	if len(wire) == 0 || !l.tap.Open() {
 		return
 	}
-	f := bridges.Frame{Time: time.Now().UTC(), Direction: frameOther, Hex: hex.EncodeToString(heard), Problem: problem, Words: words}
-	if len(heard) <= maxADU && frameLength(heard) == len(heard) {
-		f.Unit, f.Function, f.Name = int(heard[0]), int(heard[1]&0x7F), functionName(heard[1]&0x7F)
+	f := bridges.Frame{Time: time.Now().UTC(), Direction: frameOther, Hex: hex.EncodeToString(wire), Problem: problem, Words: words}
+	if adu != nil {
+		f.Unit, f.Function, f.Name = int(adu[0]), int(adu[1]&0x7F), functionName(adu[1]&0x7F)
 	}
 	l.tap.Tell(f)
 }

@@ -106,10 +106,39 @@ func notLost(err error) error {
 	return err
 }
 
-// foreign counts what was heard and is no answer.
+// foreign counts and shows what was heard and is no answer.
 func (t *rtu) foreign(b []byte) {
-	t.ledger.showOther(b, problemForeign, "")
+	t.show(b)
 	t.count(b)
+}
+
+// show shows what is no answer, frame by frame: a late one, somebody else's, noise.
+func (t *rtu) show(b []byte) {
+	if !t.ledger.tap.Open() {
+		return
+	}
+	for len(b) > 0 {
+		n, adu := t.framing.next(b)
+		problem, words := problemForeign, "a frame of somebody else"
+		switch {
+		case adu == nil:
+			words = "noise"
+		case t.debts.awaits(adu):
+			problem, words = problemLate, "the request that it answers was given up"
+		}
+		t.ledger.showOther(adu, b[:n], problem, words)
+		b = b[n:]
+	}
+}
+
+// awaits tells whether the ADU may be the answer to a request that timed out.
+func (d *debts) awaits(adu []byte) bool {
+	for s := range d.doubts {
+		if s[0] == adu[0] && s[1] == adu[1]&0x7F {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *rtu) count(b []byte) {
@@ -154,7 +183,7 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 	}
 	answer, at, err := t.await(request, out, sent)
 	if err == nil && t.ledger.tap.Open() {
-		t.ledger.showAnswer(request, answer, t.framing.wire(answer), at, at.Sub(sent), nil)
+		t.ledger.showAnswer(request, answer, t.framing.wire(answer), at, at.Sub(sent), t.disbelief(request))
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		now := time.Now()
@@ -166,6 +195,14 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 		}
 	}
 	return answer, at, err
+}
+
+// disbelief says why the answer to the request will not be used; nil when it will.
+func (t *rtu) disbelief(request []byte) *failure {
+	if !t.debts.doubts[shapeOf(request)] || !counted(request[1]) {
+		return nil
+	}
+	return newFailure(problemLate, "it may be the answer to the request before, which timed out: asked once more")
 }
 
 // broadcast is the unit identifier that all units obey and none answers.
@@ -276,19 +313,25 @@ func (t *rtu) find(request, out []byte, sent, now time.Time) finding {
 			return f
 		}
 		used := t.framing.chars(len(f.frame))
-		if early := t.timed && now.Before(sent.Add(time.Duration(used)*t.char*9/10-time.Millisecond)); early || t.disputed(request, f.frame) {
-			if early {
-				t.ledger.early++
+		begin := len(in) - f.rest - used
+		switch {
+		case t.timed && now.Before(sent.Add(time.Duration(used)*t.char*9/10-time.Millisecond)):
+			t.ledger.early++
+			t.ledger.showOther(f.frame, in[begin:begin+used], problemEarly, "it came faster than the line can carry it, so it answers another request")
+		case t.disputed(request, f.frame):
+			t.ledger.showOther(f.frame, in[begin:begin+used], problemLate, "it may be the exception to another request, which timed out")
+		default:
+			t.learnEcho(request, out)
+			t.show(in[:begin])
+			t.show(in[begin+used:])
+			if strange := len(in) - used; strange > 0 {
+				t.ledger.foreign += int64(strange)
+				t.ledger.foreignFrames += int64(max(0, t.framing.frames(in)-1))
 			}
-			t.drop(len(t.buf) - f.rest)
-			continue
+			return f
 		}
-		t.learnEcho(request, out)
-		if strange := len(in) - used; strange > 0 {
-			t.ledger.foreign += int64(strange)
-			t.ledger.foreignFrames += int64(max(0, t.framing.frames(in)-1))
-		}
-		return f
+		t.show(in[:begin])
+		t.forget(len(t.buf) - f.rest)
 	}
 }
 
@@ -309,9 +352,15 @@ func (t *rtu) disputed(request, answer []byte) bool {
 	return false
 }
 
-// drop forgets the first n bytes that came.
+// drop shows and forgets the first n bytes that came.
 func (t *rtu) drop(n int) {
-	t.foreign(t.buf[:n])
+	t.show(t.buf[:n])
+	t.forget(n)
+}
+
+// forget drops the first n bytes that came.
+func (t *rtu) forget(n int) {
+	t.count(t.buf[:n])
 	t.buf = append(t.buf[:0], t.buf[n:]...)
 	t.cut, t.dirty = true, true
 }

@@ -3,11 +3,9 @@ package modbus_test
 import (
 	"encoding/json"
 	"log/slog"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/bridges"
@@ -16,28 +14,8 @@ import (
 	"fieldgate/bridges/modbus"
 )
 
-// sample gives the settings of the sample file, one object for each bridge.
-func sample(t *testing.T) []json.RawMessage {
-	text, err := os.ReadFile("modbus.yaml")
-	require.NoError(t, err)
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	require.Contains(t, string(readme), string(text), "README.md shows another sample than modbus.yaml")
-	var file struct {
-		Bridges []map[string]any `yaml:"bridges"`
-	}
-	require.NoError(t, yaml.Unmarshal(text, &file))
-	var list []json.RawMessage
-	for _, b := range file.Bridges {
-		data, err := json.Marshal(b)
-		require.NoError(t, err)
-		list = append(list, data)
-	}
-	return list
-}
-
 func TestSample_IsRightAndListed(t *testing.T) {
-	settings := sample(t)
+	settings := bridgestest.Sample(t, "modbus.yaml")
 	require.Len(t, settings, 2)
 	kind := modbus.Kind(&port.Ports{})
 	var devices []bridges.Device
@@ -59,7 +37,7 @@ func TestSample_IsRightAndListed(t *testing.T) {
 }
 
 func TestKind_KeepsItsPromises(t *testing.T) {
-	good := sample(t)[0]
+	good := bridgestest.Sample(t, "modbus.yaml")[0]
 	missing := json.RawMessage(`{"id":"a","kind":"modbus","link":{"serial":{"port":"/dev/does-not-exist"}},"devices":[{"id":"d","points":[{"id":"p"}]}]}`)
 	refusing := json.RawMessage(`{"id":"a","kind":"modbus","link":{"rtu_over_tcp":{"address":"127.0.0.1:1"}},"devices":[{"id":"d","points":[{"id":"p"}]}]}`)
 	with := func(link, more, point string) json.RawMessage {

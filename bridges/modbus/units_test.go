@@ -47,20 +47,26 @@ func (d holed) ReadRegisters(_ sim.Table, address, quantity int) ([]uint16, sim.
 	return values, sim.OK
 }
 
-// Of ten units one is dead, one is slow and one has holes; the others keep their rate.
-func TestBridge_TenUnitsOneDeadOneSlowOneWithHoles(t *testing.T) {
+// Of the ten units on a port number 8 is slow, number 9 has holes and number 10 is dead.
+const (
+	healthyUnits = 7
+	tenInterval  = 400 * time.Millisecond
+)
+
+// startTen runs a bridge with the ten units and waits until it knows them.
+func startTen(t testing.TB) (*line, *field) {
+	t.Helper()
 	units := map[byte]sim.Device{8: slowDevice{holed{}, 80 * time.Millisecond}, 9: holed{holes: map[int]bool{7: true, 20: true, 21: true}}}
-	const interval = 400 * time.Millisecond
 	var devices []string
 	for unit := 1; unit <= 10; unit++ {
-		if unit <= 7 {
+		if unit <= healthyUnits {
 			units[byte(unit)] = holed{}
 		}
 		points := []string{}
 		for _, address := range []int{0, 6, 7, 8, 19, 21, 25} {
 			points = append(points, fmt.Sprintf(`{"id":"p%d","address":%d}`, address, address))
 		}
-		every := interval
+		every := tenInterval
 		if unit == 8 {
 			every = time.Second
 		}
@@ -76,16 +82,44 @@ func TestBridge_TenUnitsOneDeadOneSlowOneWithHoles(t *testing.T) {
 		f.AwaitRetained(t, fmt.Sprintf("fieldgate/u9/p%d", address), `"error":"exception_2"`)
 	}
 	f.AwaitRetained(t, "fieldgate/u9/$state", `"state":"degraded"`)
-	before, begin := polls(f, 7), time.Now()
-	f.Await(t, "6 s of polls", func() bool { return time.Since(begin) > 6*time.Second })
-	after, took := polls(f, 7), time.Since(begin)
+	return l, f
+}
+
+// leastRate is which part of its polls the worst of the healthy units got while wait passed, at most 1.
+func leastRate(t testing.TB, f *field, wait func()) float64 {
+	before, begin := polls(f, healthyUnits), time.Now()
+	wait()
+	after, took := polls(f, healthyUnits), time.Since(begin)
+	least := 1.0
 	for unit := range after {
-		rate := float64(after[unit]-before[unit]) * interval.Seconds() / took.Seconds()
+		rate := float64(after[unit]-before[unit]) * tenInterval.Seconds() / took.Seconds()
 		t.Logf("unit %d has %.1f %% of its rate", unit+1, 100*rate)
-		require.Greater(t, rate, 0.8, "0.95 and more on a machine that is not busy")
+		least = min(least, rate)
 	}
+	return least
+}
+
+// Of ten units one is dead, one is slow and one has holes; the others keep their rate.
+func TestBridge_TenUnitsOneDeadOneSlowOneWithHoles(t *testing.T) {
+	l, f := startTen(t)
+	begin := time.Now()
+	rate := leastRate(t, f, func() {
+		f.Await(t, "6 s of polls", func() bool { return time.Since(begin) > 6*time.Second })
+	})
+	require.Greater(t, rate, 0.8, "0.95 and more on a machine that is not busy")
 	require.Zero(t, l.collisions.Load())
 	require.Zero(t, l.early.Load(), "requests before the silence was over")
+}
+
+// The rate of the worst of the seven healthy ones among ten units.
+func BenchmarkTenUnits(b *testing.B) {
+	_, f := startTen(b)
+	rate := leastRate(b, f, func() {
+		for b.Loop() {
+			<-time.After(tenInterval)
+		}
+	})
+	b.ReportMetric(100*rate, "%rate")
 }
 
 func polls(f *field, units int) []int {

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +23,10 @@ const (
 	DefaultPath          = "/mqtt" // of a websocket
 	DefaultMost          = 10_000  // connections of one listener
 	DefaultMostOfAddress = 2_000   // of them from one address
+	DefaultRate          = 500     // new connections a second
+	DefaultRateTLS       = 200     // the same with TLS, whose handshake costs more than all else
+	DefaultRateOfAddress = 100     // of them from one address
+	DefaultBurst         = 2_000   // new connections at once, from one address too
 )
 
 // mostLimit is the highest number of connections that may be configured.
@@ -49,6 +54,17 @@ type Config struct {
 	// 64 bits, 1 to 1,000,000; 0 means DefaultMostOfAddress. This machine's own addresses (loopback, Unix
 	// sockets) are not limited.
 	MaxConnectionsPerAddress int `json:"max_connections_per_address,omitempty"`
+	// MaxConnectionRate is how many new clients this listener takes in a second after MaxConnectionBurst at once,
+	// 1 to 1,000,000; 0 means DefaultRate, with TLS DefaultRateTLS. More of them wait; nobody is sent away for it.
+	// This machine's own addresses wait too.
+	MaxConnectionRate int `json:"max_connection_rate,omitempty"`
+	// MaxConnectionRatePerAddress is how many of them may come from one IPv4 address or one IPv6 network of 64
+	// bits, after MaxConnectionBurst at once too, 1 to 1,000,000; 0 means DefaultRateOfAddress. More of them wait, and
+	// others overtake them. This machine's own addresses are not limited.
+	MaxConnectionRatePerAddress int `json:"max_connection_rate_per_address,omitempty"`
+	// MaxConnectionBurst is how many may come at once, 1 to 1,000,000; 0 means DefaultBurst. It is full again
+	// after MaxConnectionBurst / MaxConnectionRate seconds without new connections.
+	MaxConnectionBurst int `json:"max_connection_burst,omitempty"`
 }
 
 // TLS says with what certificate a listener proves who it is, and whom it lets
@@ -94,12 +110,31 @@ func (c Config) Validate() fault.List {
 	for _, n := range []struct {
 		key   string
 		value int
-	}{{"max_connections", c.MaxConnections}, {"max_connections_per_address", c.MaxConnectionsPerAddress}} {
+	}{
+		{"max_connections", c.MaxConnections},
+		{"max_connections_per_address", c.MaxConnectionsPerAddress},
+		{"max_connection_rate", c.MaxConnectionRate},
+		{"max_connection_rate_per_address", c.MaxConnectionRatePerAddress},
+		{"max_connection_burst", c.MaxConnectionBurst},
+	} {
 		if n.value < 0 || n.value > mostLimit {
 			faults.Add("/"+n.key, fault.OutOfRange, "must be 1 to %d", mostLimit)
 		}
 	}
 	return faults
+}
+
+// limits gives the limits with what holds where the host file is silent.
+func (c Config) limits() limits {
+	rate := DefaultRate
+	if c.TLS != nil {
+		rate = DefaultRateTLS
+	}
+	return limits{
+		most: cmp.Or(c.MaxConnections, DefaultMost), mostOfAddress: cmp.Or(c.MaxConnectionsPerAddress, DefaultMostOfAddress),
+		rate: cmp.Or(c.MaxConnectionRate, rate), burst: cmp.Or(c.MaxConnectionBurst, DefaultBurst),
+		rateOfAddress: cmp.Or(c.MaxConnectionRatePerAddress, DefaultRateOfAddress),
+	}
 }
 
 func (c Config) validateWebSocket(faults *fault.List) {

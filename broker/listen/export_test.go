@@ -17,7 +17,11 @@ func ServerConfig(cfg TLS, part string, alarms *fault.Alarms, log *slog.Logger) 
 	return certs.serverConfig(), nil
 }
 
-// Limit gives a listener limits.
-func Limit(ln net.Listener, most, mostOfAddress int, log *slog.Logger) net.Listener {
-	return newLimited(ln, most, mostOfAddress, log)
+// Limit gives a listener the limits of a Config.
+func Limit(ln net.Listener, c Config, log *slog.Logger) *Listener {
+	limited := newLimited(ln, c.limits(), log)
+	return &Listener{Listener: limited, limited: limited}
 }
+
+// Remembered tells of how many addresses it is known when they came.
+func (l *Listener) Remembered() int { return len(l.limited.shares.due) }

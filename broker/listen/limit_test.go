@@ -40,6 +40,13 @@ type caller struct {
 func (c *caller) RemoteAddr() net.Addr { return c.from }
 func (c *caller) Close() error         { c.closed = true; return nil }
 
+func (c *caller) Read(p []byte) (int, error) {
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	return len(p), nil
+}
+
 func from(ip string) *caller {
 	if ip == "" {
 		return &caller{from: &net.UnixAddr{}}
@@ -58,6 +65,7 @@ func TestLimits_CloseWhoComesBeyondThem(t *testing.T) {
 		{"the number of one address", 10, 2, []string{"10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2"}, "..x."},
 		{"both ways to write an address", 10, 1, []string{"10.0.0.1", "::ffff:10.0.0.1"}, ".x"},
 		{"a house of IPv6 is one", 10, 1, []string{"2001:db8::1", "2001:db8::2:2", "2001:db8:0:1::1"}, ".x."},
+		{"neighbours on one wire are several", 10, 1, []string{"fe80::1", "fe80::2", "fe80::1"}, "..x"},
 		{"this machine is not limited", 10, 1, []string{"127.0.0.1", "127.0.0.1", "::1", "::1", "", ""}, "......"},
 		{"but counts", 2, 1, []string{"127.0.0.1", "", "127.0.0.1"}, "..x"},
 	} {
@@ -68,7 +76,7 @@ func TestLimits_CloseWhoComesBeyondThem(t *testing.T) {
 				callers = append(callers, from(ip))
 				waiting = append(waiting, callers[len(callers)-1])
 			}
-			ln := listen.Limit(&waiting, c.most, c.ofAddress, slog.New(slog.DiscardHandler))
+			ln := listen.Limit(&waiting, listen.Config{MaxConnections: c.most, MaxConnectionsPerAddress: c.ofAddress}, slog.New(slog.DiscardHandler))
 			for range strings.Count(c.refused, ".") {
 				_, err := ln.Accept()
 				require.NoError(t, err)
@@ -85,7 +93,7 @@ func TestLimits_CloseWhoComesBeyondThem(t *testing.T) {
 func TestLimits_GiveThePlaceBackOnce(t *testing.T) {
 	waiting := arrivals{from("10.0.0.1"), from("10.0.0.1"), from("10.0.0.1"), from("10.0.0.1")}
 	var said bytes.Buffer
-	ln := listen.Limit(&waiting, 10, 2, slog.New(slog.NewTextHandler(&said, nil)))
+	ln := listen.Limit(&waiting, listen.Config{MaxConnections: 10, MaxConnectionsPerAddress: 2}, slog.New(slog.NewTextHandler(&said, nil)))
 	first, err := ln.Accept()
 	require.NoError(t, err)
 	_, err = ln.Accept()

@@ -39,7 +39,8 @@ func Open(ctx context.Context, c Config, part string, alarms *fault.Alarms, log 
 	if err != nil {
 		return nil, err
 	}
-	ln = newLimited(ln, cmp.Or(c.MaxConnections, DefaultMost), cmp.Or(c.MaxConnectionsPerAddress, DefaultMostOfAddress), log)
+	l.limited = newLimited(ln, c.limits(), log)
+	ln = l.limited
 	if l.certs != nil {
 		ln = tls.NewListener(ln, l.certs.serverConfig())
 	}

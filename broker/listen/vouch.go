@@ -11,7 +11,16 @@ import (
 // Listener is an open listener.
 type Listener struct {
 	net.Listener
-	certs *certificates // nil without TLS
+	limited *limited      // below TLS and WebSocket
+	certs   *certificates // nil without TLS
+}
+
+// Limited tells how many connections were closed at once because of the listener's limits, and how many
+// had to wait because of its rate, since it was opened. Anybody may ask at any time.
+func (l *Listener) Limited() (refused, delayed int64) {
+	l.limited.mu.Lock()
+	defer l.limited.mu.Unlock()
+	return l.limited.refusals.total, l.limited.delays.total
 }
 
 // Vouch remembers why the certificate of a client is good, so that the same need

@@ -6,6 +6,7 @@ import "unicode/utf8"
 // "must not contain U+0000". Its values are the Err constants.
 type GrammarError string
 
+// Error gives the words.
 func (e GrammarError) Error() string { return string(e) }
 
 // What may be wrong with a string, a topic name or a topic filter.

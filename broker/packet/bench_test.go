@@ -3,7 +3,9 @@ package packet_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,9 +19,13 @@ func hotPublish(v mqtt.Version, qos mqtt.QoS) packet.Publish {
 	if qos > 0 {
 		p.PacketID = 7
 	}
-	if v == mqtt.V5 {
-		p.Props = mqtt.Properties(nil).AppendContentType("application/json").AppendUser("site", "7")
-	}
+	return p
+}
+
+// rich is a message with properties, which 5.0 alone has.
+func rich(v mqtt.Version, qos mqtt.QoS) packet.Publish {
+	p := hotPublish(v, qos)
+	p.Props = mqtt.Properties(nil).AppendContentType("application/json").AppendUser("site", "7")
 	return p
 }
 
@@ -27,7 +33,7 @@ func TestHotPath_AllocatesNothing(t *testing.T) {
 	buf := make([]byte, 0, 32<<10)
 	for _, v := range versions {
 		for qos := range mqtt.QoS(3) {
-			out := hotPublish(v, qos)
+			out := rich(v, qos)
 			raw := out.Append(nil, v)
 			var in packet.Publish
 			require.Zero(t, testing.AllocsPerRun(100, func() {
@@ -54,28 +60,59 @@ func TestHotPath_AllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkPublish(b *testing.B) {
-	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+	for _, test := range []struct {
+		name string
+		v    mqtt.Version
+		make func(mqtt.Version, mqtt.QoS) packet.Publish
+	}{
+		{"3.1.1", mqtt.V311, hotPublish},
+		{"5.0", mqtt.V5, hotPublish},
+		{"5.0 with properties", mqtt.V5, rich},
+	} {
 		for _, qos := range []mqtt.QoS{0, 1} {
-			out := hotPublish(v, qos)
-			raw := out.Append(nil, v)
-			b.Run(fmt.Sprintf("decode/v%d/qos%d", v, qos), func(b *testing.B) {
+			out := test.make(test.v, qos)
+			raw := out.Append(nil, test.v)
+			b.Run(fmt.Sprintf("decode/%s/qos%d", test.name, qos), func(b *testing.B) {
 				b.ReportAllocs()
 				var in packet.Publish
 				for b.Loop() {
-					if err := in.Decode(raw, v); err != nil {
+					if err := in.Decode(raw, test.v); err != nil {
 						b.Fatal(err)
 					}
 				}
 			})
-			b.Run(fmt.Sprintf("append/v%d/qos%d", v, qos), func(b *testing.B) {
+			b.Run(fmt.Sprintf("append/%s/qos%d", test.name, qos), func(b *testing.B) {
 				b.ReportAllocs()
 				buf := make([]byte, 0, 4096)
 				for b.Loop() {
-					buf = out.Append(buf[:0], v)
+					buf = out.Append(buf[:0], test.v)
 				}
 			})
 		}
 	}
+}
+
+// BenchmarkPublishOf5AgainstOlder decodes both in turns, so that both meet the same load of the machine.
+func BenchmarkPublishOf5AgainstOlder(b *testing.B) {
+	decode := func(v mqtt.Version) time.Duration {
+		out := hotPublish(v, 0)
+		raw := out.Append(nil, v)
+		var in packet.Publish
+		began := time.Now()
+		for range 10_000 {
+			if err := in.Decode(raw, v); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return time.Since(began)
+	}
+	var ratios []float64
+	for b.Loop() {
+		older := decode(mqtt.V311)
+		ratios = append(ratios, float64(decode(mqtt.V5))/float64(older))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "of-3.1.1")
 }
 
 func BenchmarkSetDelivery(b *testing.B) {

@@ -69,6 +69,7 @@ type Error struct {
 	Detail string          // what was wrong, without payload or password
 }
 
+// Error gives the detail with its clause, fit for a log.
 func (e *Error) Error() string { return fmt.Sprintf("%s [%s]", e.Detail, e.Clause) }
 
 // UserProperty is a name and a value that MQTT gives no meaning.

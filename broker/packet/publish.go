@@ -45,7 +45,11 @@ func (p *Publish) Decode(raw []byte, v mqtt.Version) error {
 	if p.QoS > mqtt.AtMostOnce {
 		p.PacketID = r.packetID()
 	}
-	if v >= mqtt.V5 {
+	switch {
+	case v < mqtt.V5:
+	case len(r.rest) > 0 && r.rest[0] == 0: // an empty list, as most messages have
+		r.rest = r.rest[1:]
+	default:
 		p.decodeProperties(&r)
 	}
 	if r.err == nil && (len(p.Topic) > 0 || p.TopicAlias == 0) {

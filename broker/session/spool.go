@@ -61,7 +61,8 @@ type Spool interface {
 	// and may be called before the session's Put; End takes the limits along.
 	SetLimits(s ID, l Limits)
 
-	// Usage tells what the session is owed now.
+	// Usage tells what the session is owed now. It costs little, whatever is stored; so Oldest may be some
+	// minutes too early.
 	Usage(s ID) mqtt.Usage
 
 	// Losses tells what limits have cost all sessions since the spool was opened,

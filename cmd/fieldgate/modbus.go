@@ -60,12 +60,18 @@ func newModbus(std stdio, host *string) *cobra.Command {
 
 func newModbusRead(l *modbusLink) *cobra.Command {
 	var table string
-	var quantity int
+	var quantity, function, sub int
 	cmd := &cobra.Command{
-		Use: "read ADDRESS", Short: "Read registers or bits; shows every way to understand them", Args: wrongUse(cobra.ExactArgs(1)),
-		Example: "  fieldgate modbus read 0 --quantity 2 --table input --port /dev/ttyUSB0",
+		Use: "read [ADDRESS]", Short: "Read registers or bits; shows every way to understand them", Args: wrongUse(cobra.MaximumNArgs(1)),
+		Example: "  fieldgate modbus read 0 --quantity 2 --table input --port /dev/ttyUSB0\n  fieldgate modbus read --function 8 --sub-function 12 --port /dev/ttyUSB0",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := l.question(map[string]any{"unit": l.unit, "address": addressOf(args[0]), "quantity": quantity})
+			if len(args) == 0 && (function == 0 || function == 24) {
+				return &usageError{errors.New("the address is missing")}
+			}
+			q := l.question(map[string]any{"unit": l.unit, "quantity": quantity, "function": function, "sub_function": sub})
+			if len(args) > 0 {
+				q["address"] = addressOf(args[0])
+			}
 			if table != "" {
 				q["table"] = table
 			}
@@ -74,12 +80,14 @@ func newModbusRead(l *modbusLink) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&table, "table", "", "coil, discrete_input, holding or input (default holding)")
 	cmd.Flags().IntVarP(&quantity, "quantity", "n", 1, "how many")
+	cmd.Flags().IntVar(&function, "function", 0, "another function code that only reads: 7, 8, 11, 17, 24 or 43")
+	cmd.Flags().IntVar(&sub, "sub-function", 0, "of function code 8: 0, 2, 11 to 18")
 	return cmd
 }
 
 func newModbusWrite(l *modbusLink) *cobra.Command {
 	var table, kind, order string
-	var function int
+	var function, readAddress, readQuantity int
 	var verify bool
 	cmd := &cobra.Command{
 		Use: "write ADDRESS VALUE", Short: "Write a value to a holding register or a coil", Args: wrongUse(cobra.ExactArgs(2)),
@@ -92,13 +100,18 @@ func newModbusWrite(l *modbusLink) *cobra.Command {
 			if kind != "" {
 				q["type"] = kind
 			}
+			if function == 23 {
+				q["read_address"], q["read_quantity"] = readAddress, readQuantity
+			}
 			return l.byHand(cmd.Context(), "write", q, l.printWrite)
 		},
 	}
 	cmd.Flags().StringVar(&table, "table", "", "coil or holding (default holding)")
 	cmd.Flags().StringVar(&kind, "type", "", "int16, uint32, float32 and so on")
 	cmd.Flags().StringVar(&order, "order", "ABCD", "ABCD, CDAB, BADC or DCBA")
-	cmd.Flags().IntVar(&function, "function", 0, "function code; 0 takes the one that fits")
+	cmd.Flags().IntVar(&function, "function", 0, "function code; 0 takes the one that fits; 23 also reads")
+	cmd.Flags().IntVar(&readAddress, "read-address", 0, "of function code 23: the first holding register to read")
+	cmd.Flags().IntVar(&readQuantity, "read-quantity", 1, "of function code 23: how many")
 	cmd.Flags().BoolVar(&verify, "verify", false, "read it back")
 	return cmd
 }
@@ -296,15 +309,14 @@ func (l *modbusLink) directly(ctx context.Context, verb string, q json.RawMessag
 
 func (l *modbusLink) printRead(answer json.RawMessage) error {
 	var a struct {
-		OK        bool
-		MS        float64
-		Registers []struct {
-			Address  int
-			Hex      string
-			Unsigned int
-			Signed   int
+		OK   bool
+		MS   float64
+		Said []struct {
+			Name, Text string
+			Value      int
 		}
-		Bits []struct {
+		Registers []handRegister
+		Bits      []struct {
 			Address int
 			Value   bool
 		}
@@ -319,15 +331,13 @@ func (l *modbusLink) printRead(answer json.RawMessage) error {
 		return err
 	}
 	w := tabwriter.NewWriter(l.std.out, 0, 0, 2, ' ', 0)
+	for _, s := range a.Said {
+		fmt.Fprintf(w, "%s\t%d\t%s\n", s.Name, s.Value, s.Text)
+	}
 	for _, b := range a.Bits {
 		fmt.Fprintf(w, "%d\t%v\n", b.Address, b.Value)
 	}
-	if len(a.Registers) > 0 {
-		fmt.Fprintln(w, "ADDRESS\tHEX\tUNSIGNED\tSIGNED")
-	}
-	for _, r := range a.Registers {
-		fmt.Fprintf(w, "%d\t%s\t%d\t%d\n", r.Address, r.Hex, r.Unsigned, r.Signed)
-	}
+	printRegisters(w, a.Registers)
 	likely := false
 	for _, d := range a.Decodes {
 		if d.Likely {
@@ -341,13 +351,31 @@ func (l *modbusLink) printRead(answer json.RawMessage) error {
 	return w.Flush()
 }
 
+// handRegister is a register that a read or write by hand gave.
+type handRegister struct {
+	Address  int
+	Hex      string
+	Unsigned int
+	Signed   int
+}
+
+func printRegisters(w io.Writer, list []handRegister) {
+	if len(list) > 0 {
+		fmt.Fprintln(w, "ADDRESS\tHEX\tUNSIGNED\tSIGNED")
+	}
+	for _, r := range list {
+		fmt.Fprintf(w, "%d\t%s\t%d\t%d\n", r.Address, r.Hex, r.Unsigned, r.Signed)
+	}
+}
+
 func (l *modbusLink) printWrite(answer json.RawMessage) error {
 	var a struct {
-		OK       bool
-		MS       float64
-		Function int
-		Raw      string
-		Verified bool
+		OK        bool
+		MS        float64
+		Function  int
+		Raw       string
+		Verified  bool
+		Registers []handRegister
 	}
 	if err := json.Unmarshal(answer, &a); err != nil || !a.OK {
 		return err
@@ -357,7 +385,9 @@ func (l *modbusLink) printWrite(answer json.RawMessage) error {
 		how = ", read back"
 	}
 	fmt.Fprintf(l.std.out, "written: %s by function code %d in %g ms%s\n", a.Raw, a.Function, a.MS, how)
-	return nil
+	w := tabwriter.NewWriter(l.std.out, 0, 0, 2, ' ', 0)
+	printRegisters(w, a.Registers)
+	return w.Flush()
 }
 
 // scan looks for devices through the service or directly, and prints each as it is found.
@@ -504,7 +534,13 @@ func (l *modbusLink) printFrames(data []byte) error {
 
 func printFrame(out io.Writer, f bridges.Frame) {
 	arrow := map[string]string{"request": ">", "answer": "<", "other": "?"}[f.Direction]
-	fmt.Fprintf(out, "%s %s %3d", f.Time.Local().Format("15:04:05.000"), arrow, f.Unit)
+	fmt.Fprintf(out, "%s %s", f.Time.Local().Format("15:04:05.000"), arrow)
+	content := "[" + f.Hex + "]"
+	if f.Text != "" { // of a line device
+		content = f.Text
+	} else {
+		fmt.Fprintf(out, " %3d", f.Unit)
+	}
 	if f.Name != "" {
 		fmt.Fprintf(out, "  %s %d+%d", f.Name, f.Address, f.Quantity)
 	}
@@ -517,5 +553,5 @@ func printFrame(out io.Writer, f bridges.Frame) {
 	if f.Problem != "" || f.Words != "" {
 		fmt.Fprintf(out, "  %s %s", f.Problem, f.Words)
 	}
-	fmt.Fprintf(out, "  [%s]\n", f.Hex)
+	fmt.Fprintf(out, "  %s\n", content)
 }

@@ -29,6 +29,7 @@ func (e *FileError) Error() string {
 	return strings.Join(texts, "\n")
 }
 
+// String gives the fault as compilers do: file, line, key, text.
 func (f FileFault) String() string {
 	if f.Key == "" {
 		return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Text)

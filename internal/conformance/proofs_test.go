@@ -48,7 +48,6 @@ type difference struct {
 	step   string // what we do
 	theirs string
 	why    string
-	ends   bool // the rest of the script hangs on it
 }
 
 // script is what the document says of a conversation.
@@ -78,18 +77,14 @@ func parseScript(file, text string) (*script, error) {
 			s.shows = append(s.shows, shows...)
 		case isComment && strings.HasPrefix(comment, "ours: "):
 			s.ours = comment[len("ours: "):]
-		case line == "" || line[0] == '#':
-		case len(strings.Fields(line)[0]) > 1 && strings.HasSuffix(strings.Fields(line)[0], "~"):
+		case line == "" || line[0] == '#' || strings.HasSuffix(strings.Fields(line)[0], "~>"):
+		case strings.Contains(strings.Fields(line)[0], "~"):
 			theirs, why, found := strings.Cut(line, " -- ")
 			if !found || step == "" {
 				return nil, fmt.Errorf("line %d: a difference needs a step before it and its reason behind --", n)
 			}
 			theirs = strings.Join(strings.Fields(theirs)[1:], " ")
-			if last := len(s.differences) - 1; theirs == "stop" && last >= 0 {
-				s.differences[last].ends = true
-				continue
-			}
-			s.differences = append(s.differences, difference{file, n, step, theirs, why, false})
+			s.differences = append(s.differences, difference{file, n, step, theirs, why})
 		default:
 			step = line
 		}
@@ -182,11 +177,11 @@ func TestParseShows_ReadsVersionsAndStatements(t *testing.T) {
 }
 
 func TestParseScript_ReadsHeaderAndDifferences(t *testing.T) {
-	s, err := parseScript("x", "# Title.\n# shows v5 MQTT-1.2.3-4\n# ours: it fails commits\n\na< CONNACK\na~ closed -- v5 MQTT-1.2.3-4: because\na~ stop -- more\n")
+	s, err := parseScript("x", "# Title.\n# shows v5 MQTT-1.2.3-4\n# ours: it fails commits\n\na< CONNACK\na~ closed -- v5 MQTT-1.2.3-4: because\na~> PINGREQ\n")
 	require.NoError(t, err)
 	require.Equal(t, &script{
 		file: "x", title: "Title.", ours: "it fails commits", shows: []mention{{"v5", "MQTT-1.2.3-4"}},
-		differences: []difference{{"x", 6, "a< CONNACK", "closed", "v5 MQTT-1.2.3-4: because", true}},
+		differences: []difference{{"x", 6, "a< CONNACK", "closed", "v5 MQTT-1.2.3-4: because"}},
 	}, s)
 	_, err = parseScript("x", "# Title.\n# shows v5 MQTT-1.2.3-4\na< CONNACK\na~ closed\n")
 	require.ErrorContains(t, err, "line 4: a difference needs")

@@ -47,6 +47,7 @@ func At(pointer string, code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Field: pointer, Message: fmt.Sprintf(format, args...)}
 }
 
+// Error gives the message behind the field that it is about.
 func (e *Error) Error() string {
 	if e.Field == "" {
 		return e.Message
@@ -73,6 +74,7 @@ func (l List) Err() error {
 	return l
 }
 
+// Error gives all faults, one behind the other.
 func (l List) Error() string {
 	words := make([]string, len(l))
 	for i, e := range l {

@@ -87,14 +87,19 @@ func spoolBenches() []gobench {
 		commit.rows = append(commit.rows,
 			goRow{match, "of-floor", row{name: fmt.Sprintf("speed of a commit of %d messages, fan-out 3, against a preallocated append and fdatasync", c.batch), unit: "of the floor", goal: c.goal, atLeast: true}},
 			goRow{match, "spool-µs", row{name: fmt.Sprintf("the same: p50 of a commit of %d", c.batch), unit: "µs"}},
-			goRow{match, "floor-µs", row{name: "its floor", unit: "µs"}})
-		perCommit := row{name: fmt.Sprintf("bytes to disk for a commit of %d, queued and drained, fan-out 3", c.batch), unit: "B/commit"}
-		if c.batch == 1 {
-			perCommit.goal = 10_240
-		}
-		written.rows = append(written.rows, goRow{match, "B/commit", perCommit})
+			goRow{match, "floor-µs", row{name: "its floor", unit: "µs"}},
+			goRow{match, "sqlite-µs", row{name: "a transaction of SQLite alone that writes the same bytes as one row", unit: "µs"}})
 	}
-	written.rows = append(written.rows, goRow{`batch=100(-|$)`, "B/message", row{name: "bytes to disk for a message of 256 B at batch 100", unit: "B/message", goal: 950}})
+	for _, c := range []struct {
+		batch, fan int
+		goal       float64
+	}{{1, 3, 10_240}, {1, 16, 10_240}, {10, 3, 0}, {10, 16, 0}, {100, 3, 0}} {
+		match := fmt.Sprintf("batch=%d/fan=%d(-|$)", c.batch, c.fan)
+		written.rows = append(written.rows,
+			goRow{match, "B/commit", row{name: fmt.Sprintf("bytes to disk for a commit of %d, queued and drained, fan-out %d", c.batch, c.fan), goal: c.goal}},
+			goRow{match, "B/commit-beside-payload", row{name: "of them beside the payload, which goes to the log and to the file", unit: "B/commit"}})
+	}
+	written.rows = append(written.rows, goRow{`batch=100/`, "B/message", row{name: "bytes to disk for a message of 256 B at batch 100", unit: "B/message", goal: 950}})
 	return []gobench{commit, written}
 }
 
@@ -105,8 +110,12 @@ func hotBenches() []gobench {
 			{"100_rules_cached", "allocs/op", row{name: "its allocations", unit: "1", goal: 0.5}},
 		}, 3},
 		{"broker/packet", "^BenchmarkPublish$", "200ms", []goRow{
-			{"decode/v4/qos0", "ns/op", row{name: "decode a PUBLISH of 3.1.1"}},
-			{"decode/v5/qos0", "ns/op", row{name: "decode a PUBLISH of 5.0 without properties"}},
+			{"decode/3.1.1/qos0", "ns/op", row{name: "decode a PUBLISH of 3.1.1"}},
+			{"decode/5.0/qos0", "ns/op", row{name: "decode a PUBLISH of 5.0 without properties"}},
+			{"decode/5.0_with_properties/qos0", "ns/op", row{name: "decode a PUBLISH of 5.0 with content type and a user property"}},
+		}, 3},
+		{"broker/packet", "^BenchmarkPublishOf5AgainstOlder$", "300ms", []goRow{
+			{"", "of-3.1.1", row{name: "decode a PUBLISH of 5.0 without properties, against 3.1.1 in turns", unit: "x", goal: 1.15}},
 		}, 3},
 		{"broker", "^BenchmarkAbuse$/^all$", "1x", []goRow{
 			{"", "ms-p99-without", row{name: "p99 of a round trip of 1,000 clients", unit: "ms"}},
@@ -131,8 +140,11 @@ func bridgeBenches() []gobench {
 	}
 	return []gobench{
 		wire,
-		{"bridges/modbus", "^BenchmarkReplug$", "20x", []goRow{{"", "p99-ms", row{name: "from replug to the first fresh value, p99", unit: "ms", goal: 500}}}, 1},
+		{"bridges/modbus", "^BenchmarkReplug$", "100x", []goRow{{"", "p99-ms", row{name: "from replug to the first fresh value, p99", unit: "ms", goal: 500}}}, 1},
 		{"bridges/modbus", "^BenchmarkWrite$", "100x", []goRow{{"", "p99-ms", row{name: "a write on a full bus at 19200 baud, p99 (a transaction lasts 21 ms)", unit: "ms", goal: 21 + 20}}}, 1},
+		{"bridges/modbus", "^BenchmarkDamagedAnswer$", "100x", []goRow{{"", "p99-ms", row{name: "from a damaged answer to the next good value at 19200 baud, p99 (a transaction lasts 14.6 ms)", unit: "ms", goal: 14.6 + 50}}}, 1},
+		{"bridges/modbus", "^BenchmarkDeadUnit$", "30x", []goRow{{"", "%bus", row{name: "a dead unit takes of a full bus, when its first timeouts are over", unit: "%", goal: 5}}}, 1},
+		{"bridges/modbus", "^BenchmarkTenUnits$", "40x", []goRow{{"", "%rate", row{name: "ten units, one dead, one slow, one with holes: the slowest of the others gets of its polls", unit: "%", goal: 95, atLeast: true}}}, 1},
 		{"bridges/modbus", "^BenchmarkTCP$", "1s", []goRow{
 			{"outstanding=1", "points/s", row{name: "Modbus/TCP, points published, one request under way", goal: 20_000, atLeast: true}},
 			{"outstanding=4", "points/s", row{name: "the same, four under way", goal: 20_000, atLeast: true}},

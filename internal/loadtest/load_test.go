@@ -2,6 +2,7 @@ package loadtest_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -15,6 +16,7 @@ import (
 // load is publishers, subscribers and what is known of the messages between them. A payload begins with the
 // publisher's number in 4 bytes and the message's in 8.
 type load struct {
+	speaks mqtt.Version // 0 for 3.1.1
 	qos    mqtt.QoS
 	size   int // bytes of a payload
 	window int // messages of one publisher on their way
@@ -40,7 +42,7 @@ type publisher struct {
 }
 
 func (l *load) publish(address, id string, topic func(uint64) string) (*publisher, error) {
-	c, err := dial(address, id, true)
+	c, err := dialAs(cmp.Or(l.speaks, mqtt.V311), address, id, true)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +124,7 @@ func (p *publisher) append(out, payload []byte, seq uint64) []byte {
 	if m.QoS > 0 {
 		m.PacketID = uint16(seq%65535) + 1
 	}
-	return m.Append(out, mqtt.V311)
+	return m.Append(out, p.version)
 }
 
 // sequence is the number of a message of its publisher.

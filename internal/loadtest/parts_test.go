@@ -23,6 +23,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // closedLoop publishes to a session that is away and counts what is acknowledged in a second.
@@ -132,6 +133,20 @@ func elisionTable() []scenario {
 
 // settle is how long a broker is left alone before its memory counts.
 const settle = 12 * time.Second
+
+// evict drops the programs from the file cache.
+func evict(t testing.TB, programs ...string) {
+	for _, program := range programs {
+		if program == "" {
+			continue
+		}
+		file, err := os.Open(program)
+		require.NoError(t, err)
+		require.NoError(t, file.Sync())
+		require.NoError(t, unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED))
+		require.NoError(t, file.Close())
+	}
+}
 
 // memory is RSS of a fresh process, and what idle connections add.
 func memory(t testing.TB, s *server) []sample {

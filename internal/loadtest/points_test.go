@@ -1,13 +1,17 @@
 package loadtest_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,26 +92,31 @@ func manyPointsYAML(address string) string {
 	return y.String()
 }
 
-// points is what the points of a bridge add to the process, their values, retained messages and histories included: first
-// what they hold, seen in a process whose garbage collector leaves hardly any room, then what the process takes as it is.
+// points is what the points of a bridge add, their values, retained messages and histories included: what is
+// held, in a process whose garbage collector leaves hardly any room, then by what the process as it is grows.
 func points(t testing.TB, _ *server) []sample {
-	held, _, fault := growth(t, "GOGC=5")
-	usual, busy, _ := growth(t)
+	tight, usual := growth(t, "GOGC=2"), growth(t)
 	return []sample{
-		{float64(held) / 1e6, fault},
-		{float64(usual) / 1e6, fault},
-		{busy, fault},
+		{tight.heap / 1e6, tight.fault},
+		{usual.private / 1e6, usual.fault},
+		{usual.busy, usual.fault},
 	}
 }
 
-// growth starts a gateway and gives by how many bytes its memory grows with the points, and what part of a core they take in percent.
-func growth(t testing.TB, env ...string) (private int64, busy float64, fault string) {
+// grown is by what a process grew, in bytes, and what part of a core it takes, in percent.
+type grown struct {
+	heap, private, busy float64
+	fault               string
+}
+
+// growth starts a gateway and gives it the points.
+func growth(t testing.TB, env ...string) (g grown) {
 	s := launch(t, fieldgate, func(s *server) { s.env = env })
 	slave, settings := newRegisters(t), filepath.Join(s.dir, "settings.yaml")
 	defer s.stop()
 	require.NoError(t, os.WriteFile(settings, []byte(manyPointsYAML(slave.address)), 0o600))
 	time.Sleep(settle)
-	base := s.look()
+	base, heap := s.look(), s.metric("go_memstats_heap_alloc_bytes")
 	out, err := exec.Command(s.kind.program(), "config", "apply", "--config", s.config(), settings).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	time.Sleep(settle)
@@ -115,7 +124,29 @@ func growth(t testing.TB, env ...string) (private int64, busy float64, fault str
 	time.Sleep(2 * settle)
 	full := s.look()
 	if reads, usual := slave.reads.Load()-reads, int64(manyUnits*2*settle/pollEvery); reads < usual*9/10 {
-		fault = fmt.Sprintf("%d of %d polls", reads, usual)
+		g.fault = fmt.Sprintf("%d of %d polls", reads, usual)
 	}
-	return full.private - base.private, 100 * (full.cpu - began.cpu).Seconds() / full.at.Sub(began.at).Seconds(), fault
+	g.heap, g.private = s.metric("go_memstats_heap_alloc_bytes")-heap, float64(full.private-base.private)
+	g.busy = 100 * (full.cpu - began.cpu).Seconds() / full.at.Sub(began.at).Seconds()
+	return g
+}
+
+// metric gives a number of ours by its name, through the socket of the command line.
+func (s *server) metric(name string) float64 {
+	s.t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(s.dir, "data", "admin.sock"))
+	}}}
+	response, err := client.Get("http://localhost/metrics")
+	require.NoError(s.t, err)
+	defer func() { _ = response.Body.Close() }()
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		if text, found := strings.CutPrefix(lines.Text(), name+" "); found {
+			value, err := strconv.ParseFloat(text, 64)
+			require.NoError(s.t, err)
+			return value
+		}
+	}
+	require.FailNow(s.t, "no such metric", "%s, %s", name, response.Status)
+	return 0
 }

@@ -2,6 +2,7 @@ package loadtest_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -40,7 +41,7 @@ func perMillion(before, after proc, n int64) float64 {
 }
 
 func listen(t testing.TB, s *server, l *load, publishers int, id string, clean bool, filters ...string) *subscriber {
-	c, err := dial(s.address, id, clean)
+	c, err := dialAs(cmp.Or(l.speaks, mqtt.V311), s.address, id, clean)
 	require.NoError(t, err)
 	sub := l.receive(c, publishers)
 	c.start()
@@ -75,13 +76,34 @@ func fanOut(t testing.TB, s *server) []sample {
 // tenToTen is ten publishers with a subscriber each.
 func tenToTen(t testing.TB, s *server, qos mqtt.QoS, size, window int, clean bool) *load {
 	l := &load{qos: qos, size: size, window: window, fan: 1}
+	l.pair(t, s, clean)
+	return l
+}
+
+// pair connects ten publishers with a subscriber each.
+func (l *load) pair(t testing.TB, s *server, clean bool) {
 	for i := range 10 {
 		topic := fmt.Sprintf("pair/meter%d/power", i)
 		listen(t, s, l, 10, fmt.Sprint("sub", i), clean, topic)
 		_, err := l.publish(s.address, fmt.Sprint("pub", i), always(topic))
 		require.NoError(t, err)
 	}
-	return l
+}
+
+// newer gives the cost of a load over 5.0, as a multiple of that over 3.1.1. The two take turns.
+func newer(qos mqtt.QoS, window int) func(testing.TB, *server) []sample {
+	return func(t testing.TB, s *server) []sample {
+		costs, out := map[mqtt.Version]float64{}, sample{}
+		for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5, mqtt.V5, mqtt.V311} {
+			l := &load{speaks: v, qos: qos, size: 64, window: window, fan: 1}
+			l.pair(t, s, true)
+			one := steady(t, s, l, time.Second)
+			costs[v] += one.value
+			out.fault = cmp.Or(out.fault, one.fault)
+		}
+		out.value = costs[mqtt.V5] / costs[mqtt.V311]
+		return []sample{out}
+	}
 }
 
 func pairs(qos mqtt.QoS, size, window int) func(testing.TB, *server) []sample {

@@ -59,7 +59,7 @@ func launch(t testing.TB, k kind, change func(s *server)) *server {
 	config := fmt.Sprintf(`data_dir: %s/data
 log: {level: warn}
 mqtt:
-  listeners: [{address: "%s"}%s]
+  listeners: [{address: "%s", max_connection_rate: 1000000}%s] # the rate is a choice, not a speed
   allow_anonymous: true
   max_connections: 12000
   max_inflight: 100

@@ -14,10 +14,11 @@ import (
 	"fieldgate/broker/packet"
 )
 
-// link is an MQTT 3.1.1 connection of a client that costs little itself: all packets of one read are
+// link is an MQTT connection, over 3.1.1 unless somebody asks for 5.0, of a client that costs little itself: all packets of one read are
 // handled in place, and what they ask for goes out in one write.
 type link struct {
 	nc      net.Conn
+	version mqtt.Version
 	present bool // the broker knew the session
 
 	onPublish func(topic, payload []byte, pid uint16) // payload is valid during the call
@@ -33,13 +34,20 @@ type link struct {
 
 const patience = 30 * time.Second
 
+// maxInflight is how many messages a client of 5.0 takes at once: as many as the brokers send one of 3.1.1.
+const maxInflight = 100
+
 // dial connects a client; start must follow.
 func dial(address, id string, clean bool) (*link, error) {
+	return dialAs(mqtt.V311, address, id, clean)
+}
+
+func dialAs(v mqtt.Version, address, id string, clean bool) (*link, error) {
 	nc, err := net.DialTimeout("tcp", address, patience)
 	if err != nil {
 		return nil, err
 	}
-	l, err := greet(nc, id, clean)
+	l, err := greetAs(v, nc, id, clean)
 	if err != nil {
 		_ = nc.Close()
 	}
@@ -48,7 +56,11 @@ func dial(address, id string, clean bool) (*link, error) {
 
 // greet sends CONNECT and reads CONNACK.
 func greet(nc net.Conn, id string, clean bool) (*link, error) {
-	hello := packet.Connect{Version: mqtt.V311, ClientID: id, CleanStart: clean, KeepAlive: 600}
+	return greetAs(mqtt.V311, nc, id, clean)
+}
+
+func greetAs(v mqtt.Version, nc net.Conn, id string, clean bool) (*link, error) {
+	hello := packet.Connect{Version: v, ClientID: id, CleanStart: clean, KeepAlive: 600, ReceiveMaximum: maxInflight}
 	if _, err := nc.Write(hello.Append(nil)); err != nil {
 		return nil, err
 	}
@@ -60,8 +72,13 @@ func greet(nc net.Conn, id string, clean bool) (*link, error) {
 	if packet.TypeOf(answer[0]) != packet.CONNACK || answer[3] != 0 {
 		return nil, fmt.Errorf("the broker refuses: % x", answer)
 	}
+	if rest := make([]byte, int(answer[1])-2); len(rest) > 0 { // properties of 5.0
+		if _, err := io.ReadFull(nc, rest); err != nil {
+			return nil, fmt.Errorf("read CONNACK: %w", err)
+		}
+	}
 	_ = nc.SetReadDeadline(time.Time{})
-	return &link{nc: nc, present: answer[2] == 1, subacks: make(chan error, 1), closed: make(chan struct{})}, nil
+	return &link{nc: nc, version: v, present: answer[2] == 1, subacks: make(chan error, 1), closed: make(chan struct{})}, nil
 }
 
 func (l *link) start() { go l.read() } // ends with the connection; close waits for it
@@ -94,7 +111,7 @@ func (l *link) subscribe(qos mqtt.QoS, filters ...string) error {
 	for _, f := range filters {
 		s.Subscriptions = append(s.Subscriptions, mqtt.Subscription{Filter: f, QoS: qos})
 	}
-	if err := l.write(s.Append(nil, mqtt.V311)); err != nil {
+	if err := l.write(s.Append(nil, l.version)); err != nil {
 		return err
 	}
 	select {
@@ -178,7 +195,7 @@ func (l *link) handle(raw []byte, acks *[]byte) {
 		l.onDone(pid)
 	case packet.SUBACK:
 		var s packet.Suback
-		err := s.Decode(raw, mqtt.V311)
+		err := s.Decode(raw, l.version)
 		for _, reason := range s.Reasons {
 			if reason.Failed() {
 				err = fmt.Errorf("the subscription is refused: %v", reason)
@@ -202,6 +219,9 @@ func (l *link) handlePublish(raw []byte, acks *[]byte) {
 		if !l.mute.Load() {
 			*acks = packet.AppendAck(*acks, packet.PUBACK+packet.Type(qos-1), pid)
 		}
+	}
+	if l.version >= mqtt.V5 {
+		at += 1 + int(raw[at]) // the properties: a few bytes at most
 	}
 	if l.onPublish != nil {
 		l.onPublish(topic, raw[at:], pid)

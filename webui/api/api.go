@@ -46,12 +46,13 @@ type API struct {
 
 	changes sync.Mutex // held over a change of settings: ids of devices stay unique across bridges
 
+	openOnce sync.Once
 	stopOnce sync.Once
 	stop     chan struct{} // closed when streams shall end
 	streams  chan struct{} // a place per open stream
 }
 
-// New registers the interface on e. It fails when the store can't be read.
+// New prepares the interface on e; Open must follow. It fails when the store can't be read.
 func New(e *echo.Echo, deps Deps, log *slog.Logger) (*API, error) {
 	a := &API{
 		Deps:    deps,
@@ -63,12 +64,12 @@ func New(e *echo.Echo, deps Deps, log *slog.Logger) (*API, error) {
 	}
 	a.huma = humaecho.NewWithGroup(e, e.Group(Prefix), config())
 	a.huma.UseMiddleware(a.authorize, a.refuseUnkept, requireContentType)
-	a.routes()
-	if err := a.addOpenAPI(); err != nil {
-		return nil, err
-	}
 	return a, a.people.prepareSetup()
 }
+
+// Open registers the routes. The server calls it before each request and only the first call
+// does something: routes and their schemas take 3 MB, which a gateway that nobody looks at saves.
+func (a *API) Open() { a.openOnce.Do(a.routes) }
 
 // StopStreams ends the open event streams and the jobs, waits for these, and refuses new ones; the server calls it when it begins to stop.
 func (a *API) StopStreams() {
@@ -142,6 +143,7 @@ func (a *API) routes() {
 	a.addAudit()
 	a.addDiagnostics()
 	a.addBackups()
+	a.addOpenAPI()
 }
 
 // operation names one route. Tag groups it in the description.
@@ -224,26 +226,29 @@ func listOf[T any](items []T) *listOutput[T] {
 	return &listOutput[T]{Body: list[T]{Items: items}}
 }
 
-// addOpenAPI serves the description, rendered once.
-func (a *API) addOpenAPI() error {
+// addOpenAPI serves the description, rendered when first asked for.
+func (a *API) addOpenAPI() {
 	type output struct {
 		ContentType string `header:"Content-Type"`
 		Body        []byte
 	}
-	var text []byte
+	text := sync.OnceValues(func() ([]byte, error) { return describe(a.huma.OpenAPI()) })
 	add(a, operation{method: http.MethodGet, path: "/openapi.json", id: "get-openapi", summary: "This description", tag: "system", role: Open},
 		func(context.Context, *struct{}) (*output, error) {
-			return &output{ContentType: "application/openapi+json", Body: text}, nil
+			body, err := text()
+			return &output{ContentType: "application/openapi+json", Body: body}, err
 		})
-	compact, err := json.Marshal(a.huma.OpenAPI())
+}
+
+func describe(api *huma.OpenAPI) ([]byte, error) {
+	compact, err := json.Marshal(api)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var b bytes.Buffer
 	if err := json.Indent(&b, compact, "", "  "); err != nil {
-		return err
+		return nil, err
 	}
 	b.WriteByte('\n')
-	text = b.Bytes()
-	return nil
+	return b.Bytes(), nil
 }

@@ -31,7 +31,7 @@ type departure struct {
 type QueueState struct {
 	QueuedMessages int64      `json:"queued_messages" doc:"What flies included"`
 	QueuedBytes    int64      `json:"queued_bytes"`
-	Oldest         *time.Time `json:"oldest" doc:"When the oldest was accepted"`
+	Oldest         *time.Time `json:"oldest" doc:"When the oldest was accepted; may be some minutes early"`
 	Inflight       int        `json:"inflight" doc:"Sent at QoS 1 or 2 and not acknowledged"`
 	Dropped        int64      `json:"dropped_messages" doc:"Given up since the broker's start: for a slow reader, a full queue, or a client's maximum packet size"`
 }

@@ -388,6 +388,7 @@ func newUnclaimed(t *testing.T) *house {
 	var err error
 	h.api, err = api.New(h.echo, h.deps, slog.New(h.deps.Logs.Handler(slog.NewTextHandler(h.log, nil))))
 	require.NoError(t, err)
+	h.api.Open()
 	t.Cleanup(h.api.StopStreams)
 	return h
 }

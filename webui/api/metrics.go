@@ -124,7 +124,8 @@ func (m meter) broker(s broker.Stats) {
 		{"messages_expired_total", "Deliveries whose message expiry interval was over.", s.PublishExpired},
 		{"sockets_accepted_total", "Connections that were accepted, before CONNECT too.", s.Sockets},
 		{"connects_total", "CONNECT that was answered with success.", s.Connects},
-		{"connections_refused_total", "Connections beyond max_connections.", s.ConnectionsRefused},
+		{"connections_refused_total", "Connections beyond max_connections, of a listener too, or max_connections_per_address.", s.ConnectionsRefused},
+		{"connections_delayed_total", "Connections that came faster than max_connection_rate or max_connection_rate_per_address and had to wait.", s.ConnectionsDelayed},
 		{"sessions_expired_total", "Sessions that nobody came back to in time.", s.ClientsExpired},
 	} {
 		m.counter("mqtt_"+c.name, c.help, c.value)

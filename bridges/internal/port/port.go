@@ -39,6 +39,7 @@ type BusyError struct {
 	Holder string // "bridge cabinet", "process 712 (minicom)", "another process"
 }
 
+// Error says who has which port.
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("port %s is in use by %s", e.Path, e.Holder)
 }
