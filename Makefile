@@ -120,7 +120,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	packaging/fuzz.sh $(FUZZTIME)
 
 .PHONY: powercut
-powercut: ## 2,000 states in which a power cut may leave the data, with the recorder in POWERCUT (../shared/tools/powercut)
+powercut: ## 2,000 states in which a power cut may leave the data; POWERCUT names the recorder (../shared/tools/powercut), else our own
 	packaging/powercut.sh
 
 .PHONY: deb

@@ -10,7 +10,10 @@ import (
 
 // disk is what the data directory takes and leaves.
 func (g *Gateway) disk() api.Disk {
-	d := api.Disk{Spool: fileSizes(g.file.DataDir, "spool.db"), State: fileSizes(g.file.DataDir, "state.db"), Pending: g.db.Spool().Pending(), Free: -1, Size: -1}
+	d := api.Disk{Spool: fileSizes(g.file.DataDir, "spool.db"), State: fileSizes(g.file.DataDir, "state.db"), Free: -1, Size: -1}
+	if g.db != nil {
+		d.Pending = g.db.Spool().Pending()
+	}
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(g.file.DataDir, &fs); err == nil {
 		d.Free, d.Size = int64(fs.Bavail)*int64(fs.Bsize), int64(fs.Blocks)*int64(fs.Bsize)

@@ -51,7 +51,10 @@ type Gateway struct {
 	log       *slog.Logger
 	logs      *logring.Ring
 	alarms    *fault.Alarms
-	db        *storage.DB
+	db        *storage.DB      // nil when there is a standIn
+	standIn   *storage.StandIn // what there is while the data directory can't be used
+	wanted    storage.Config   // of that directory
+	unkept    string           // why nothing is kept; empty when it is
 	accounts  *broker.Accounts
 	bus       *bus
 	uplinks   *bridges.Supervisor
@@ -70,6 +73,24 @@ type Gateway struct {
 // New opens the storage and builds the parts; nothing runs yet. It fails when
 // data_dir can't be used: with fault.Conflict when another process uses it.
 func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
+	g := newGateway(file, version, log)
+	var err error
+	if g.db, err = storage.Open(file.Storage(), g.alarms, g.log.With("part", "storage")); err != nil {
+		return nil, &DataDirError{err}
+	}
+	return g, g.build(g.db.State())
+}
+
+// DataDirError says that the data directory can't be used; it may be mended while
+// the gateway runs without it, see NewStandIn.
+type DataDirError struct{ Err error }
+
+func (e *DataDirError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *DataDirError) Unwrap() error { return e.Err }
+
+func newGateway(file config.File, version string, log *slog.Logger) *Gateway {
 	logs := logring.New(keptLogs)
 	log = slog.New(logs.Handler(log.Handler()))
 	g := &Gateway{
@@ -78,12 +99,19 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 		alarms: &fault.Alarms{}, accounts: broker.NewAccounts(), bus: &bus{}, ready: make(chan struct{}),
 	}
 	g.anew, g.startAnew = context.WithCancel(context.Background())
-	var err error
-	if g.db, err = storage.Open(file.Storage(), g.alarms, log.With("part", "storage")); err != nil {
-		return nil, err
-	}
+	return g
+}
+
+// build makes the parts. When it fails the storage is closed.
+func (g *Gateway) build(state *storage.State) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.Close())
+		}
+	}()
+	file, log := g.file, g.log
 	if g.presets, err = all.UplinkPresets(); err != nil {
-		return nil, errors.Join(err, g.db.Close())
+		return err
 	}
 	g.templates = template.New(ReadTemplate, filepath.Join(file.DataDir, "templates"))
 	kinds, clouds := all.Kinds(g.templates), all.Uplinks()
@@ -96,15 +124,15 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	clock := systemClock()
 	g.uplinks.SetClock(clock)
 	g.bridges.SetClock(clock)
-	g.announcer = homeassistant.New(g.bus, kinds, version, log.With("part", "homeassistant"))
+	g.announcer = homeassistant.New(g.bus, kinds, g.version, log.With("part", "homeassistant"))
 	g.settings = config.NewManager(config.ManagerConfig{
-		State: g.db.State(), Kinds: slices.Concat(kinds, clouds), Check: g.checker(kinds, clouds),
+		State: state, Kinds: slices.Concat(kinds, clouds), Check: g.checker(kinds, clouds),
 		Hash: broker.HashPassword, Alarms: g.alarms, Log: log.With("part", "settings"),
 	})
-	if g.page, err = webui.New(file.Admin, g.deps(kinds), log.With("part", "webui")); err != nil {
-		return nil, fmt.Errorf("build the admin page: %w", errors.Join(err, g.db.Close()))
+	if g.page, err = webui.New(file.Admin, g.deps(state, kinds), log.With("part", "webui")); err != nil {
+		return fmt.Errorf("build the admin page: %w", err)
 	}
-	return g, nil
+	return nil
 }
 
 // checker judges settings by supervisors that never run: those that run would
@@ -122,7 +150,7 @@ func (g *Gateway) checker(kinds, clouds []bridges.Kind) func(config.Section, bri
 }
 
 // deps is what the page works with.
-func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
+func (g *Gateway) deps(state *storage.State, kinds []bridges.Kind) api.Deps {
 	return api.Deps{
 		Settings:    g.settings,
 		Bridges:     trial{g.bridges, g.settings, config.Bridges},
@@ -130,7 +158,9 @@ func (g *Gateway) deps(kinds []bridges.Kind) api.Deps {
 		Uplinks:     trial{g.uplinks, g.settings, config.Uplinks},
 		Clients:     g.bus,
 		Access:      g.accounts,
-		Store:       g.db.State(),
+		Store:       state,
+		Unkept:      g.unkept,
+		Notice:      g.notice(),
 		Passwords:   api.Passwords{Hash: broker.HashPassword, Verify: verifyPassword},
 		YAML:        api.YAML{FromYAML: fromYAML, ToYAML: config.ToYAML},
 		Alarms:      g.alarms,
@@ -247,6 +277,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.page.Prepare()
 	up.start("webui", g.page.Run)
 	up.start("memory", trimMemory)
+	if g.standIn != nil {
+		up.start("data directory", g.awaitDataDir)
+	}
 	if b := g.loadBroker(ctx); b != nil {
 		// Before the parts run: a client that comes at once must find its account.
 		g.settings.Start(config.Parts{
@@ -315,7 +348,7 @@ func (g *Gateway) loadBroker(ctx context.Context) *broker.Broker {
 	cfg := g.file.MQTT
 	cfg.Version = g.version
 	for {
-		b, err := broker.New(cfg, g.db.Spool(), g.accounts, g.alarms, g.log.With("part", part))
+		b, err := broker.New(cfg, g.spool(), g.accounts, g.alarms, g.log.With("part", part))
 		if err == nil {
 			g.alarms.Clear(part, fault.Internal)
 			g.bus.broker.Store(b)
@@ -332,4 +365,9 @@ func (g *Gateway) loadBroker(ctx context.Context) *broker.Broker {
 }
 
 // Close closes the storage; everything that was accepted is committed first.
-func (g *Gateway) Close() error { return g.db.Close() }
+func (g *Gateway) Close() error {
+	if g.standIn != nil {
+		return g.standIn.Close()
+	}
+	return g.db.Close()
+}

@@ -63,7 +63,7 @@ func (n *notifier) tell(state string) {
 // knows what it waits for; a restart would not heal the disk, only take the page down.
 func (g *Gateway) probe(ctx context.Context) bool {
 	answer := make(chan struct{}, 2) // one place for each
-	go g.db.Spool().Apply(session.Change{}, func(error) { answer <- struct{}{} })
+	go g.spool().Apply(session.Change{}, func(error) { answer <- struct{}{} })
 	go func() { // ends with the broker's lock, or the process
 		g.bus.Clients()
 		answer <- struct{}{}

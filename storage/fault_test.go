@@ -35,6 +35,7 @@ func shim(t *testing.T) string {
 // TestSpool_OutlivesFailingWrites has a child append while some of its writes or flushes fail: nothing that it said
 // was safe is lost, the process goes on, and once they work again everything is acknowledged.
 func TestSpool_OutlivesFailingWrites(t *testing.T) {
+	t.Parallel()
 	const messages = 300
 	library := shim(t)
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +21,10 @@ type lock struct{ file *os.File }
 // takeLock fails with fault.Conflict and the other process's id when another
 // process uses the directory.
 func takeLock(dir string) (*lock, error) {
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	name := filepath.Join(dir, "lock")
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(heldReadOnly(dir, name), err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		pid := holder(file)
@@ -37,6 +39,20 @@ func takeLock(dir string) (*lock, error) {
 		_, _ = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return &lock{file}, nil
+}
+
+// heldReadOnly tells who uses a directory that can't be written to, nil for nobody
+// and for what can't be told.
+func heldReadOnly(dir, name string) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = file.Close() }()
+	if errors.Is(syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+		return fault.New(fault.Conflict, "data directory %s is in use by process %s", dir, holder(file))
+	}
+	return nil
 }
 
 func holder(file *os.File) string {

@@ -100,7 +100,9 @@ func payloads(t testing.TB, s session.Spool, id session.ID) []string {
 			return all
 		}
 		for _, q := range page {
-			require.Greater(t, q.Message.ID, after)
+			if q.Message.ID <= after { // require would cost more than the page
+				require.Greater(t, q.Message.ID, after)
+			}
 			after = q.Message.ID
 			all = append(all, string(q.Message.Payload))
 		}

@@ -212,6 +212,7 @@ func inMemory(t *testing.T) string {
 }
 
 func TestSpool_AgreesWithTheOneInMemory(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(inMemory(t), "spool")
 		require.NoError(rt, err)

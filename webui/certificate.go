@@ -24,6 +24,9 @@ const (
 	ownKey  = "admin-key.pem"
 )
 
+// OwnFiles names what the page keeps in the data directory.
+func OwnFiles() []string { return []string{ownCert, ownKey} }
+
 // certificate gives what the page is served with. When the files of the config
 // can't be read it is the own one, with an alarm: the page comes up all the same.
 func (s *Server) certificate() (tls.Certificate, error) {

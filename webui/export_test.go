@@ -8,7 +8,7 @@ import (
 
 // Page gives what serves the page out of files.
 func Page(files fs.FS) (echo.HandlerFunc, error) {
-	p, err := newPage(files)
+	p, err := newPage(files, "")
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"html"
 	"io/fs"
 	"net/http"
 	"path"
@@ -30,6 +31,19 @@ const unbuilt = `<!doctype html>
 </html>
 `
 
+// notice is all that there is to see while nobody can log in. It looks again by itself.
+const notice = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="10">
+<title>fieldgate</title>
+<h1>fieldgate</h1>
+<p role="alert">The gateway runs, but {{.}}.</p>
+<p lang="zh-CN">网关正在运行，但数据目录无法使用，暂时不能保存任何内容。请检查磁盘或存储卡以及该目录的权限；恢复后网关会自动重新启动。</p>
+</html>
+`
+
 // clientFolder holds the MQTT client for other people's pages (docs/browser.md).
 const clientFolder = "client/"
 
@@ -37,6 +51,7 @@ const clientFolder = "client/"
 type page struct {
 	files fs.FS
 	index []byte // nil when the page was not built
+	alone string // in place of all of it, when it is not empty
 }
 
 // embedded gives the files that Vite built.
@@ -48,12 +63,16 @@ func PageBuilt() bool {
 	return err == nil
 }
 
-func newPage(files fs.FS) (*page, error) {
+func newPage(files fs.FS, words string) (*page, error) {
 	index, err := fs.ReadFile(files, "index.html")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the embedded page: %w", err)
 	}
-	return &page{files: files, index: index}, nil
+	p := &page{files: files, index: index}
+	if words != "" {
+		p.alone = strings.ReplaceAll(notice, "{{.}}", html.EscapeString(words))
+	}
+	return p, nil
 }
 
 // serve gives a file, else the index: paths that are no file are the page's own.
@@ -63,6 +82,10 @@ func (p *page) serve(c echo.Context) error {
 	}
 	name := strings.TrimPrefix(path.Clean(c.Request().URL.Path), "/")
 	h := c.Response().Header()
+	if p.alone != "" {
+		h.Set("Cache-Control", "no-store")
+		return c.HTML(http.StatusServiceUnavailable, p.alone)
+	}
 	if p.index == nil {
 		h.Set("Cache-Control", "no-cache")
 		return c.HTML(http.StatusOK, unbuilt)

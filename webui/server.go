@@ -65,7 +65,7 @@ func New(cfg Config, deps api.Deps, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := newPage(files)
+	page, err := newPage(files, deps.Notice)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"fieldgate/gateway"
 	"fieldgate/gateway/config"
+	"fieldgate/internal/fault"
 )
 
 func newServe(std stdio, host *string) *cobra.Command {
@@ -36,6 +37,9 @@ func serve(ctx context.Context, std stdio, host string) error {
 	}
 	for {
 		g, err := gateway.New(file, version, log)
+		if broken, is := errors.AsType[*gateway.DataDirError](err); is && fault.CodeOf(err) != fault.Conflict {
+			g, err = gateway.NewStandIn(file, version, log, broken.Err)
+		}
 		if err != nil {
 			return err
 		}

@@ -43,6 +43,7 @@ type box struct {
 	dir   string
 	mqtt  string // host:port
 	admin string // host:port
+	uid   int    // of the gateway; 0 for that of the test
 	cmd   *exec.Cmd
 	log   *os.File
 }
@@ -92,12 +93,23 @@ func (b *box) spawn() {
 	require.NoError(b.t, err)
 	b.cmd = exec.Command(path, "serve", "--config", b.config())
 	b.cmd.Stdout, b.cmd.Stderr = b.log, b.log
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	b.cmd.Env = append(os.Environ(), "TMPDIR="+b.dir)
+	b.cmd.SysProcAttr = b.identity()
+	b.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	// The death signal comes when the thread that started the child ends.
 	runtime.LockOSThread()
 	err = b.cmd.Start()
 	runtime.UnlockOSThread()
 	require.NoError(b.t, err)
+}
+
+// identity says as whom the gateway runs.
+func (b *box) identity() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{}
+	if b.uid != 0 {
+		attr.Credential = &syscall.Credential{Uid: uint32(b.uid), Gid: uint32(b.uid)}
+	}
+	return attr
 }
 
 // kill ends the gateway with a signal and waits until it is gone.

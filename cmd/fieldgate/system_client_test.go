@@ -150,6 +150,13 @@ type outgoing struct {
 
 const publisherWindow = 20
 
+// count gives how many messages were acknowledged.
+func (p *publisher) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.acknowledged)
+}
+
 func newPublisher(address, topic string, qos mqtt.QoS) *publisher {
 	p := &publisher{topic: topic, qos: qos, window: publisherWindow, tell: func(string, ...any) {}}
 	p.client = client{address: address, id: "pub-" + topic, onConnect: p.connected, onPacket: p.packet}
@@ -229,6 +236,14 @@ func (p *publisher) packet(raw []byte) {
 
 // finish sends nothing new; idle tells whether everything is acknowledged.
 func (p *publisher) finish() { p.mu.Lock(); p.quiet = true; p.mu.Unlock() }
+
+// resume takes back finish.
+func (p *publisher) resume() {
+	p.mu.Lock()
+	p.quiet = false
+	p.mu.Unlock()
+	p.fill()
+}
 
 func (p *publisher) idle() bool {
 	p.mu.Lock()

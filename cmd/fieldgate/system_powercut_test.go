@@ -32,7 +32,17 @@ import (
 const (
 	powercutEnv        = "FIELDGATE_POWERCUT_LOAD"
 	powercutDurability = "FIELDGATE_POWERCUT_DURABILITY"
+	powercutShare      = "FIELDGATE_POWERCUT_SHARE" // one in so many of the messages, for a short run
 )
+
+// shareOf gives how many of so many messages are sent.
+func shareOf(messages int) int {
+	share, err := strconv.Atoi(os.Getenv(powercutShare))
+	if err != nil {
+		return messages
+	}
+	return messages / share
+}
 
 // powercutRetained is the number of topics with a retained message.
 const powercutRetained = 10
@@ -110,8 +120,16 @@ func newRig(t *testing.T, dir string) *rig {
 	return r
 }
 
+// promises is where promise writes when it is recorded here and not by the tool.
+var promises = sync.OnceValue(openPowercutLog)
+
 func promise(format string, args ...any) {
-	_, _ = os.Stdout.WriteString(fmt.Sprintf(format, args...) + "\n")
+	text := fmt.Sprintf(format, args...) + "\n"
+	if log := promises(); log != nil {
+		_, _ = log.Write(encodePromise(text))
+		return
+	}
+	_, _ = os.Stdout.WriteString(text)
 }
 
 func (r *rig) subscriber(id, filter string, qos mqtt.QoS) *subscriber {
@@ -157,7 +175,7 @@ func TestPowercut_Load(t *testing.T) {
 	subscribe("bulk-all", "bulk/#", mqtt.AtLeastOnce).close()
 	subscribe("bulk-few", "bulk/few", mqtt.AtLeastOnce).close()
 	bulk := start("bulk", mqtt.AtLeastOnce, bulkMessages)
-	retained := start("retained", mqtt.AtLeastOnce, 500)
+	retained := start("retained", mqtt.AtLeastOnce, shareOf(500))
 	defer retained.close()
 	await(t, "the queue is long", bulk.idle)
 	bulk.close()
@@ -172,7 +190,7 @@ func TestPowercut_Load(t *testing.T) {
 		for _, id := range l.offline {
 			subscribe(id, l.topic, l.qos).close()
 		}
-		pubs = append(pubs, start(l.topic, l.qos, l.limit))
+		pubs = append(pubs, start(l.topic, l.qos, shareOf(l.limit)))
 		defer pubs[len(pubs)-1].close()
 	}
 	churn(r)

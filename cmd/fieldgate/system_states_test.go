@@ -24,8 +24,8 @@ type peer struct {
 	in      *bufio.Reader
 }
 
-// dialPeer connects and wants the session to be there or not.
-func dialPeer(t *testing.T, address string, hello packet.Connect, present bool) *peer {
+// knockPeer connects; the answer is still to be read.
+func knockPeer(t *testing.T, address string, hello packet.Connect) *peer {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
@@ -33,6 +33,13 @@ func dialPeer(t *testing.T, address string, hello packet.Connect, present bool) 
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 	p := &peer{t: t, id: hello.ClientID, version: hello.Version, conn: conn, in: bufio.NewReader(conn)}
 	p.write(hello.Append(nil))
+	return p
+}
+
+// dialPeer connects and wants the session to be there or not.
+func dialPeer(t *testing.T, address string, hello packet.Connect, present bool) *peer {
+	t.Helper()
+	p := knockPeer(t, address, hello)
 	var ack packet.Connack
 	require.NoError(t, ack.Decode(p.read(packet.CONNACK), p.version))
 	require.Equal(t, mqtt.Success, ack.Reason)

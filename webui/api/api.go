@@ -63,7 +63,7 @@ func New(e *echo.Echo, deps Deps, log *slog.Logger) (*API, error) {
 		streams: make(chan struct{}, maxStreams),
 	}
 	a.huma = humaecho.NewWithGroup(e, e.Group(Prefix), config())
-	a.huma.UseMiddleware(a.authorize, requireContentType)
+	a.huma.UseMiddleware(a.authorize, a.refuseUnkept, requireContentType)
 	return a, a.people.prepareSetup()
 }
 

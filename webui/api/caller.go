@@ -133,6 +133,26 @@ func (a *API) identify(r *http.Request) (caller, error) {
 	return caller{}, nil
 }
 
+// refuseUnkept refuses to change what would be lost, while nothing can be kept.
+func (a *API) refuseUnkept(ctx huma.Context, next func(huma.Context)) {
+	op := ctx.Operation()
+	if a.Unkept == "" || op.Method == http.MethodGet || !keeps(op.OperationID) {
+		next(ctx)
+		return
+	}
+	p := NewProblem(http.StatusServiceUnavailable, fault.Unavailable, "not changed, for %s", a.Unkept)
+	_ = p.Write(humaecho.Unwrap(ctx).Response()) // the connection is gone; nobody is left to tell
+}
+
+// keeps tells whether an operation changes what is kept; others act, or ask.
+func keeps(operation string) bool {
+	switch operation {
+	case "login", "logout", "restart", "check-access", "disconnect-client", "publish", "write-point", "cancel-job":
+		return false
+	}
+	return !strings.HasPrefix(operation, "test-") && !strings.HasPrefix(operation, "scan-")
+}
+
 // requireContentType refuses bodies that do not say that they are what the route reads.
 func requireContentType(ctx huma.Context, next func(huma.Context)) {
 	op := ctx.Operation()

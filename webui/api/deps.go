@@ -35,6 +35,8 @@ type Deps struct {
 	Presets      []bridges.Preset // settings to begin an uplink with
 	Certificates Certificates     // webui sets it
 	Restart      func() error     // begins a restart and returns; Unavailable when nobody would start the gateway again
+	Unkept       string           // why nothing that is changed would be kept; empty when it is
+	Notice       string           // what the page says to everybody in place of itself; empty for nothing
 }
 
 // Sections of the managed settings.
