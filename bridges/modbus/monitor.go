@@ -44,7 +44,7 @@ func (l *ledger) showAnswer(request, adu, wire []byte, at time.Time, took time.D
 	if !l.tap.Open() {
 		return
 	}
-	f := bridges.Frame{Time: at.UTC(), Direction: frameAnswer, Unit: int(request[0]), Hex: hex.EncodeToString(wire), MS: milliseconds(took)}
+	f := bridges.Frame{Time: at.UTC(), Direction: frameAnswer, Unit: int(request[0]), Hex: hex.EncodeToString(wire), MS: milliseconds(max(0, took))} // an adapter may answer for a line on which the request is not over
 	f.Function = int(request[1])
 	f.Name = functionName(request[1])
 	describeRequest(&f, request[:len(request)-2])

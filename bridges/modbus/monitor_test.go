@@ -29,7 +29,7 @@ func TestWatch_TellsNoiseStrangersAndWhatCameTooEarlyOrTooLate(t *testing.T) {
 		{"noise", false, func(l *faultyLine, a []byte) { l.send([]byte{0xFF, 0x07}, a) }, "other", "foreign", "noise", "ff07", 0},
 		{"noise behind", false, func(l *faultyLine, a []byte) { l.send(append(a, 0xFF, 0x07)) }, "other", "foreign", "noise", "ff07", 0},
 		{"another unit", false, func(l *faultyLine, a []byte) { l.send(append(frame(9, 3, 2, 0, 7), a...)) }, "other", "foreign", "a frame of somebody else", "", 9},
-		{"late", false, func(l *faultyLine, a []byte) { l.late(10*time.Millisecond, a) }, "other", "late", "was given up", "", 1},
+		{"late", false, func(l *faultyLine, a []byte) { l.late(150*time.Millisecond, a) }, "other", "late", "was given up", "", 1},
 		{"the first one after a silence", false, func(*faultyLine, []byte) {}, "answer", "late", "asked once more", "", 1},
 		{"faster than the line", true, func(l *faultyLine, a []byte) { l.send(a) }, "other", "early", "faster than the line", "", 1},
 	} {
