@@ -183,6 +183,7 @@ function drawn(f: Frame, t: Messages) {
         </p>
       )}
       <code class="frame-bytes">{content(f)}</code>
+      {!bad && f.words !== "" && <p class="muted frame-values">= {f.words}</p>}
       {(f.values ?? []).length > 0 && <p class="muted frame-values">= {(f.values ?? []).join(" ")}</p>}
     </li>
   );
