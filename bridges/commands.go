@@ -164,15 +164,22 @@ func (q *Commands[D]) Listen(ctx context.Context, source Source, host Host, log 
 			return err
 		}
 		for _, d := range deliveries {
-			if topic, point, ok := target(d.Message.Topic); ok {
-				if whose, ours := device(topic); ours {
-					q.set(ctx, host, log, d, whose, topic+"/"+point+"/result", point)
-				}
-			}
+			q.take(ctx, host, log, d, device)
 			if d.QoS > mqtt.AtMostOnce {
 				source.Ack(d.Message.ID)
 			}
 		}
+	}
+}
+
+// take queues what came, when it is a command to one of our devices.
+func (q *Commands[D]) take(ctx context.Context, host Host, log *slog.Logger, d mqtt.Delivery, device func(topic string) (D, bool)) {
+	topic, point, ok := target(d.Message.Topic)
+	if !ok {
+		return
+	}
+	if whose, ours := device(topic); ours {
+		q.set(ctx, host, log, d, whose, topic+"/"+point+"/result", point)
 	}
 }
 

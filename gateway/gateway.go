@@ -85,6 +85,7 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 // the gateway runs without it, see NewStandIn.
 type DataDirError struct{ Err error }
 
+// Error gives what the file system or the database said.
 func (e *DataDirError) Error() string { return e.Err.Error() }
 
 // Unwrap gives the cause.

@@ -177,17 +177,20 @@ func (a *Announcer) entities(s Settings, configs []bridges.Config) map[string][]
 	all := map[string][]byte{}
 	for _, c := range configs {
 		for _, d := range a.devices(c) {
-			if on := d.HomeAssistant; on != nil && !*on || on == nil && !s.Enabled {
-				continue
-			}
-			for _, p := range d.Points {
-				if topic, payload, ok := entity(s, a.version, d, p); ok {
-					all[topic] = payload
-				}
+			if on := d.HomeAssistant; on != nil && *on || on == nil && s.Enabled {
+				a.addEntities(all, s, d)
 			}
 		}
 	}
 	return all
+}
+
+func (a *Announcer) addEntities(all map[string][]byte, s Settings, d bridges.Device) {
+	for _, p := range d.Points {
+		if topic, payload, ok := entity(s, a.version, d, p); ok {
+			all[topic] = payload
+		}
+	}
 }
 
 func (a *Announcer) devices(c bridges.Config) []bridges.Device {
