@@ -23,7 +23,7 @@ const (
 	DefaultPath          = "/mqtt" // of a websocket
 	DefaultMost          = 10_000  // connections of one listener
 	DefaultMostOfAddress = 2_000   // of them from one address
-	DefaultRate          = 500     // new connections a second
+	DefaultRate          = 1_000   // new connections a second
 	DefaultRateTLS       = 200     // the same with TLS, whose handshake costs more than all else
 	DefaultRateOfAddress = 100     // of them from one address
 	DefaultBurst         = 2_000   // new connections at once, from one address too

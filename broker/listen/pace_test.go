@@ -83,7 +83,7 @@ func TestRate_HasRoomForEverybodyAfterAPowerCut(t *testing.T) {
 	}{
 		{"a thousand", 1000, nil, 0},
 		{"a thousand over TLS", 1000, &listen.TLS{}, 0},
-		{"as many as a listener takes", listen.DefaultMost, nil, 16 * time.Second},
+		{"as many as a listener takes", listen.DefaultMost, nil, 8 * time.Second},
 		{"as many over TLS", listen.DefaultMost, &listen.TLS{}, 40 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
