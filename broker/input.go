@@ -10,7 +10,7 @@ import (
 
 // readSize is the length in bytes of the buffer that a connection reads into; all
 // whole packets of one read are handled together.
-const readSize = 64 << 10
+const readSize = 32 << 10
 
 // The same for TLS and WebSockets. Such a connection holds its buffer while it
 // waits, so it is small, and not shared; one that is busy gets a longer one.
