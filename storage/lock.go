@@ -48,7 +48,8 @@ func heldReadOnly(dir, name string) error {
 	if err != nil {
 		return nil
 	}
-	defer func() { _ = file.Close() }()
+	probe := lock{file}
+	defer func() { _ = probe.release() }()
 	if errors.Is(syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
 		return fault.New(fault.Conflict, "data directory %s is in use by process %s", dir, holder(file))
 	}
@@ -64,4 +65,9 @@ func holder(file *os.File) string {
 	return pid
 }
 
-func (l *lock) release() error { return l.file.Close() }
+// release frees the directory at once. Closing alone would not: a child process that
+// is just being started has the file too, until it runs its own program.
+func (l *lock) release() error {
+	err := syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
+	return errors.Join(err, l.file.Close())
+}

@@ -132,7 +132,9 @@ func (w *twins) change(t *rapid.T) {
 
 func (w *twins) reopen(*rapid.T) {
 	w.sync()
-	require.NoError(w, w.db.Close())
+	db := w.db
+	w.db = nil
+	require.NoError(w, db.Close())
 	w.db = w.openDB()
 	w.model = w.model.Reopen()
 	require.Equal(w, w.stored(w.model, w.ids), w.stored(w.db.Spool(), nil))
@@ -221,7 +223,9 @@ func TestSpool_AgreesWithTheOneInMemory(t *testing.T) {
 		w.db = w.openDB()
 		defer func() {
 			w.model.Close()
-			require.NoError(rt, w.db.Close())
+			if w.db != nil {
+				require.NoError(rt, w.db.Close())
+			}
 		}()
 		rt.Repeat(map[string]func(*rapid.T){
 			"append": w.append,
