@@ -19,6 +19,9 @@ const (
 	plainBusy = 16 << 10
 )
 
+// busyRow is how many reads without a wait between them make a busy connection; see readNow.
+const busyRow = 4
+
 // readBuffers holds the buffers that no connection needs now.
 type readBuffers struct{ pool sync.Pool }
 
@@ -45,6 +48,7 @@ type input struct {
 
 	buf  []byte // nil while waiting
 	n    int    // bytes in buf
+	row  int    // reads without a wait between them
 	rest []byte // bytes read while buf is nil
 	err  error
 }
@@ -83,11 +87,12 @@ func (in *input) more() ([]byte, error) {
 func (in *input) try(fd uintptr) bool {
 	in.take()
 	for {
-		n, err := syscall.Read(int(fd), in.buf[in.n:])
+		n, err := in.read(fd)
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
+			in.row = 0
 			in.park()
 			return false
 		case err != nil:
@@ -96,9 +101,18 @@ func (in *input) try(fd uintptr) bool {
 			in.err = io.EOF
 		default:
 			in.n += n
+			in.row++
 		}
 		return true
 	}
+}
+
+// read reads once.
+func (in *input) read(fd uintptr) (int, error) {
+	if in.row < busyRow {
+		return readNow(fd, in.buf[in.n:])
+	}
+	return syscall.Read(int(fd), in.buf[in.n:])
 }
 
 // take makes sure that there is a buffer with room.

@@ -255,7 +255,7 @@ func (o *outbox) tryWrite(b []byte) (int, error) {
 // try is called by the runtime with the socket's descriptor; it never asks to wait.
 func (o *outbox) try(fd uintptr) bool {
 	for o.written < len(o.chunk) {
-		n, err := syscall.Write(int(fd), o.chunk[o.written:])
+		n, err := writeNow(fd, o.chunk[o.written:])
 		switch {
 		case err == syscall.EINTR:
 			continue

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 )
@@ -26,3 +27,14 @@ func Notify(ctx context.Context, every time.Duration, probe func(context.Context
 
 // Probe asks for a sign of life.
 func (g *Gateway) Probe(ctx context.Context) bool { return g.probe(ctx) }
+
+// UnchangedPages gives the starts and lengths of what releaseProgram would let go of.
+func UnchangedPages(smaps io.Reader, file string) (found [][2]uintptr) {
+	for _, p := range unchangedPages(smaps, file) {
+		found = append(found, [2]uintptr{p.start, p.length})
+	}
+	return found
+}
+
+// ReleaseProgram is releaseProgram.
+func ReleaseProgram() { releaseProgram() }

@@ -56,13 +56,13 @@ const (
 	trimWorth = 6 << 20 // bytes: so much at least is free and held
 )
 
-// trimMemory gives memory back to the system when a burst is over, until ctx is done: the
-// runtime itself would keep what the start or ten thousand connections needed for minutes.
+// trimMemory gives memory back to the system when the start or a burst is over, until ctx is done: the
+// runtime itself would keep what they needed for minutes, and the system the code that ran.
 func trimMemory(ctx context.Context) error {
 	look := time.NewTicker(trimLook)
 	defer look.Stop()
 	last, trimmedAt := uint64(0), uint64(0)
-	for {
+	for started := false; ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -71,9 +71,10 @@ func trimMemory(ctx context.Context) error {
 		allocated, free := heapUse()
 		quiet := allocated-last < trimQuiet
 		// what was allocated since the last time may be garbage that nobody has collected yet
-		if quiet && free+(allocated-trimmedAt) > trimWorth {
+		if quiet && (!started || free+(allocated-trimmedAt) > trimWorth) {
 			debug.FreeOSMemory()
-			trimmedAt = allocated
+			releaseProgram()
+			started, trimmedAt = true, allocated
 		}
 		last = allocated
 	}
