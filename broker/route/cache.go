@@ -1,6 +1,7 @@
 package route
 
 import (
+	"hash/maphash"
 	"slices"
 	"strings"
 	"unsafe"
@@ -20,14 +21,15 @@ type Cache[S comparable] struct {
 	may        func(name string, s S) bool // nil for everybody
 
 	looked, found int       // look-ups of this round, and those that were in results
-	cold          bool      // topics hardly come twice: to keep them all would cost more than it saves
+	cold          bool      // topics hardly come twice, or are too many: to keep them all would cost more than it saves
 	once          Result[S] // what is not kept
+	ahead         ahead[S]
 }
 
 // How a cache finds out whether it is worth while.
 const (
 	cacheRound = 1024 // look-ups
-	coldKeeps  = 8    // a cold cache keeps one result in so many, to see whether topics come again
+	coldKeeps  = 8    // a cold cache keeps the results of one topic in so many, to see whether topics come again
 )
 
 // NewCache returns an empty cache that holds at most limit bytes of results.
@@ -43,17 +45,41 @@ func (c *Cache[S]) Only(may func(name string, s S) bool) {
 }
 
 // Match gives who gets messages of the topic name, as Tree.Match does; the result is
-// valid until the next call.
+// valid until the next call of Match or Ahead.
 func (c *Cache[S]) Match(name []byte) *Result[S] {
 	now := c.refresh()
-	c.looked++
+	if r := c.ahead.take(name); r != nil {
+		return r
+	}
+	if c.cold {
+		// Most topics are not even looked for among the results.
+		if hash := maphash.Bytes(now.seed, name); !isSample(hash) {
+			c.fill(now, view(name), now.plain.find(hash, view(name)), &c.once)
+			return &c.once
+		}
+	}
+	if c.looked++; c.looked > cacheRound {
+		c.judge()
+	}
 	if r, ok := c.results[string(name)]; ok {
 		c.found++
 		return r
 	}
-	// The walk wants a string and keeps none, so what is not remembered needs no copy.
-	return c.miss(now, unsafe.String(unsafe.SliceData(name), len(name)))
+	return c.miss(now, view(name))
 }
+
+// judge decides at the end of a round whether all results are worth keeping.
+func (c *Cache[S]) judge() {
+	// A cold cache holds a part of the topics: all of them would have to fit too.
+	c.cold = c.found*2 < c.looked || c.cold && c.bytes*coldKeeps > c.limit
+	c.looked, c.found = 0, 0
+}
+
+// isSample tells whether a topic name with the hash is one of those by which a cold cache sees whether topics come again.
+func isSample(hash uint64) bool { return hash%coldKeeps == 0 }
+
+// view gives the name as a string without a copy: the walk wants a string and keeps none.
+func view(name []byte) string { return unsafe.String(unsafe.SliceData(name), len(name)) }
 
 func (c *Cache[S]) refresh() *snapshot[S] {
 	now := c.tree.current.Load()
@@ -68,24 +94,14 @@ func (c *Cache[S]) refresh() *snapshot[S] {
 func (c *Cache[S]) Forget() {
 	clear(c.results)
 	c.bytes = 0
+	c.ahead.forget()
 }
 
+// miss makes a result and keeps it.
 func (c *Cache[S]) miss(now *snapshot[S], name string) *Result[S] {
-	if c.looked >= cacheRound {
-		c.cold = c.found*2 < c.looked
-		c.looked, c.found = 0, 0
-	}
-	r := &c.once
-	keep := !c.cold || c.looked%coldKeeps == 0
-	if keep {
-		r = &Result[S]{}
-	}
-	now.match(name, r)
-	if c.may != nil {
-		r.only(name, c.may)
-	}
-	r.own += len(name)
-	if !keep || r.own > c.limit/4 { // a large one would push all others out
+	r := &Result[S]{}
+	c.fill(now, name, now.plain.get(now.seed, name), r)
+	if r.own > c.limit/4 { // it would push all others out
 		return r
 	}
 	name = strings.Clone(name)
@@ -96,6 +112,15 @@ func (c *Cache[S]) miss(now *snapshot[S], name string) *Result[S] {
 	c.results[name] = r
 	c.bytes += r.own
 	return r
+}
+
+// fill makes the result for the name, which plain have subscribed to.
+func (c *Cache[S]) fill(now *snapshot[S], name string, plain *takers[S], into *Result[S]) {
+	now.match(name, plain, into)
+	if c.may != nil {
+		into.only(name, c.may)
+	}
+	into.own += len(name)
 }
 
 // only leaves out those who may not have the messages of the topic name.

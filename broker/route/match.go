@@ -22,17 +22,18 @@ type Result[S comparable] struct {
 // Subscribers once; it may be a member of groups beside. See Cache for the hot path.
 func (t *Tree[S]) Match(name string) *Result[S] {
 	r := &Result[S]{}
-	t.current.Load().match(name, r)
+	now := t.current.Load()
+	now.match(name, now.plain.get(now.seed, name), r)
 	r.Topic = name
 	return r
 }
 
 // match looks for the filter that is the name itself, and walks all matching nodes of
-// a level of the tree together, level by level. It keeps nothing of the name.
-func (s *snapshot[S]) match(name string, into *Result[S]) {
+// a level of the tree together, level by level. plain is who has subscribed to the name itself. It keeps nothing of the name.
+func (s *snapshot[S]) match(name string, plain *takers[S], into *Result[S]) {
 	*into = Result[S]{}
 	found := finding[S]{result: into}
-	found.add(s.plain.get(s.seed, name))
+	found.add(plain)
 	var firstHere, firstNext [16]*node[S]
 	here, next := append(firstHere[:0], s.root), firstNext[:0]
 	isSystem := strings.HasPrefix(name, "$") // not for leading wildcards [v3.1.1 MQTT-4.7.2-1]

@@ -14,11 +14,11 @@ type trie[V any] struct {
 	len  int
 }
 
-// branch holds the slots of those of 32 possible continuations that are there, in
+// branch holds the slots of those of 64 possible continuations that are there, in
 // the order of the bits of used. Below the last bits of the hash it is a plain
 // list of words with the same hash, and used is 0. The zero value is empty.
 type branch[V any] struct {
-	used  uint32
+	used  uint64
 	slots []slot[V]
 }
 
@@ -35,15 +35,15 @@ type slot[V any] struct {
 
 const (
 	hashBits   = 64
-	branchBits = 5
+	branchBits = 6
 )
 
 func (b *branch[V]) isEmpty() bool { return len(b.slots) == 0 }
 
 // place gives the bit of the hash's continuation and its index among the slots.
-func (b *branch[V]) place(hash uint64, shift int) (bit uint32, index int) {
+func (b *branch[V]) place(hash uint64, shift int) (bit uint64, index int) {
 	bit = 1 << (hash >> shift & (1<<branchBits - 1))
-	return bit, bits.OnesCount32(b.used & (bit - 1))
+	return bit, bits.OnesCount64(b.used & (bit - 1))
 }
 
 // get gives the word's value; the zero value when it is not there.
@@ -53,25 +53,33 @@ func (t *trie[V]) get(seed maphash.Seed, word string) V {
 
 // find is get with the word's hash.
 func (t *trie[V]) find(hash uint64, word string) (v V) {
+	if s := t.slot(hash, word); s != nil && s.word == word {
+		return s.value
+	}
+	return v
+}
+
+// slot gives the slot in which the word stands when it is there: the one with its hash, nil for none.
+func (t *trie[V]) slot(hash uint64, word string) *slot[V] {
 	b := &t.root
 	for shift := 0; shift < hashBits; shift += branchBits {
 		bit, i := b.place(hash, shift)
 		if b.used&bit == 0 {
-			return v
+			return nil
 		}
 		s := &b.slots[i]
 		if s.below.isEmpty() {
-			if s.hash == hash && s.word == word {
-				return s.value
+			if s.hash != hash {
+				return nil
 			}
-			return v
+			return s
 		}
 		b = &s.below
 	}
 	if i := b.index(word); i >= 0 {
-		return b.slots[i].value
+		return &b.slots[i]
 	}
-	return v
+	return nil
 }
 
 // index finds the word in a list of words with the same hash, -1 when it is not there.
@@ -162,7 +170,7 @@ func (b *branch[V]) replaced(i int, s slot[V]) branch[V] {
 	return branch[V]{b.used, slots}
 }
 
-func (b *branch[V]) inserted(i int, bit uint32, s slot[V]) branch[V] {
+func (b *branch[V]) inserted(i int, bit uint64, s slot[V]) branch[V] {
 	slots := make([]slot[V], len(b.slots)+1)
 	copy(slots, b.slots[:i])
 	slots[i] = s
@@ -170,7 +178,7 @@ func (b *branch[V]) inserted(i int, bit uint32, s slot[V]) branch[V] {
 	return branch[V]{b.used | bit, slots}
 }
 
-func (b *branch[V]) removed(i int, bit uint32) branch[V] {
+func (b *branch[V]) removed(i int, bit uint64) branch[V] {
 	if len(b.slots) == 1 {
 		return branch[V]{}
 	}
@@ -179,7 +187,7 @@ func (b *branch[V]) removed(i int, bit uint32) branch[V] {
 	return branch[V]{b.used &^ bit, slots}
 }
 
-// each calls f for every word, in no order. It recurses at most 14 deep.
+// each calls f for every word, in no order. It recurses at most 11 deep.
 func (t *trie[V]) each(f func(word string, v V)) { t.root.each(f) }
 
 func (b *branch[V]) each(f func(word string, v V)) {
