@@ -155,6 +155,9 @@ func (in *input) fit(came int) {
 	in.buf = next
 }
 
+// filled tells whether so many bytes of one read are a sign that there are more.
+func (in *input) filled(used int) bool { return 2*used >= len(in.buf) && used > plainSize }
+
 // release gives the buffer back.
 func (in *input) release() {
 	if in.buf != nil {
