@@ -233,7 +233,9 @@ const (
 // a flooder gets a fifth of one processor; alone, or among its like, it gets nearly all there is.
 func (c *conn) takeTurns(used int) {
 	t := &c.turns
-	if !c.in.filled(used) {
+	dry := c.in.dry
+	c.in.dry = false
+	if dry || !c.in.filled(used) {
 		t.bytes = 0
 		return
 	}
