@@ -32,11 +32,32 @@ type batch struct {
 	owedTo []*client      // the same sessions
 	topic  []byte         // of pub, when it came from inside
 	name   []byte         // of a message that is encoded for one client
+	topics [][]byte       // that cache was told of
 	gone   []mqtt.MsgID   // what the spool owes one client that must not get it any more
 	taken  int            // receivers of pub
 	unsent int            // bytes that were appended since dirty was empty
 
 	passage passage // of pub, when it is retained
+}
+
+// lookAhead tells the cache of the topics of the next publications in data, and gives how many bytes
+// hold them.
+func (w *batch) lookAhead(data []byte) (used int) {
+	w.topics = w.topics[:0]
+	for len(w.topics) < route.AheadMost {
+		n, err := packet.Length(data[used:], 0)
+		if err != nil || n == 0 || used+n > len(data) {
+			used = len(data) // whatever is left is nothing to look ahead for
+			break
+		}
+		if raw := data[used : used+n]; packet.TypeOf(raw[0]) == packet.PUBLISH {
+			w.topics = append(w.topics, packet.TopicOf(raw))
+		}
+		used += n
+	}
+	w.cache.Ahead(w.topics)
+	clear(w.topics)
+	return used
 }
 
 // counts are added to the broker's totals at the end of a batch.
@@ -68,6 +89,7 @@ func (b *Broker) batch() *batch {
 func (w *batch) done() {
 	w.flush()
 	w.pub.reset()
+	w.cache.Ahead(nil)
 	w.b.batches.pool.Put(w)
 }
 

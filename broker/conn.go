@@ -266,7 +266,10 @@ func (c *conn) handleBatch(data []byte) (used int, err error) {
 // handleAll handles all whole packets at the front of data and tells how many bytes they were.
 func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
 	packets, publishes, tap := 0, 0, c.out.tap.Load()
-	for used < len(data) {
+	for ahead := 0; used < len(data); {
+		if used >= ahead && w.cache.WantsAhead() {
+			ahead = used + w.lookAhead(data[used:])
+		}
 		n, err := packet.Length(data[used:], c.b.cfg.MaxPacketSize)
 		if err != nil {
 			return used, err

@@ -150,3 +150,20 @@ func TestDecode_RefusesEveryShortenedPacket(t *testing.T) {
 		}
 	}
 }
+
+func TestTopicOf_IsWhatDecodeFinds(t *testing.T) {
+	for _, v := range versions {
+		for _, size := range []int{0, 100, 200, 20_000} { // the remaining length takes one to three bytes
+			for _, qos := range []mqtt.QoS{mqtt.AtMostOnce, mqtt.AtLeastOnce} {
+				raw := (&packet.Publish{Topic: []byte("a/b"), QoS: qos, PacketID: uint16(qos), Payload: make([]byte, size)}).Append(nil, v)
+				var p packet.Publish
+				require.NoError(t, p.Decode(raw, v))
+				require.Equal(t, p.Topic, packet.TopicOf(raw))
+			}
+		}
+	}
+	whole := (&packet.Publish{Topic: []byte("a/b")}).Append(nil, mqtt.V311)
+	for n := range len(whole) {
+		require.Nil(t, packet.TopicOf(whole[:n]), "%d bytes", n)
+	}
+}

@@ -61,6 +61,23 @@ func (p *Publish) Decode(raw []byte, v mqtt.Version) error {
 	return r.done()
 }
 
+// TopicOf gives the topic name of a whole PUBLISH as it stands in the packet, before any check; nil when there is none.
+func TopicOf(raw []byte) []byte {
+	at := 1
+	for at < len(raw) && raw[at] >= 0x80 {
+		at++
+	}
+	at++
+	if len(raw) < at+2 {
+		return nil
+	}
+	end := at + 2 + int(binary.BigEndian.Uint16(raw[at:]))
+	if len(raw) < end {
+		return nil
+	}
+	return raw[at+2 : end]
+}
+
 func (p *Publish) decodeProperties(r *reader) {
 	list := r.properties(PUBLISH)
 	var message forwarded

@@ -17,6 +17,8 @@ type expected[S comparable] struct {
 	hash   uint64
 	slot   *slot[*takers[S]]
 	plain  *takers[S] // who has subscribed to the name itself
+	own    roster[S]
+	first  S
 	result Result[S]
 }
 
@@ -27,9 +29,15 @@ func (c *Cache[S]) WantsAhead() bool { return c.cold }
 // takes AheadMost at most. Where topics hardly come twice the time goes into waiting for memory, and the
 // processor waits for that of several names at once when nothing else lies between them. The names must
 // not change until then; who asks for others, or for none, does no harm, and a name needs no check before.
+// Without names it only lets go of those that it was told of before.
 func (c *Cache[S]) Ahead(names [][]byte) {
-	now, a := c.refresh(), &c.ahead
-	a.next, a.len = 0, min(len(names), AheadMost)
+	a := &c.ahead
+	a.forget()
+	if len(names) == 0 {
+		return
+	}
+	now := c.refresh()
+	a.len = min(len(names), AheadMost)
 	list := a.list[:a.len]
 	// Each loop asks the memory for one thing of every name.
 	for i := range list {
@@ -41,9 +49,18 @@ func (c *Cache[S]) Ahead(names [][]byte) {
 	}
 	for i := range list {
 		e := &list[i]
-		e.plain = nil
 		if e.slot != nil && e.slot.word == view(e.name) {
 			e.plain = e.slot.value
+		}
+	}
+	for i := range list {
+		if e := &list[i]; e.plain != nil {
+			e.own = e.plain.own
+		}
+	}
+	for i := range list {
+		if e := &list[i]; e.own.len > 0 {
+			e.first = e.own.last[0].Subscriber
 		}
 	}
 	for i := range list {
