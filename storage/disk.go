@@ -111,6 +111,12 @@ func isFull(err error) bool {
 	return is && (e.Code == sqlite3.ErrFull || e.SystemErrno == syscall.ENOSPC || e.SystemErrno == syscall.EDQUOT)
 }
 
+// isIO tells whether a read, a write or a flush failed, and not for want of room.
+func isIO(err error) bool {
+	e, is := errors.AsType[sqlite3.Error](err)
+	return is && e.Code == sqlite3.ErrIoErr && !isFull(err)
+}
+
 // limitPages lets the connection know how large the file may become.
 func (w *writer) limitPages() error {
 	limit := min(w.disk.limit+w.disk.slack, noPageLimit)
@@ -166,6 +172,7 @@ func (s *Spool) relieve(b *batch) {
 	})
 	if err != nil {
 		s.log.Debug("no room made", "err", err)
+		w.giveUp(err)
 		return
 	}
 	s.mu.Lock()
@@ -223,9 +230,10 @@ func (s *Spool) lighten(b *batch) bool {
 			}
 			b.writes = b.writes || o.row || o.begin || o.entry.retain || o.entry.from != 0
 		case o.seal != nil:
+			o.seal.describe(o)
 			b.writes = b.writes || o.index != nil
 		default:
-			b.writes = true
+			b.writes = b.writes || o.change.writes()
 		}
 	}
 	return b.writes

@@ -66,15 +66,24 @@ func (s *Spool) open() error {
 	}
 	if err := s.load(c); err != nil {
 		c.close()
-		clear(s.sessions)
-		s.segs, s.dirty, s.freed = nil, fifo[*part]{}, nil
-		s.writer = writer{}
+		s.unload()
 		return err
 	}
-	s.writer.c, s.writer.slowness = c, s.cfg.slowness
+	s.writer.c = c
 	s.writer.disk = disk{dir: filepath.Dir(s.file), minFree: int64(s.cfg.MinFreeDisk)}
 	s.watchDisk(true)
+	if s.unclean { // a flush may have failed before: see redial
+		s.writer.stale = c.restartLog() != nil
+	}
 	return nil
+}
+
+// unload forgets all that load has read, so that none of it reaches another file.
+func (s *Spool) unload() {
+	clear(s.sessions)
+	s.segs, s.dirty, s.freed, s.pending = nil, fifo[*part]{}, nil, fifo[op]{}
+	s.seq, s.dueSeq, s.lost = 0, 0, 0
+	s.writer = writer{}
 }
 
 func (s *Spool) load(c *conn) error {
@@ -435,6 +444,12 @@ func (s *Spool) loadRetained(c *conn, v session.Visitor) error {
 		v.Retained(m)
 		return nil
 	})
+}
+
+func (s *Spool) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
 }
 
 // close commits what is pending, or gives up after a few tries, and ends the writer.

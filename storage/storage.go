@@ -48,7 +48,9 @@ func Open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (*DB, error) {
 }
 
 func (db *DB) open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (err error) {
-	_ = os.RemoveAll(filepath.Join(cfg.DataDir, draftDir)) // of a backup that was cut short
+	for _, half := range []string{draftDir, arrivingDir} { // of a backup that was cut short
+		_ = os.RemoveAll(filepath.Join(cfg.DataDir, half))
+	}
 	restored, err := takeRestore(cfg.DataDir)
 	if err != nil {
 		return fmt.Errorf("restore the backup: %w", err)
