@@ -151,8 +151,7 @@ func TestSpool_IdleWritesNothing(t *testing.T) {
 		return words
 	}
 	synctest.Test(t, func(t *testing.T) {
-		db, _ := openWithAlarms(t, dir)
-		s := db.Spool()
+		s := open(t, dir).Spool()
 		put(t, s, 1)
 		all := fill(t, s, 10, 0, 10, 1)
 		s.Acked(1, all[0])
@@ -167,6 +166,5 @@ func TestSpool_IdleWritesNothing(t *testing.T) {
 			time.Sleep(20 * time.Second)
 		}
 		require.Equal(t, before, stamp())
-		require.NoError(t, db.Close())
 	})
 }

@@ -32,8 +32,7 @@ func TestSpool_ShrinksWhenDrained(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
-				db, _ := openWithAlarms(t, dir)
-				s := db.Spool()
+				s := open(t, dir).Spool()
 				put(t, s, 1, 2)
 				for n := range 20_000 {
 					publish(s, "t", fmt.Sprintf("%d %s", n, strings.Repeat("x", 500)), 1)
@@ -53,7 +52,6 @@ func TestSpool_ShrinksWhenDrained(t *testing.T) {
 				publish(s, "t", "goes on", 1)
 				commit(t, s)
 				require.Equal(t, []string{"goes on"}, payloads(t, s, 1))
-				require.NoError(t, db.Close())
 			})
 			require.Equal(t, []string{"goes on"}, payloads(t, open(t, dir).Spool(), 1))
 			requireWhole(t, filepath.Join(dir, "spool.db"))

@@ -204,8 +204,6 @@ func (s *Spool) store(b *batch) error {
 		}
 		if isFull(err) {
 			if s.relieve(b); !s.lighten(b) {
-				s.writer.disk.stuck = false
-				s.report(nil) // nobody waits for the disk any more
 				return nil
 			}
 			delay = min(delay, fullRetry)
