@@ -50,6 +50,7 @@ type writer struct {
 	lived     time.Duration // as Spool.lived
 	broken    map[int]bool  // slots whose tables can't be emptied: they are not used again
 	tidier    tidier
+	timer     *time.Timer // of its sleep; it may fire before it is set again
 }
 
 // run commits what comes until the spool is closed.
@@ -59,6 +60,8 @@ func (s *Spool) run() {
 	deliverer.Go(s.deliver)
 	defer deliverer.Wait()
 	defer s.stop()
+	s.writer.timer = time.NewTimer(time.Hour)
+	defer s.writer.timer.Stop()
 	for s.await() {
 		b := s.take()
 		s.release(b, s.store(b))
@@ -101,8 +104,7 @@ func (s *Spool) stop() {
 
 // await sleeps until there is something to commit; false when there never will be.
 func (s *Spool) await() bool {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	timer := s.writer.timer
 	for {
 		s.mu.Lock()
 		s.dropOutdated()
@@ -151,8 +153,7 @@ func (s *Spool) linger(ops int) {
 	if step < minLinger || ops >= s.writer.underWay {
 		return
 	}
-	timer := time.NewTimer(step)
-	defer timer.Stop()
+	timer := s.writer.timer
 	ops = s.awaitEnough()
 	for left, quiet := lingerMost, 0; ops < s.writer.underWay && left > 0 && quiet < lingerQuiet; left-- {
 		timer.Reset(step)
