@@ -60,6 +60,9 @@ func TestBackup_ComesBackWhole(t *testing.T) {
 			require.NoError(t, db.State().Put("b", "k", []byte("now")))
 			require.NoError(t, os.WriteFile(template, []byte("now"), 0o600))
 			require.NoError(t, db.Restore(t.Context(), bytes.NewReader(saved), []string{"templates"}))
+			if c.messages { // damage was found in the file that the backup replaces
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "spool.db.suspect"), nil, 0o600))
+			}
 			value, err := db.State().Get("b", "k")
 			require.NoError(t, err)
 			require.Equal(t, "now", string(value), "it waits for the next start")

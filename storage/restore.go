@@ -178,7 +178,17 @@ func checkArrived(dir string) error {
 			return fault.New(fault.Invalid, "%s of the backup can't be used: %v", name, err)
 		}
 	}
-	return syncDir(dir)
+	return syncTree(dir)
+}
+
+// syncTree makes the names in the directory and those below it survive a power cut.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return err
+		}
+		return syncDir(path)
+	})
 }
 
 func checkDatabase(file, kind string) error {
@@ -248,6 +258,7 @@ func takeRestore(dataDir string) (taken bool, err error) {
 		if err := renameDatabase(filepath.Join(dataDir, name), filepath.Join(before, name)); err != nil {
 			return false, err
 		}
+		_ = os.Remove(suspectFile(filepath.Join(dataDir, name))) // that was the other one
 		if err := os.Rename(filepath.Join(restore, name), filepath.Join(dataDir, name)); err != nil {
 			return false, err
 		}

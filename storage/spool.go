@@ -172,3 +172,32 @@ func (s *Spool) Pending() int64 {
 	defer s.mu.Unlock()
 	return s.pendBytes
 }
+
+func (s *Spool) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// close commits what is pending, or gives up after a few tries, and ends the writer.
+func (s *Spool) close() {
+	s.mu.Lock()
+	s.closing = true
+	close(s.quit)
+	s.room.Broadcast()
+	s.signal()
+	s.mu.Unlock()
+	<-s.done
+	s.lazy.Stop()
+	s.soon.Stop()
+	if s.endLook != nil {
+		s.endLook()
+	}
+	s.looking.Wait()
+	s.readMu.Lock()
+	defer s.readMu.Unlock()
+	if s.reader != nil {
+		s.reader.close()
+		s.reader = nil
+	}
+}

@@ -219,6 +219,7 @@ func TestCommands_SayWhatIsWrong(t *testing.T) {
 		{"a backup that is not there", []string{"restore", s.dir + "/none"}, statusFailed, "none: no such file or directory"},
 		{"a time below zero", []string{"modbus", "read", "0", "--tcp", "127.0.0.1:1", "--timeout", "-5s"}, statusUsage, "--timeout must not be below 0s"},
 		{"a wrong address of the demo", []string{"demo", "--admin", "nonsense"}, statusFailed, "must be host:port"},
+		{"a wrong address of its broker", []string{"demo", "--mqtt", "nonsense"}, statusFailed, "must be host:port"},
 		{"a wrong host file for the bus", []string{"modbus", "read", "0", "--tcp", "127.0.0.1:1", "--config", wrongHost}, statusFailed, "max_inflght"},
 		{"a wrong host file", []string{"check", "--config", wrongHost}, statusFailed, wrongHost + `:2: mqtt.max_inflght: there is no such key; did you mean "max_inflight"?`},
 	} {
