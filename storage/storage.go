@@ -41,7 +41,12 @@ func Open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{cfg: cfg, lock: lock}
-	if err := db.open(cfg, alarms, log); err != nil {
+	err = db.open(cfg, alarms, log)
+	if isFull(err) && os.Remove(reserveFile(cfg.DataDir)) == nil { // on a full disk not even the index of the log can be made
+		db.closeFiles()
+		err = db.open(cfg, alarms, log)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -98,11 +103,15 @@ func (db *DB) State() *State { return db.state }
 // Close commits what is pending, closes both files and frees the directory. It
 // must be called once, after everything that uses Spool and State has ended.
 func (db *DB) Close() error {
+	db.closeFiles()
+	return db.lock.release()
+}
+
+func (db *DB) closeFiles() {
 	if db.spool != nil {
 		db.spool.close()
 	}
 	if db.state != nil {
 		db.state.close()
 	}
-	return db.lock.release()
 }
