@@ -93,14 +93,14 @@ func openOrReplace(file, part string, alarms *fault.Alarms, log *slog.Logger, sa
 // goOn takes the last steps of openOrReplace again when a crash came between them: the file is
 // aside, and its log may still stand where the salvaged file must not find it.
 func goOn(file, salvaged string) error {
-	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
-		return nil // who opens it says what is wrong
+	if exists(file) {
+		return nil
 	}
 	copies, err := damagedCopies(file)
 	if err != nil {
 		return err
 	}
-	if n := len(copies); n > 0 {
+	if n := len(copies); n > 0 && !exists(copies[n-1]+"-wal") {
 		if err := renameDatabase(file, copies[n-1]); err != nil {
 			return err
 		}
@@ -140,6 +140,12 @@ func moveAside(file string, now time.Time) (string, error) {
 		copies = copies[1:]
 	}
 	return aside, syncDir(filepath.Dir(file))
+}
+
+// exists tells whether there is a file of that name, or something that keeps us from seeing it.
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return !errors.Is(err, os.ErrNotExist)
 }
 
 // damagedCopies gives the copies of the file that were moved aside, the newest last.
