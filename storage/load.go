@@ -49,12 +49,9 @@ func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Log
 	if len(s.freed) > 0 || s.dirty.len() > 0 {
 		s.arm()
 	}
-	go s.run()
-	if s.unclean {
-		ctx, cancel := context.WithCancel(context.Background())
-		s.endLook = cancel
-		s.looking.Go(func() { s.lookOver(ctx) })
-	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.endLook = cancel
+	go s.run(ctx)
 	return s, nil
 }
 
@@ -72,9 +69,6 @@ func (s *Spool) open() error {
 	s.writer.c = c
 	s.writer.disk = disk{dir: filepath.Dir(s.file), minFree: int64(s.cfg.MinFreeDisk)}
 	s.watchDisk(true)
-	if s.unclean { // a flush may have failed before: see redial
-		s.writer.stale = c.restartLog() != nil
-	}
 	return nil
 }
 

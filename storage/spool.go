@@ -190,9 +190,7 @@ func (s *Spool) close() {
 	<-s.done
 	s.lazy.Stop()
 	s.soon.Stop()
-	if s.endLook != nil {
-		s.endLook()
-	}
+	s.endLook()
 	s.looking.Wait()
 	s.readMu.Lock()
 	defer s.readMu.Unlock()

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -53,8 +54,8 @@ type writer struct {
 	timer     *time.Timer // of its sleep; it may fire before it is set again
 }
 
-// run commits what comes until the spool is closed.
-func (s *Spool) run() {
+// run commits what comes until the spool is closed; ctx ends the look at a file that was not closed.
+func (s *Spool) run(ctx context.Context) {
 	defer close(s.done)
 	var deliverer sync.WaitGroup
 	deliverer.Go(s.deliver)
@@ -62,6 +63,10 @@ func (s *Spool) run() {
 	defer s.stop()
 	s.writer.timer = time.NewTimer(time.Hour)
 	defer s.writer.timer.Stop()
+	if s.unclean {
+		s.writer.stale = s.writer.c.restartLog() != nil // a flush may have failed before: see redial
+		s.looking.Go(func() { s.lookOver(ctx) })
+	}
 	for s.await() {
 		b := s.take()
 		s.release(b, s.store(b))
