@@ -87,7 +87,16 @@ func (s *Spool) load(c *conn) error {
 	if s.wasSuspect() {
 		return fmt.Errorf("%w: damage was found while it was in use", errDamaged)
 	}
-	var clock []byte
+	for _, load := range []func(*conn) error{s.loadMeta, s.loadQueues, s.loadSegments, s.findTables} {
+		if err := load(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadMeta learns which IDs were given out, whether the last stop was clean, and the time.
+func (s *Spool) loadMeta(c *conn) error {
 	next, err := c.number("SELECT v FROM meta WHERE k = 'next_id'")
 	if err != nil {
 		return err
@@ -99,6 +108,7 @@ func (s *Spool) load(c *conn) error {
 		return err
 	}
 	s.unclean = next > 0 && clean == 0
+	var clock []byte
 	err = c.query("SELECT v FROM meta WHERE k = 'clock'", 1, func(row []driver.Value) error {
 		clock = asBytes(row[0])
 		return nil
@@ -109,26 +119,24 @@ func (s *Spool) load(c *conn) error {
 	s.decodeClock(clock)
 	s.writer.lived, s.writer.broken = s.lived, map[int]bool{}
 	s.marks.list = append(s.marks.list, mark{s.next, s.age()}) // of what came after the last one that was stored
-	err = c.query("SELECT id FROM session", 1, func(row []driver.Value) error {
+	return nil
+}
+
+// loadQueues makes the queues of the sessions, still empty, with what was released of them.
+func (s *Spool) loadQueues(c *conn) error {
+	err := c.query("SELECT id FROM session", 1, func(row []driver.Value) error {
 		s.sessions[sessionOf(row[0])] = &queue{released: map[mqtt.MsgID]struct{}{}}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	err = c.query("SELECT session, id FROM q2out", 2, func(row []driver.Value) error {
+	return c.query("SELECT session, id FROM q2out", 2, func(row []driver.Value) error {
 		if q := s.sessions[sessionOf(row[0])]; q != nil {
 			q.released[mqtt.MsgID(asInt(row[1]))] = struct{}{}
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if err := s.loadSegments(c); err != nil {
-		return err
-	}
-	return s.findTables(c)
 }
 
 // findTables learns which slots exist and which of them are empty.
