@@ -28,7 +28,7 @@ const (
 	restoreDir   = "restore"        // one that has come whole: the next Open takes it
 	beforeDir    = "before-restore" // what the last one has replaced
 	maxManifest  = 64 << 10         // bytes
-	maxFiles     = 10_000           // of a backup on its way in
+	maxFiles     = 1000             // of a backup on its way in
 	maxPadding   = 1 << 20          // bytes behind its archive
 )
 
