@@ -159,7 +159,7 @@ func parts() []part {
 		}},
 		{"memory", func(b *bench) {
 			evict(b.t, fieldgate.program(), mosquitto.program())
-			(&bench{b.t, 1, b.page}).play(&section{part: "memory", title: "Memory", method: "RSS of the process, 12 s after its start and after the last connection. The programs come from the disk, as after a boot: of a file that was just written the system maps larger pieces."}, memoryTable())
+			(&bench{b.t, 1, b.page}).play(&section{part: "memory", title: "Memory", method: "RSS of the process, 12 s after its start and after the last connection. The programs come from the disk, as after a boot: of a file that was just written the system maps larger pieces. Some seconds after the start fieldgate lets go of the pages of its program: they stay in the file cache, and those that are used come back."}, memoryTable())
 		}},
 		{"hot", func(b *bench) {
 			s := &section{part: "hot", title: "Checks, codec, abusers", method: "Benchmarks inside the packages. The abusers (slow reader, flooders, malformed sender, connect storm, half-open) run in a process of the lowest priority on the same machine."}
