@@ -24,6 +24,7 @@ type board struct {
 	version   *atomic.Uint64 // of the readings of all bridges
 	alarms    *fault.Alarms
 	wake      func() // after a state changed
+	began     time.Time
 	clock     Clock
 	histories *histories // of all bridges
 	log       *slog.Logger
@@ -34,7 +35,7 @@ type board struct {
 	status   stated
 	counters map[string]int64
 	states   map[string]*stated // of the devices
-	points   []lastReading      // in the order of the settings
+	points   []lastReading      // of devices, in their order
 	places   places
 	queue    Source      // the durable session while it is attached
 	usage    *mqtt.Usage // of the queue when it was last seen
@@ -54,34 +55,22 @@ type stated struct {
 
 const notReadYet = "not read yet"
 
-type lastReading struct {
-	Reading
-	version uint64
-	ruled   *ruled        // nil when every reading is published
-	history *history      // nil before the first number
-	fresh   time.Duration // how long it stays good, 0 for ever
-	seen    time.Time     // when it was reported, by the monotonic clock
-}
-
 func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
-	now := time.Now().UTC()
+	now := time.Now()
 	b := &board{
-		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, clock: s.clock, histories: &s.histories, log: log,
-		status: stated{state: Connecting, since: now, pending: true},
+		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, began: now, clock: s.clock, histories: &s.histories, log: log,
+		status: stated{state: Connecting, since: now.UTC(), pending: true},
 		states: map[string]*stated{},
 	}
 	count := 0
 	for _, d := range devices {
 		count += len(d.Points)
+		b.states[d.ID] = &stated{state: Offline, since: now.UTC(), reason: notReadYet}
 	}
-	b.points, b.places = make([]lastReading, 0, count), placesOf(devices)
-	for _, d := range devices {
-		b.states[d.ID] = &stated{state: Offline, since: now, reason: notReadYet}
-		for _, p := range d.Points {
-			b.points = append(b.points, lastReading{version: b.version.Add(1), ruled: newRuled(p.Publish), fresh: p.Fresh, Reading: Reading{
-				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
-			}})
-		}
+	b.points, b.places = make([]lastReading, count), placesOf(devices)
+	for s := range b.slots() {
+		*s.last = lastReading{topic: s.device.Topic + "/" + s.point.ID, unit: s.point.Unit, plain: s.device.Plain, ruled: newRuled(s.point.Publish), version: b.version.Add(1)}
+		s.last.set(Reading{Quality: Bad, Error: ErrNoValueYet})
 	}
 	return b
 }
@@ -202,38 +191,52 @@ func (b *board) setDeviceCounters(device string, c map[string]int64) {
 
 // keep puts a reading in its place and gives it back with what the settings add;
 // publish is false for one that the point's rule holds back.
-func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
+func (b *board) keep(in Reading, at stamp) (out Reading, publish bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, known := b.place(in.Device, in.Point)
+	s, known := b.slot(in.Device, in.Point)
 	if !known {
 		return in, false, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
 	}
-	last := &b.points[i]
-	if in.Topic == "" {
-		in.Topic = last.Topic
-	}
-	if in.Unit == "" {
-		in.Unit = last.Unit
-	}
-	in.Plain = in.Plain || last.Plain
+	last := s.last
+	last.topic, last.unit = cmp.Or(in.Topic, last.topic), cmp.Or(in.Unit, last.unit)
+	last.plain = last.plain || in.Plain
+	in.Topic, in.Unit, in.Plain = last.topic, last.unit, last.plain
 	if in.Quality == Bad {
 		in.Value = Value{}
 	}
 	publish = last.ruled.pass(in) // by the monotonic clock
-	b.clock.stamp(&in)
-	last.Reading, last.version, last.seen = in, b.version.Add(1), time.Now()
+	at.put(&in)
+	last.set(in)
+	last.version, last.seen, last.owed = b.version.Add(1), time.Since(b.began), false
 	last.history = last.history.add(in, b.histories)
 	return in, publish, nil
 }
 
-// unpublished says that a reading did not get through: the next one is news again.
-func (b *board) unpublished(r Reading) {
+// owe says that readings did not get through: they are to be published later, and the next ones are news again.
+func (b *board) owe(list ...Reading) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i, known := b.place(r.Device, r.Point); known {
-		b.points[i].ruled.reset()
+	for _, r := range list {
+		if s, known := b.slot(r.Device, r.Point); known {
+			s.last.ruled.reset()
+			s.last.owed = true
+		}
 	}
+}
+
+// takeOwed gives the readings that did not get through.
+func (b *board) takeOwed() []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []Reading
+	for s := range b.slots() {
+		if s.last.owed {
+			s.last.owed = false
+			list = append(list, b.reading(s))
+		}
+	}
+	return list
 }
 
 // makeBad turns every point that is not bad yet into a bad one and gives these.
@@ -241,19 +244,20 @@ func (b *board) makeBad(code string) []Reading {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var changed []Reading
-	now := time.Now()
-	for i := range b.points {
-		p := &b.points[i]
-		if p.Quality == Bad && p.Error != ErrNoValueYet {
+	at := b.clock.stamp()
+	for s := range b.slots() {
+		p := s.last
+		if p.quality == Bad && p.err != ErrNoValueYet {
 			continue
 		}
-		p.Value, p.Quality, p.Error, p.Time = Value{}, Bad, code, now
-		b.clock.stamp(&p.Reading)
+		bad := Reading{Quality: Bad, Error: code, Time: at.now}
+		at.put(&bad)
+		p.set(bad)
 		p.version = b.version.Add(1)
-		p.history = p.history.add(p.Reading, b.histories)
+		p.history = p.history.add(bad, b.histories)
 		p.ruled.reset()
 		if !p.ruled.silent() {
-			changed = append(changed, p.Reading)
+			changed = append(changed, b.reading(s))
 		}
 	}
 	return changed
@@ -264,16 +268,16 @@ func (b *board) makeStale() []Reading {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var changed []Reading
-	now := time.Now()
-	for i := range b.points {
-		p := &b.points[i]
-		if p.fresh == 0 || p.Quality != Good || now.Sub(p.seen) <= p.fresh {
+	now := time.Since(b.began)
+	for s := range b.slots() {
+		p, fresh := s.last, s.point.Fresh
+		if fresh == 0 || p.quality != Good || now-p.seen <= fresh {
 			continue
 		}
-		p.Quality, p.version = Stale, b.version.Add(1)
+		p.quality, p.version = Stale, b.version.Add(1)
 		p.ruled.reset()
-		if !p.ruled.silent() && !p.Plain { // a bare value can't say that it is stale
-			changed = append(changed, p.Reading)
+		if !p.ruled.silent() && !p.plain { // a bare value can't say that it is stale
+			changed = append(changed, b.reading(s))
 		}
 	}
 	return changed
@@ -290,15 +294,15 @@ func (b *board) clockSet() []Reading {
 		d.pending = d.pending || d.state != Offline || d.reason != notReadYet
 	}
 	var corrected []Reading
-	for i := range b.points {
-		p := &b.points[i]
-		if p.Boot == "" {
+	for s := range b.slots() {
+		p := s.last
+		if !p.unsynced {
 			continue
 		}
-		p.Time, p.Boot = b.clock.at(p.Uptime), ""
+		p.at, p.unsynced = b.clock.at(p.uptime).UnixNano(), false
 		p.version = b.version.Add(1)
-		if !p.ruled.silent() && !p.Plain {
-			corrected = append(corrected, p.Reading)
+		if !p.ruled.silent() && !p.plain {
+			corrected = append(corrected, b.reading(s))
 		}
 	}
 	return corrected
@@ -308,9 +312,9 @@ func (b *board) clockSet() []Reading {
 func (b *board) since(version uint64, list []Reading) []Reading {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, p := range b.points {
-		if p.version > version {
-			list = append(list, p.Reading)
+	for s := range b.slots() {
+		if s.last.version > version {
+			list = append(list, b.reading(s))
 		}
 	}
 	return list
@@ -386,7 +390,7 @@ func (b *board) retryState(device string) {
 	}
 }
 
-// topics lists every retained topic that the bridge may have left.
+// topics lists every retained topic that the bridge may have left; a point that is not published has none.
 func (b *board) topics() []string {
 	list := []string{b.role.StateTopic(b.config.ID)}
 	for _, d := range b.devices {
@@ -395,7 +399,9 @@ func (b *board) topics() []string {
 		}
 		list = append(list, d.Topic+"/$state")
 		for _, p := range d.Points {
-			list = append(list, d.Topic+"/"+p.ID)
+			if !p.Silent() {
+				list = append(list, d.Topic+"/"+p.ID)
+			}
 		}
 	}
 	return list

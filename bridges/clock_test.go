@@ -277,3 +277,29 @@ func TestUplink_AComplaintOfALinkThatWorksIsAnAlarm(t *testing.T) {
 		require.Empty(t, list)
 	})
 }
+
+// A broker at its limit takes nothing for a while; what has become stale meanwhile is told afterwards.
+func TestSupervisor_TellsLaterWhatTheBrokerDidNotTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		values := make(chan float64, 1)
+		f := reporter(values)
+		st := start(t, bridges.FieldRole, f, config("b1", `{"device":"d1","point":"p","fresh":"12s"}`))
+		defer st.stop()
+		values <- 1
+		synctest.Wait()
+		require.Contains(t, st.bus.Retained(topic), `"quality":"good"`)
+		var full atomic.Bool
+		full.Store(true)
+		st.bus.OnPublish = func(context.Context, *mqtt.Message) error {
+			if full.Load() {
+				return context.DeadlineExceeded
+			}
+			return nil
+		}
+		time.Sleep(30 * time.Second)
+		require.Contains(t, st.bus.Retained(topic), `"quality":"good"`)
+		full.Store(false)
+		time.Sleep(6 * time.Second)
+		require.Contains(t, st.bus.Retained(topic), `"quality":"stale"`)
+	})
+}

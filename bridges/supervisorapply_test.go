@@ -141,3 +141,18 @@ func TestSupervisor_UplinkKeepsAndForgetsItsSession(t *testing.T) {
 		require.Empty(t, st.bus.Retained("fieldgate/$uplink/cloud"))
 	})
 }
+
+func TestSupervisor_APointThatIsNotPublishedAnyMoreLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{run: func(ctx context.Context, h bridges.Host) error {
+			_ = h.Report(ctx, bridges.Reading{Device: "d1", Point: "p", Value: bridges.Int(1), Quality: bridges.Good})
+			return online(ctx, h)
+		}}
+		st := start(t, bridges.FieldRole, f, config("b1", device1))
+		defer st.stop()
+		require.NotEmpty(t, st.bus.Retained("fieldgate/d1/p"))
+		require.NoError(t, st.Apply([]bridges.Config{config("b1", `{"device":"d1","point":"p","publish":false}`)}))
+		synctest.Wait()
+		require.Empty(t, st.bus.Retained("fieldgate/d1/p"))
+	})
+}

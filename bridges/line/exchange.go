@@ -11,15 +11,17 @@ import (
 type exchange struct {
 	request []byte
 	wait    time.Duration
+	once    bool // it must not be sent again: what seems to be its answer is taken for it
 	// match tells whether a proven frame is the answer; it may keep what it finds, and
 	// is asked for late answers too, when what it keeps is not looked at any more.
 	match func(f Frame, body []byte) bool
 
-	sent     time.Time
-	answered time.Time // zero: not
-	result   string    // what was made of the answer, while somebody looks
-	damaged  bool      // a frame with a wrong checksum came in its place
-	other    []byte    // the last frame that was no answer
+	sent        time.Time
+	answered    time.Time // zero: not
+	disbelieved bool      // what came may be the answer to another request
+	result      string    // what was made of the answer, while somebody looks
+	damaged     bool      // a frame with a wrong checksum came in its place
+	other       []byte    // the last frame that was no answer
 }
 
 // code says why there was no answer.
@@ -59,18 +61,30 @@ func (r *run) send(ctx context.Context, l *listener, request []byte) error {
 	return nil
 }
 
-// ask sends a request and gives the time of its answer, the zero time when none came. The error is that of a lost link.
+// ask sends a request and gives the time of its answer, the zero time when none came. An answer that may be
+// that to an earlier request is dropped with all that follows it, and asked for again. The error is that of a lost link.
 func (r *run) ask(ctx context.Context, l *listener, x *exchange) (time.Time, error) {
+	for {
+		if err := r.askOnce(ctx, l, x); err != nil || !x.disbelieved || ctx.Err() != nil {
+			return x.answered, err
+		}
+		x.disbelieved = false
+		if err := r.hush(ctx, l); err != nil {
+			return time.Time{}, err
+		}
+	}
+}
+
+func (r *run) askOnce(ctx context.Context, l *listener, x *exchange) error {
 	if err := r.send(ctx, l, x.request); err != nil {
-		return time.Time{}, err
+		return err
 	}
 	r.counters.requests++
 	r.exchange = x
 	defer func() { r.exchange = nil }()
-	link := r.bridge.settings.Link
 	x.sent = time.Now()
-	end := x.sent.Add(x.wait + time.Duration(len(x.request))*link.byteTime())
-	for x.answered.IsZero() && !x.damaged && ctx.Err() == nil {
+	end := x.sent.Add(x.wait + time.Duration(len(x.request))*r.bridge.settings.Link.byteTime())
+	for x.open() && ctx.Err() == nil {
 		now := time.Now()
 		if !now.Before(end) {
 			r.counters.timeouts++
@@ -79,19 +93,39 @@ func (r *run) ask(ctx context.Context, l *listener, x *exchange) (time.Time, err
 			break
 		}
 		if err := l.once(ctx, end); err != nil {
-			return time.Time{}, err
+			return err
 		}
 	}
 	if !x.answered.IsZero() {
 		r.counters.answers++
 	}
-	return x.answered, nil
+	return nil
+}
+
+// open tells whether the answer is still waited for.
+func (x *exchange) open() bool {
+	return x.answered.IsZero() && !x.damaged && !x.disbelieved
+}
+
+// hush drops what follows an answer that was not believed.
+func (r *run) hush(ctx context.Context, l *listener) error {
+	const doubtGap = 50 * time.Millisecond
+	for end := time.Now().Add(doubtGap); time.Now().Before(end) && ctx.Err() == nil; {
+		before := r.counters.bytes
+		if err := l.once(ctx, end); err != nil {
+			return err
+		}
+		if r.counters.bytes != before {
+			end = time.Now().Add(doubtGap)
+		}
+	}
+	return nil
 }
 
 // settled tells whether the next request may be sent: no answer is owed any more.
 func (r *run) settled(now time.Time) bool {
 	if r.owed != nil && !now.Before(r.owedUntil) {
-		r.owed = nil
+		r.doubt, r.owed = r.owed, nil
 	}
 	return r.owed == nil
 }
@@ -106,6 +140,11 @@ func (r *run) frame(ctx context.Context, f Frame, body []byte, at time.Time) {
 		return
 	case x != nil && x.answered.IsZero():
 		if x.match(f, body) {
+			if r.doubts(x, f, body) {
+				r.counters.late++
+				r.showFrame(f, at, frameOther, problemLate, "it may be the answer to a request before, which was given up")
+				return
+			}
 			x.answered = at
 			r.bridge.show(shown{direction: frameAnswer, data: f.Bytes, end: f.Delimiter, at: at, took: at.Sub(x.sent), words: x.result})
 			return
@@ -120,6 +159,15 @@ func (r *run) frame(ctx context.Context, f Frame, body []byte, at time.Time) {
 		}
 	}
 	r.line(ctx, f, body, at)
+}
+
+// doubts tells, once, that an answer may as well be that to another request, which was given up.
+func (r *run) doubts(x *exchange, f Frame, body []byte) bool {
+	if r.doubt == nil || x.once || string(r.doubt.request) == string(x.request) || !r.doubt.match(f, body) {
+		return false
+	}
+	r.doubt, x.disbelieved = nil, true
+	return true
 }
 
 // damaged takes a frame with a wrong checksum: waiting on is of no use.

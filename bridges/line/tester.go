@@ -112,9 +112,7 @@ func (t *trial) sample(sample Bytes) ([]bridges.Reading, error) {
 	l.begun = true
 	now := time.Now()
 	l.take([]byte(sample), now)
-	if l.gap != nil {
-		l.gap.Flush(func(f Frame) bool { return l.prove(f, now) })
-	}
+	l.flush()
 	if _, lines := l.framer.(*lineFramer); lines && len(l.framer.Partial()) > 0 { // a person leaves the line end away
 		l.take([]byte(t.settings.Framing.Delimiters[0]), now)
 	}

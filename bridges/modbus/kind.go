@@ -95,13 +95,17 @@ func (b *bridge) Write(ctx context.Context, device, point string, value json.Raw
 func devices(c bridges.Config) []bridges.Device {
 	s, _ := decode(c)
 	list := make([]bridges.Device, 0, len(s.Devices))
+	var values bridges.ValueSets
 	for i := range s.Devices {
 		d := &s.Devices[i]
 		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", Document: d.Document, HomeAssistant: d.HomeAssistant}
 		out.Points = make([]bridges.Point, 0, len(d.Points))
 		for j := range d.Points {
 			p := &d.Points[j]
-			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(), Fresh: d.fresh(p)})
+			out.Points = append(out.Points, bridges.Point{
+				ID: p.ID, Unit: p.Unit, Name: p.Name, Publish: p.PublishRule.Worth(), Fresh: d.fresh(p),
+				Values: values.Keep(p.values()), Writable: p.Write != nil, Disabled: !p.enabled(),
+			})
 		}
 		list = append(list, out)
 	}

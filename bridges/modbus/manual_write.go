@@ -108,7 +108,7 @@ func (q *handWrite) content(f *bridges.Faults) {
 
 // encode makes registers or a coil of a value.
 func (q *handWrite) encode(f *bridges.Faults) {
-	p := &Point{ID: "value", Table: q.Table, Location: Address{set: true, number: q.address, wire: true}, Type: q.Type, Order: q.Order, Length: q.Length, Scale: 1, Write: &Write{}}
+	p := &Point{ID: "value", Table: q.Table, Location: Address{set: true, number: int32(q.address), wire: true}, Type: q.Type, Order: q.Order, Length: q.Length, Scale: 1, Write: &Write{}}
 	p.check(f, "", &Device{MaxRead: maxWriteRegisters, Order: ABCD})
 	if f.Err() != nil {
 		return

@@ -33,11 +33,12 @@ type Point struct {
 	Write     *Write           `json:"write"`    // its presence makes the point writable
 	bridges.PublishRule
 
-	Address  int  `json:"-"` // 0-based, as on the wire
-	located  bool // Address was found in the device's SunSpec map
-	decimals int  // to round to; -1 for none
-	from     *Point
+	Address  int    `json:"-"` // 0-based, as on the wire
+	from     *Point // that holds its power of ten, nil for none
 	state    state
+	located  bool // Address was found in the device's SunSpec map
+	scales   bool // another point is scaled by it
+	decimals int8 // to round to; -1 for none
 }
 
 // SetDefaults fills in the scale.
@@ -134,9 +135,9 @@ func (p *Point) checkNumber(f *bridges.Faults, at string) {
 	p.decimals = -1
 	if p.Precision != nil {
 		bridges.CheckRange(f, at+"/precision", *p.Precision, 0, maxDecimals)
-		p.decimals = *p.Precision
+		p.decimals = int8(min(max(*p.Precision, 0), maxDecimals))
 	} else if p.Type.integer() && !p.exact() && p.ScaleFrom == "" {
-		p.decimals = min(max(decimals(p.Scale), decimals(p.Offset)), maxDecimals)
+		p.decimals = int8(min(max(decimals(p.Scale), decimals(p.Offset)), maxDecimals))
 	}
 	p.Invalid.Check(f, at+"/invalid")
 	p.Enum.Check(f, at+"/enum")
@@ -162,7 +163,7 @@ func (p *Point) link(f *bridges.Faults, at string, d *Device) {
 	case !from.enabled():
 		f.Add(at+"/scale_from", bridges.Invalid, "the point %s is switched off", from.ID)
 	default:
-		p.from = from
+		p.from, from.scales = from, true
 	}
 }
 
@@ -215,7 +216,7 @@ func (p *Point) checkWrite(f *bridges.Faults, at string) {
 	switch {
 	case p.Type == TypeBits:
 		f.Add(at, bridges.Invalid, "bits can't be written; make a point of each, with bit")
-	case p.Bit != nil:
+	case p.isPart():
 		allowed = []int{0, 6, 16, 22}
 	case p.Table.bits():
 		allowed = []int{0, 5, 15}

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -31,12 +32,21 @@ type rtu struct {
 
 	last    time.Time // when something was sent or heard last
 	dirty   bool      // the line may still be talking
-	echoes  bool      // the line gives back what is sent
+	echo    echo      // whether the line gives back what is sent
 	cut     bool      // the beginning of buf, an echo included, was dropped
 	useless int       // failures in a row
 	buf     []byte
 	chunk   [512]byte
 }
+
+// echo tells whether a line gives back what is sent, as adapters with two wires do whose receiver stays on.
+type echo byte
+
+const (
+	echoUnknown echo = iota
+	echoNone
+	echoHeard
+)
 
 // debts are the answers that may still come, by shape, and until when. They
 // outlive a connection: a serial server gives to the next one what the line brings.
@@ -148,10 +158,13 @@ func (t *rtu) count(b []byte) {
 
 func (t *rtu) exchange(request []byte) ([]byte, time.Time, error) {
 	begin := time.Now()
+	if err := t.lookForEcho(request); err != nil {
+		return nil, time.Time{}, err
+	}
 	answer, at, err := t.converse(request)
 	if ours := shapeOf(request); err == nil && t.debts.doubts[ours] {
 		delete(t.debts.doubts, ours)
-		if counted(request[1]) {
+		if !tellsItself(request[1]) {
 			t.dirty, t.hush = true, doubtGap
 			answer, at, err = t.converse(request)
 		}
@@ -186,6 +199,7 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 		t.ledger.showAnswer(request, answer, t.framing.wire(answer), at, at.Sub(sent), t.disbelief(request))
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
+		t.learnEcho(request, out)
 		now := time.Now()
 		t.ledger.showAnswer(request, nil, t.buf, now, now.Sub(sent), f)
 		t.dirty = true
@@ -199,7 +213,7 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 
 // disbelief says why the answer to the request will not be used; nil when it will.
 func (t *rtu) disbelief(request []byte) *failure {
-	if !t.debts.doubts[shapeOf(request)] || !counted(request[1]) {
+	if !t.debts.doubts[shapeOf(request)] || tellsItself(request[1]) {
 		return nil
 	}
 	return newFailure(problemLate, "it may be the answer to the request before, which timed out: asked once more")
@@ -306,6 +320,9 @@ func (t *rtu) await(request, out []byte, sent time.Time) ([]byte, time.Time, err
 
 // find looks for the answer in what came. What looks like it and can't be is dropped.
 func (t *rtu) find(request, out []byte, sent, now time.Time) finding {
+	if t.echo != echoNone && !t.cut && len(t.buf) < len(out) && bytes.HasPrefix(out, t.buf) {
+		return finding{unending: true} // it may be an echo
+	}
 	for {
 		in := t.withoutEcho(out)
 		f := t.framing.scan(request, in)
@@ -377,26 +394,40 @@ func (t *rtu) missing(f finding, want int) *failure {
 	return newFailure(bridges.ErrTimeout, "no answer within %v", t.timeout)
 }
 
-// withoutEcho leaves out the request where the line is known to give it back: the
-// answer to a write of one register looks just like its request.
+// withoutEcho leaves out the request where the line may have given it back: the answer to a write of one register looks just like it.
 func (t *rtu) withoutEcho(out []byte) []byte {
-	if t.echoes && !t.cut && hasPrefix(t.buf, out) {
-		return t.buf[min(len(out), len(t.buf)):]
+	if t.echo == echoNone || t.cut {
+		return t.buf
+	}
+	if at := bytes.Index(t.buf, out); at >= 0 {
+		return t.buf[at+len(out):]
 	}
 	return t.buf
 }
 
-// learnEcho sees from a read whether the line echoes.
+// learnEcho sees from what a read brought whether the line echoes: no answer to it looks like the request.
 func (t *rtu) learnEcho(request, out []byte) {
-	if counted(request[1]) && !t.cut {
-		t.echoes = len(t.buf) >= len(out) && hasPrefix(t.buf, out)
+	switch {
+	case !counted(request[1]) || t.cut:
+	case bytes.Contains(t.buf, out):
+		t.echo = echoHeard
+	case len(t.buf) == 0 || t.echo == echoUnknown && t.framing.scan(request, t.buf).frame != nil:
+		t.echo = echoNone
 	}
 }
 
-// hasPrefix tells whether buf begins with as much of prefix as it has bytes.
-func hasPrefix(buf, prefix []byte) bool {
-	n := min(len(buf), len(prefix))
-	return string(buf[:n]) == string(prefix[:n])
+// lookForEcho reads a register, which one does not matter, before the first request whose echo would look like its answer.
+func (t *rtu) lookForEcho(request []byte) error {
+	if t.echo != echoUnknown || !mirrored(request[1]) || request[0] == broadcast {
+		return nil
+	}
+	const readHolding = 3
+	read := []byte{request[0], readHolding, 0, 0, 0, 1}
+	_, _, err := t.converse(binary.LittleEndian.AppendUint16(read, crc(read)))
+	if f, ok := errors.AsType[*failure](err); ok && f.code == bridges.ErrLink {
+		return err
+	}
+	return nil
 }
 
 func (t *rtu) retryAfter(f *failure) time.Duration {
