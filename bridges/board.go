@@ -69,7 +69,7 @@ func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *boar
 	}
 	b.points, b.places = make([]lastReading, count), placesOf(devices)
 	for s := range b.slots() {
-		*s.last = lastReading{topic: s.device.Topic + "/" + s.point.ID, unit: s.point.Unit, plain: s.device.Plain, ruled: newRuled(s.point.Publish), version: b.version.Add(1)}
+		*s.last = lastReading{topic: s.device.Topic + "/" + s.point.ID, plain: s.device.Plain, ruled: newRuled(s.point.Publish), version: b.version.Add(1)}
 		s.last.set(Reading{Quality: Bad, Error: ErrNoValueYet})
 	}
 	return b
@@ -198,10 +198,12 @@ func (b *board) keep(in Reading, at stamp) (out Reading, publish bool, err error
 	if !known {
 		return in, false, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
 	}
+	if in.Unit != "" && in.Unit != s.point.Unit {
+		return in, false, fmt.Errorf("point %s of device %s is configured with the unit %q, not %q", in.Point, in.Device, s.point.Unit, in.Unit)
+	}
 	last := s.last
-	last.topic, last.unit = cmp.Or(in.Topic, last.topic), cmp.Or(in.Unit, last.unit)
-	last.plain = last.plain || in.Plain
-	in.Topic, in.Unit, in.Plain = last.topic, last.unit, last.plain
+	last.topic, last.plain = cmp.Or(in.Topic, last.topic), last.plain || in.Plain
+	in.Topic, in.Unit, in.Plain = last.topic, s.point.Unit, last.plain
 	if in.Quality == Bad {
 		in.Value = Value{}
 	}
@@ -247,14 +249,14 @@ func (b *board) makeBad(code string) []Reading {
 	at := b.clock.stamp()
 	for s := range b.slots() {
 		p := s.last
-		if p.quality == Bad && p.err != ErrNoValueYet {
+		if p.quality == bad && p.err != ErrNoValueYet {
 			continue
 		}
-		bad := Reading{Quality: Bad, Error: code, Time: at.now}
-		at.put(&bad)
-		p.set(bad)
+		taken := Reading{Quality: Bad, Error: code, Time: at.now}
+		at.put(&taken)
+		p.set(taken)
 		p.version = b.version.Add(1)
-		p.history = p.history.add(bad, b.histories)
+		p.history = p.history.add(taken, b.histories)
 		p.ruled.reset()
 		if !p.ruled.silent() {
 			changed = append(changed, b.reading(s))
@@ -271,10 +273,10 @@ func (b *board) makeStale() []Reading {
 	now := time.Since(b.began)
 	for s := range b.slots() {
 		p, fresh := s.last, s.point.Fresh
-		if fresh == 0 || p.quality != Good || now-p.seen <= fresh {
+		if fresh == 0 || p.quality != good || now-p.seen <= fresh {
 			continue
 		}
-		p.quality, p.version = Stale, b.version.Add(1)
+		p.quality, p.version = stale, b.version.Add(1)
 		p.ruled.reset()
 		if !p.ruled.silent() && !p.plain { // a bare value can't say that it is stale
 			changed = append(changed, b.reading(s))

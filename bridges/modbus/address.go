@@ -58,7 +58,7 @@ func (a *Address) parse(text string) error {
 	}
 	if len(text) > 2 && text[1] == 'x' {
 		n, err := strconv.ParseUint(text[2:], 10, 32)
-		if err != nil || tableOf(text[0]) == "" || n < 1 || n > 1<<16 {
+		if err != nil || tableOf(text[0]) == 0 || n < 1 || n > 1<<16 {
 			return wrong
 		}
 		*a = Address{set: true, number: int32(n) - 1, digit: text[0]}
@@ -90,7 +90,7 @@ func tableOf(digit byte) Table {
 	case '4':
 		return Holding
 	}
-	return ""
+	return 0
 }
 
 // Notations of Device.Addresses.
@@ -104,26 +104,26 @@ const (
 func (a Address) resolve(table Table, notation string) (int, Table, error) {
 	number := int(a.number)
 	named, offset := tableOf(a.digit), number
-	if named == "" && !a.wire {
+	if named == 0 && !a.wire {
 		named, offset = inManuals(number)
 	}
-	ambiguous := named != "" && a.digit == 0 && number < 1<<16 && notation != asManuals
+	ambiguous := named != 0 && a.digit == 0 && number < 1<<16 && notation != asManuals
 	switch {
 	case a.wire || notation == asOnWire && a.digit == 0 && number < 1<<16:
 		return number, table, nil
-	case named == "" && notation == asManuals && number >= 1: // "register 105" of a manual that counts from 1
+	case named == 0 && notation == asManuals && number >= 1: // "register 105" of a manual that counts from 1
 		return number - 1, table, nil
-	case named == "":
+	case named == 0:
 		if number >= 1<<16 {
 			return 0, table, fmt.Errorf("must be 0 to 65535")
 		}
 		return number, table, nil
-	case ambiguous && (table == "" || table == named):
+	case ambiguous && (table == 0 || table == named):
 		return 0, table, fmt.Errorf(`%d is either the address %d on the wire: write "0x%X" in quotes; or %s of a manual, which is the address %d of the table %s: write %d`,
 			number, number, number, registerWords(named, offset+1), offset, named, offset)
 	case ambiguous: // of another table: only the wire is left
 		return number, table, nil
-	case table != "" && table != named:
+	case table != 0 && table != named:
 		return 0, table, fmt.Errorf("names the table %s, but the point's table is %s", named, table)
 	}
 	return offset, named, nil
@@ -145,5 +145,5 @@ func inManuals(n int) (table Table, address int) {
 			return tableOf(digit), n - six - 1
 		}
 	}
-	return "", n
+	return 0, n
 }

@@ -181,7 +181,7 @@ func (p *Point) without(why string) bridges.Value {
 	return bridges.Value{}
 }
 
-func (p *Point) signed() bool { return strings.HasPrefix(string(p.Type), "int") }
+func (p *Point) signed() bool { return p.Type.signed() }
 
 // width is the number of bits of an integer or float.
 func (p *Point) width() int {

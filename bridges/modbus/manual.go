@@ -206,9 +206,6 @@ type place struct {
 
 func (p *place) check(f *bridges.Faults, l Link, size int) {
 	checkUnit(f, "/unit", p.Unit, l)
-	if p.Table != "" {
-		f.OneOf("/table", string(p.Table), string(Coil), string(DiscreteInput), string(Holding), string(Input))
-	}
 	if p.Addresses != "" {
 		f.OneOf("/addresses", p.Addresses, asOnWire, asManuals)
 	}

@@ -49,7 +49,7 @@ func writeByHand(question json.RawMessage, l Link) (work, error) {
 	var f bridges.Faults
 	q.Unit = 1
 	f.Decode(question, &q)
-	if q.Table == "" && (len(q.Coils) > 0 || q.Function == 5 || q.Function == 15) {
+	if q.Table == 0 && (len(q.Coils) > 0 || q.Function == 5 || q.Function == 15) {
 		q.Table = Coil
 	}
 	q.check(&f, l, 1)

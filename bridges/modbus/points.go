@@ -14,10 +14,11 @@ type Point struct {
 	ID        string           `json:"id"`
 	Name      bridges.Names    `json:"name"` // for a person
 	Enabled   *bool            `json:"enabled"`
-	Table     Table            `json:"table"`
 	Location  Address          `json:"address"`
+	Table     Table            `json:"table"`
 	Type      Type             `json:"type"`
 	Order     Order            `json:"order"`
+	Priority  Priority         `json:"priority"`
 	Length    int              `json:"length"` // registers, of string, raw and bits
 	Bit       *int             `json:"bit"`    // of the register, 0 is the lowest; makes the point a bool
 	Scale     float64          `json:"scale"`  // value = register * scale * 10^scale_from + offset
@@ -29,7 +30,6 @@ type Point struct {
 	Enum      bridges.Labels   `json:"enum"`     // the label is the value; of bits: names of the bits
 	Invalid   bridges.NoValues `json:"invalid"`  // what the registers hold when there is no value
 	Interval  *Interval        `json:"interval"` // in place of the device's
-	Priority  Priority         `json:"priority"` // empty is PriorityNormal
 	Write     *Write           `json:"write"`    // its presence makes the point writable
 	bridges.PublishRule
 
@@ -100,7 +100,6 @@ func (p *Point) check(f *bridges.Faults, at string, d *Device) {
 	if p.Interval != nil && *p.Interval != once {
 		checkDuration(f, at+"/interval", time.Duration(*p.Interval), minInterval, maxInterval)
 	}
-	p.Priority.check(f, at+"/priority")
 	p.PublishRule.Check(f, at)
 	if p.Write != nil {
 		p.checkWrite(f, at+"/write")
@@ -108,9 +107,6 @@ func (p *Point) check(f *bridges.Faults, at string, d *Device) {
 }
 
 func (p *Point) checkAddress(f *bridges.Faults, at, notation string) {
-	if p.Table != "" {
-		f.OneOf(at+"/table", string(p.Table), string(Coil), string(DiscreteInput), string(Holding), string(Input))
-	}
 	if p.Location.set {
 		address, table, err := p.Location.resolve(p.Table, notation)
 		if err != nil {
@@ -182,8 +178,6 @@ func (p *Point) checkType(f *bridges.Faults, at string) {
 		}
 	}
 	p.Type = cmp.Or(p.Type, TypeInt16)
-	f.OneOf(at+"/type", string(p.Type), typeNames()...)
-	f.OneOf(at+"/order", string(p.Order), string(ABCD), string(CDAB), string(BADC), string(DCBA))
 	p.checkLength(f, at+"/length")
 }
 

@@ -54,7 +54,7 @@ func (s *SunSpec) check(f *bridges.Faults, at string, p *Point) {
 	}
 	bridges.CheckRange(f, at+"/nth", s.Nth, 0, maxSunSpecNth)
 	bridges.CheckRange(f, at+"/offset", s.Offset, 0, 1<<16-1)
-	if p.Location.set || p.Table != "" && p.Table != Holding {
+	if p.Location.set || p.Table != 0 && p.Table != Holding {
 		f.Add(at, bridges.Invalid, "takes the place of table and address; leave them out")
 	}
 }
