@@ -1,6 +1,8 @@
 package bridges
 
 import (
+	"cmp"
+	"fmt"
 	"iter"
 	"math"
 	"time"
@@ -90,4 +92,112 @@ func (b *board) reading(s slot) Reading {
 		r.Boot, r.Uptime = b.clock.Boot, s.last.uptime
 	}
 	return r
+}
+
+// keep puts a reading in its place and gives it back with what the settings add;
+// publish is false for one that the point's rule holds back.
+func (b *board) keep(in Reading, at stamp) (out Reading, publish bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, known := b.slot(in.Device, in.Point)
+	if !known {
+		return in, false, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
+	}
+	if in.Unit != "" && in.Unit != s.point.Unit {
+		return in, false, fmt.Errorf("point %s of device %s is configured with the unit %q, not %q", in.Point, in.Device, s.point.Unit, in.Unit)
+	}
+	last := s.last
+	last.topic, last.plain = cmp.Or(in.Topic, last.topic), last.plain || in.Plain
+	in.Topic, in.Unit, in.Plain = last.topic, s.point.Unit, last.plain
+	if in.Quality == Bad {
+		in.Value = Value{}
+	}
+	publish = last.ruled.pass(in) // by the monotonic clock
+	at.put(&in)
+	last.set(in)
+	last.version, last.seen, last.owed = b.version.Add(1), time.Since(b.began), false
+	last.history = last.history.add(in, b.histories)
+	return in, publish, nil
+}
+
+// owe says that readings did not get through: they are to be published later, and the next ones are news again.
+func (b *board) owe(list ...Reading) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range list {
+		if s, known := b.slot(r.Device, r.Point); known {
+			s.last.ruled.reset()
+			s.last.owed = true
+		}
+	}
+}
+
+// takeOwed gives the readings that did not get through.
+func (b *board) takeOwed() []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []Reading
+	for s := range b.slots() {
+		if s.last.owed {
+			s.last.owed = false
+			list = append(list, b.reading(s))
+		}
+	}
+	return list
+}
+
+// makeBad turns every point that is not bad yet into a bad one and gives these.
+func (b *board) makeBad(code string) []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var changed []Reading
+	at := b.clock.stamp()
+	for s := range b.slots() {
+		p := s.last
+		if p.quality == bad && p.err != ErrNoValueYet {
+			continue
+		}
+		taken := Reading{Quality: Bad, Error: code, Time: at.now}
+		at.put(&taken)
+		p.set(taken)
+		p.version = b.version.Add(1)
+		p.history = p.history.add(taken, b.histories)
+		p.ruled.reset()
+		if !p.ruled.silent() {
+			changed = append(changed, b.reading(s))
+		}
+	}
+	return changed
+}
+
+// makeStale turns good readings that nothing has renewed for too long into stale ones and gives those to publish.
+func (b *board) makeStale() []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var changed []Reading
+	now := time.Since(b.began)
+	for s := range b.slots() {
+		p, fresh := s.last, s.point.Fresh
+		if fresh == 0 || p.quality != good || now-p.seen <= fresh {
+			continue
+		}
+		p.quality, p.version = stale, b.version.Add(1)
+		p.ruled.reset()
+		if !p.ruled.silent() && !p.plain { // a bare value can't say that it is stale
+			changed = append(changed, b.reading(s))
+		}
+	}
+	return changed
+}
+
+// since appends the readings that are newer than the version.
+func (b *board) since(version uint64, list []Reading) []Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s := range b.slots() {
+		if s.last.version > version {
+			list = append(list, b.reading(s))
+		}
+	}
+	return list
 }

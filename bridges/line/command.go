@@ -8,9 +8,9 @@ import (
 // The codes of a command that was not obeyed, beside those of readings.
 const (
 	codeOutOfRange   = "out_of_range"
-	codeReadOnly     = "read_only"
-	codeUnknownPoint = "unknown_point"
-	codeExpired      = "expired"
+	codeReadOnly     = bridges.ErrReadOnly
+	codeUnknownPoint = bridges.ErrUnknownPoint
+	codeExpired      = bridges.ErrExpired
 	codeRefused      = "refused" // by the device, in its words
 	codeUnavailable  = bridges.ErrUnavailable
 )

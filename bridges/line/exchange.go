@@ -57,7 +57,7 @@ func (r *run) send(ctx context.Context, l *listener, request []byte) error {
 	if err := l.wire.Write(request, time.Now().Add(limit)); err != nil {
 		return err
 	}
-	r.bridge.show(shown{direction: frameRequest, data: request, at: time.Now()})
+	r.bridge.show(shown{direction: bridges.FrameRequest, data: request, at: time.Now()})
 	return nil
 }
 
@@ -136,22 +136,22 @@ func (r *run) frame(ctx context.Context, f Frame, body []byte, at time.Time) {
 	case r.owed != nil && r.owed.match(f, body):
 		r.owed = nil
 		r.counters.late++
-		r.showFrame(f, at, frameOther, problemLate, "the request that it answers was given up")
+		r.showFrame(f, at, bridges.FrameOther, bridges.ProblemLate, "the request that it answers was given up")
 		return
 	case x != nil && x.answered.IsZero():
 		if x.match(f, body) {
 			if r.doubts(x, f, body) {
 				r.counters.late++
-				r.showFrame(f, at, frameOther, problemLate, "it may be the answer to a request before, which was given up")
+				r.showFrame(f, at, bridges.FrameOther, bridges.ProblemLate, "it may be the answer to a request before, which was given up")
 				return
 			}
 			x.answered = at
-			r.bridge.show(shown{direction: frameAnswer, data: f.Bytes, end: f.Delimiter, at: at, took: at.Sub(x.sent), words: x.result})
+			r.bridge.show(shown{direction: bridges.FrameAnswer, data: f.Bytes, end: f.Delimiter, at: at, took: at.Sub(x.sent), words: x.result})
 			return
 		}
 		if string(trimEnds(f.Bytes)) == string(trimEnds(x.request)) {
 			r.counters.echoes++
-			r.showFrame(f, at, frameOther, "", "echo of the request")
+			r.showFrame(f, at, bridges.FrameOther, "", "echo of the request")
 			return
 		}
 		if r.polledOnly {
@@ -172,7 +172,7 @@ func (r *run) doubts(x *exchange, f Frame, body []byte) bool {
 
 // damaged takes a frame with a wrong checksum: waiting on is of no use.
 func (r *run) damaged(f Frame, at time.Time) {
-	r.showFrame(f, at, frameOther, problemChecksum, "the checksum is wrong")
+	r.showFrame(f, at, bridges.FrameOther, bridges.ProblemCRC, "the checksum is wrong")
 	if x := r.exchange; x != nil && r.polledOnly {
 		x.damaged = true
 	}

@@ -163,16 +163,19 @@ func (t *trial) readings() []bridges.Reading {
 			if p.index < 0 {
 				continue
 			}
-			reading := bridges.Reading{Device: d.ID, Point: p.ID, Unit: p.Unit, Quality: bridges.Bad, Error: bridges.ErrTimeout, Time: time.Now()}
-			for _, r := range t.found[d.ID] {
-				if r.Point == p.ID {
-					reading = r
-				}
-			}
-			list = append(list, reading)
+			list = append(list, t.reading(d, p))
 		}
 	}
 	return list
+}
+
+func (t *trial) reading(d *Device, p *Point) bridges.Reading {
+	for _, r := range t.found[d.ID] {
+		if r.Point == p.ID {
+			return r
+		}
+	}
+	return bridges.Reading{Device: d.ID, Point: p.ID, Unit: p.Unit, Quality: bridges.Bad, Error: bridges.ErrTimeout, Time: time.Now()}
 }
 
 // nothing says why there is no reading, what came, and what to do.

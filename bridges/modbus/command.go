@@ -13,9 +13,9 @@ import (
 // The codes of a command that was not obeyed, beside those of encode and those of readings.
 const (
 	codeInvalid      = "invalid"
-	codeReadOnly     = "read_only"
-	codeUnknownPoint = "unknown_point"
-	codeExpired      = "expired"
+	codeReadOnly     = bridges.ErrReadOnly
+	codeUnknownPoint = bridges.ErrUnknownPoint
+	codeExpired      = bridges.ErrExpired
 	codeVerify       = "verify" // the device holds another value than was written
 	codeTooMany      = bridges.ErrTooMany
 	codeUnavailable  = bridges.ErrUnavailable

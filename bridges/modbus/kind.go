@@ -77,18 +77,7 @@ func (b *bridge) Write(ctx context.Context, device, point string, value json.Raw
 	if d.point(point) == nil {
 		return bridges.WriteResult{}, bridges.Fault("not_found", "the device %s has no point %s", device, point)
 	}
-	answer := make(chan bridges.WriteResult, 1) // the bus never waits for the caller
-	c := command{Device: d, Point: point, Value: value, Done: func(w bridges.WriteResult) { answer <- w }}
-	if deadline, ok := ctx.Deadline(); ok {
-		c.Expires = deadline // nothing moves after its caller was told that it did not
-	}
-	r.queue.Push(c)
-	select {
-	case w := <-answer:
-		return w, nil
-	case <-ctx.Done():
-		return bridges.WriteResult{}, ctx.Err()
-	}
+	return r.queue.Ask(ctx, d, point, value)
 }
 
 // devices lists what the settings define, as far as they can be read.

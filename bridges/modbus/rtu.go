@@ -39,15 +39,6 @@ type rtu struct {
 	chunk   [512]byte
 }
 
-// echo tells whether a line gives back what is sent, as adapters with two wires do whose receiver stays on.
-type echo byte
-
-const (
-	echoUnknown echo = iota
-	echoNone
-	echoHeard
-)
-
 // debts are the answers that may still come, by shape, and until when. They
 // outlive a connection: a serial server gives to the next one what the line brings.
 type debts struct {
@@ -129,12 +120,12 @@ func (t *rtu) show(b []byte) {
 	}
 	for len(b) > 0 {
 		n, adu := t.framing.next(b)
-		problem, words := problemForeign, "a frame of somebody else"
+		problem, words := bridges.ProblemForeign, "a frame of somebody else"
 		switch {
 		case adu == nil:
 			words = "noise"
 		case t.debts.awaits(adu):
-			problem, words = problemLate, "the request that it answers was given up"
+			problem, words = bridges.ProblemLate, "the request that it answers was given up"
 		}
 		t.ledger.showOther(adu, b[:n], problem, words)
 		b = b[n:]
@@ -216,7 +207,7 @@ func (t *rtu) disbelief(request []byte) *failure {
 	if !t.debts.doubts[shapeOf(request)] || tellsItself(request[1]) {
 		return nil
 	}
-	return newFailure(problemLate, "it may be the answer to the request before, which timed out: asked once more")
+	return newFailure(bridges.ProblemLate, "it may be the answer to the request before, which timed out: asked once more")
 }
 
 // broadcast is the unit identifier that all units obey and none answers.
@@ -334,9 +325,9 @@ func (t *rtu) find(request, out []byte, sent, now time.Time) finding {
 		switch {
 		case t.timed && now.Before(sent.Add(time.Duration(used)*t.char*9/10-time.Millisecond)):
 			t.ledger.early++
-			t.ledger.showOther(f.frame, in[begin:begin+used], problemEarly, "it came faster than the line can carry it, so it answers another request")
+			t.ledger.showOther(f.frame, in[begin:begin+used], bridges.ProblemEarly, "it came faster than the line can carry it, so it answers another request")
 		case t.disputed(request, f.frame):
-			t.ledger.showOther(f.frame, in[begin:begin+used], problemLate, "it may be the exception to another request, which timed out")
+			t.ledger.showOther(f.frame, in[begin:begin+used], bridges.ProblemLate, "it may be the exception to another request, which timed out")
 		default:
 			t.learnEcho(request, out)
 			t.show(in[:begin])
@@ -392,42 +383,6 @@ func (t *rtu) missing(f finding, want int) *failure {
 		return newFailure(codeFrame, "%d bytes came that are no answer to the request", len(t.buf))
 	}
 	return newFailure(bridges.ErrTimeout, "no answer within %v", t.timeout)
-}
-
-// withoutEcho leaves out the request where the line may have given it back: the answer to a write of one register looks just like it.
-func (t *rtu) withoutEcho(out []byte) []byte {
-	if t.echo == echoNone || t.cut {
-		return t.buf
-	}
-	if at := bytes.Index(t.buf, out); at >= 0 {
-		return t.buf[at+len(out):]
-	}
-	return t.buf
-}
-
-// learnEcho sees from what a read brought whether the line echoes: no answer to it looks like the request.
-func (t *rtu) learnEcho(request, out []byte) {
-	switch {
-	case !counted(request[1]) || t.cut:
-	case bytes.Contains(t.buf, out):
-		t.echo = echoHeard
-	case len(t.buf) == 0 || t.echo == echoUnknown && t.framing.scan(request, t.buf).frame != nil:
-		t.echo = echoNone
-	}
-}
-
-// lookForEcho reads a register, which one does not matter, before the first request whose echo would look like its answer.
-func (t *rtu) lookForEcho(request []byte) error {
-	if t.echo != echoUnknown || !mirrored(request[1]) || request[0] == broadcast {
-		return nil
-	}
-	const readHolding = 3
-	read := []byte{request[0], readHolding, 0, 0, 0, 1}
-	_, _, err := t.converse(binary.LittleEndian.AppendUint16(read, crc(read)))
-	if f, ok := errors.AsType[*failure](err); ok && f.code == bridges.ErrLink {
-		return err
-	}
-	return nil
 }
 
 func (t *rtu) retryAfter(f *failure) time.Duration {
