@@ -16,9 +16,9 @@ type exchange struct {
 	// is asked for late answers too, when what it keeps is not looked at any more.
 	match func(f Frame, body []byte) bool
 
-	sent        time.Time
+	sent, end   time.Time // of the request, of the wait
 	answered    time.Time // zero: not
-	disbelieved bool      // what came may be the answer to another request
+	disbelieved bool      // what came may be the answer to another request, and nothing after it
 	result      string    // what was made of the answer, while somebody looks
 	damaged     bool      // a frame with a wrong checksum came in its place
 	other       []byte    // the last frame that was no answer
@@ -61,17 +61,14 @@ func (r *run) send(ctx context.Context, l *listener, request []byte) error {
 	return nil
 }
 
-// ask sends a request and gives the time of its answer, the zero time when none came. An answer that may be
-// that to an earlier request is dropped with all that follows it, and asked for again. The error is that of a lost link.
+// ask sends a request and gives the time of its answer, the zero time when none came. What may be the answer to an
+// earlier request is dropped; when none follows it, the request is sent again. The error is that of a lost link.
 func (r *run) ask(ctx context.Context, l *listener, x *exchange) (time.Time, error) {
 	for {
-		if err := r.askOnce(ctx, l, x); err != nil || !x.disbelieved || ctx.Err() != nil {
+		if err := r.askOnce(ctx, l, x); err != nil || !x.disbelieved || x.damaged || ctx.Err() != nil {
 			return x.answered, err
 		}
 		x.disbelieved = false
-		if err := r.hush(ctx, l); err != nil {
-			return time.Time{}, err
-		}
 	}
 }
 
@@ -83,41 +80,23 @@ func (r *run) askOnce(ctx context.Context, l *listener, x *exchange) error {
 	r.exchange = x
 	defer func() { r.exchange = nil }()
 	x.sent = time.Now()
-	end := x.sent.Add(x.wait + time.Duration(len(x.request))*r.bridge.settings.Link.byteTime())
-	for x.open() && ctx.Err() == nil {
+	x.end = x.sent.Add(x.wait + time.Duration(len(x.request))*r.bridge.settings.Link.byteTime())
+	for x.answered.IsZero() && !x.damaged && ctx.Err() == nil {
 		now := time.Now()
-		if !now.Before(end) {
-			r.counters.timeouts++
-			r.owed, r.owedUntil = x, now.Add(owed(x.wait))
-			r.showLost(x, now)
-			break
+		if !now.Before(x.end) {
+			if !x.disbelieved {
+				r.counters.timeouts++
+				r.owed, r.owedUntil = x, now.Add(owed(x.wait))
+				r.showLost(x, now)
+			}
+			return nil
 		}
-		if err := l.once(ctx, end); err != nil {
+		if err := l.once(ctx, x.end); err != nil {
 			return err
 		}
 	}
 	if !x.answered.IsZero() {
 		r.counters.answers++
-	}
-	return nil
-}
-
-// open tells whether the answer is still waited for.
-func (x *exchange) open() bool {
-	return x.answered.IsZero() && !x.damaged && !x.disbelieved
-}
-
-// hush drops what follows an answer that was not believed.
-func (r *run) hush(ctx context.Context, l *listener) error {
-	const doubtGap = 50 * time.Millisecond
-	for end := time.Now().Add(doubtGap); time.Now().Before(end) && ctx.Err() == nil; {
-		before := r.counters.bytes
-		if err := l.once(ctx, end); err != nil {
-			return err
-		}
-		if r.counters.bytes != before {
-			end = time.Now().Add(doubtGap)
-		}
 	}
 	return nil
 }
@@ -140,12 +119,12 @@ func (r *run) frame(ctx context.Context, f Frame, body []byte, at time.Time) {
 		return
 	case x != nil && x.answered.IsZero():
 		if x.match(f, body) {
-			if r.doubts(x, f, body) {
+			if r.doubts(x, f, body, at) {
 				r.counters.late++
 				r.showFrame(f, at, bridges.FrameOther, bridges.ProblemLate, "it may be the answer to a request before, which was given up")
 				return
 			}
-			x.answered = at
+			x.answered, x.disbelieved = at, false
 			r.bridge.show(shown{direction: bridges.FrameAnswer, data: f.Bytes, end: f.Delimiter, at: at, took: at.Sub(x.sent), words: x.result})
 			return
 		}
@@ -162,11 +141,13 @@ func (r *run) frame(ctx context.Context, f Frame, body []byte, at time.Time) {
 }
 
 // doubts tells, once, that an answer may as well be that to another request, which was given up.
-func (r *run) doubts(x *exchange, f Frame, body []byte) bool {
+func (r *run) doubts(x *exchange, f Frame, body []byte, at time.Time) bool {
+	const follows = 500 * time.Millisecond // the own answer, when there is one
 	if r.doubt == nil || x.once || string(r.doubt.request) == string(x.request) || !r.doubt.match(f, body) {
 		return false
 	}
 	r.doubt, x.disbelieved = nil, true
+	x.end = at.Add(min(x.wait, follows))
 	return true
 }
 
