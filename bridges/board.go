@@ -37,6 +37,7 @@ type board struct {
 	states   map[string]*stated // of the devices
 	points   []lastReading      // of devices, in their order
 	places   places
+	units    map[*Point]string // where another one is reported than the settings said
 	queue    Source      // the durable session while it is attached
 	usage    *mqtt.Usage // of the queue when it was last seen
 	sessions []string    // durable ones that were attached

@@ -48,7 +48,7 @@ type Host interface {
 	Bus
 	// Report publishes readings under their topics, as far as the points' PublishRules let them pass, and keeps all for the page. An
 	// empty Topic, Unit stands for what Kind.Devices says. A point that Kind.Devices
-	// does not list is an error, and so is another unit than it says.
+	// does not list is an error.
 	Report(ctx context.Context, readings ...Reading) error
 	// SetDevice publishes and keeps a device's state; reason is for a person, empty when all is well.
 	SetDevice(device string, s State, reason string)

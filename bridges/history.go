@@ -218,7 +218,7 @@ func (s *Supervisor) History(device, point string) (History, error) {
 		return History{}, fault.New(fault.NotFound, "device %s has no point %s", device, point)
 	}
 	h := at.last.history.tell(time.Now())
-	h.Unit = at.point.Unit
+	h.Unit = b.unit(at.point)
 	return h, nil
 }
 

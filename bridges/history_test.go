@@ -80,7 +80,7 @@ func kindOf(b bridges.Bridge) bridges.Kind {
 	return bridges.Kind{
 		Name: "counter", New: newOf(b),
 		Devices: func(bridges.Config) []bridges.Device {
-			return []bridges.Device{{ID: "d", Topic: "fieldgate/d", Points: []bridges.Point{{ID: "p", Unit: "W"}}}}
+			return []bridges.Device{{ID: "d", Topic: "fieldgate/d", Points: []bridges.Point{{ID: "p"}}}}
 		},
 	}
 }

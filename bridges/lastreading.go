@@ -82,7 +82,7 @@ func (b *board) slots() iter.Seq[slot] {
 // reading gives the point's last reading as a whole.
 func (b *board) reading(s slot) Reading {
 	r := Reading{
-		Device: s.device.ID, Point: s.point.ID, Topic: s.last.topic, Plain: s.last.plain, Unit: s.point.Unit,
+		Device: s.device.ID, Point: s.point.ID, Topic: s.last.topic, Plain: s.last.plain, Unit: b.unit(s.point),
 		Value: s.last.value, Quality: s.last.quality.quality(), Error: s.last.err,
 	}
 	if s.last.at != never {
@@ -94,6 +94,26 @@ func (b *board) reading(s slot) Reading {
 	return r
 }
 
+// unit is that of the point's last reading.
+func (b *board) unit(p *Point) string {
+	if unit, other := b.units[p]; other {
+		return unit
+	}
+	return p.Unit
+}
+
+// setUnit notes that a point has another unit than when the board was made: its template was changed. Numbers of the
+// old one are not kept beside those of the new one.
+func (b *board) setUnit(s slot, unit string) {
+	if b.units == nil {
+		b.units = map[*Point]string{}
+	}
+	b.units[s.point] = unit
+	if s.last.history != nil {
+		s.last.history = &history{}
+	}
+}
+
 // keep puts a reading in its place and gives it back with what the settings add;
 // publish is false for one that the point's rule holds back.
 func (b *board) keep(in Reading, at stamp) (out Reading, publish bool, err error) {
@@ -103,12 +123,12 @@ func (b *board) keep(in Reading, at stamp) (out Reading, publish bool, err error
 	if !known {
 		return in, false, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
 	}
-	if in.Unit != "" && in.Unit != s.point.Unit {
-		return in, false, fmt.Errorf("point %s of device %s is configured with the unit %q, not %q", in.Point, in.Device, s.point.Unit, in.Unit)
-	}
 	last := s.last
+	if in.Unit != "" && in.Unit != b.unit(s.point) {
+		b.setUnit(s, in.Unit)
+	}
 	last.topic, last.plain = cmp.Or(in.Topic, last.topic), last.plain || in.Plain
-	in.Topic, in.Unit, in.Plain = last.topic, s.point.Unit, last.plain
+	in.Topic, in.Unit, in.Plain = last.topic, b.unit(s.point), last.plain
 	if in.Quality == Bad {
 		in.Value = Value{}
 	}

@@ -76,10 +76,6 @@ func checkPattern(f *bridges.Faults, at, text string) *regexp.Regexp {
 	return re
 }
 
-func (d *Device) writable() bool {
-	return slices.ContainsFunc(d.Points, func(p Point) bool { return p.Write != nil })
-}
-
 func (d *Device) point(id string) *Point {
 	for i := range d.Points {
 		if d.Points[i].ID == id {
