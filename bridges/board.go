@@ -38,9 +38,9 @@ type board struct {
 	points   []lastReading      // of devices, in their order
 	places   places
 	units    map[*Point]string // where another one is reported than the settings said
-	queue    Source      // the durable session while it is attached
-	usage    *mqtt.Usage // of the queue when it was last seen
-	sessions []string    // durable ones that were attached
+	queue    Source            // the durable session while it is attached
+	usage    *mqtt.Usage       // of the queue when it was last seen
+	sessions []string          // durable ones that were attached
 }
 
 // stated is a state with its history, as far as it matters.
