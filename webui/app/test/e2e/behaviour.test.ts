@@ -352,3 +352,17 @@ it("shows what failed to load, and tries again", async () => {
   await desk.b.page.click(`${at("load-failed")} button`);
   await seen(at("device-meter"));
 });
+
+it("survives an address that a person mistyped", async () => {
+  await open("/devices/100%");
+  await seen(".empty");
+  expect(await desk.b.page.innerText(".empty")).toContain("100%");
+});
+
+it("forgets the value of a point that is gone", async () => {
+  await open("/devices/meter");
+  await seen(`${at("value-meter-power")}[data-quality="good"]`);
+  const meter = desk.g.bridges[0]?.devices?.[0];
+  if (meter) meter.points = meter.points?.filter((p) => p.id !== "power") ?? [];
+  await seen(`${at("value-meter-power")}[data-quality="none"]`);
+});

@@ -13,7 +13,7 @@ import {
 } from "../../src/model/device";
 import { durationOf, secondsOf } from "../../src/model/duration";
 import { fromUplink, mergePatch, newUplink, toUplink } from "../../src/model/uplink";
-import { freeName, fromBridge, newWire, splitAddress, toBridge } from "../../src/model/wire";
+import { freeName, fromBridge, joinAddress, newWire, splitAddress, toBridge } from "../../src/model/wire";
 import { escaped, unescaped } from "../../src/model/escape";
 import type { Bridge, Device, Uplink } from "../../src/types";
 
@@ -185,6 +185,12 @@ describe("a wire", () => {
     ["[::1]:502", "::1", "502"],
     ["fe80::1", "fe80::1", ""],
   ])("splits %s", (address, host, port) => expect(splitAddress(address)).toEqual([host, port]));
+
+  it.each([
+    ["10.0.0.5", "10.0.0.5:502"],
+    ["10.0.0.5:1502", "10.0.0.5:1502"], // pasted with its port
+    ["fe80::1", "[fe80::1]:502"],
+  ])("joins %s", (host, address) => expect(joinAddress(host, 502)).toBe(address));
 
   it.each(["\r\n", "\n", "\u0003", "a\\b", "\t", "\\r"])("escapes %j and back", (text) => {
     expect(unescaped(escaped(text))).toBe(text);
