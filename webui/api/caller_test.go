@@ -29,15 +29,13 @@ func TestUplinks_OnlyAdministratorsNameFilesAndVariables(t *testing.T) {
 	for name, reference := range map[string]string{
 		"file": `{"file":"/var/lib/fieldgate/admin-key.pem"}`, "variable": `{"env":"HOME"}`, "another secret": ` {"secret":"cloud-password"}`,
 	} {
-		t.Run(name, func(t *testing.T) {
-			body := `{"id":"spy","url":"mqtt://192.0.2.66:1883","password":` + reference + `}`
-			require.Equal(t, []string{"/password forbidden"}, otto.send("POST", "/uplinks", body).want(403).pointers())
-			otto.send("POST", "/uplinks/test", body).want(403)
-			otto.send("PUT", "/uplinks/cloud", `{"url":"mqtt://192.0.2.66:1883","password":`+reference+`}`, "If-Match", "*").want(403)
-			otto.send("PATCH", "/uplinks/cloud", `{"password":`+reference+`}`, "If-Match", "*").want(403)
-			anna.send("POST", "/uplinks/test", body).want(200)
-			anna.send("PATCH", "/uplinks/cloud", `{"username":"gw"}`, "If-Match", "*").want(200)
-		})
+		body := `{"id":"spy","url":"mqtt://192.0.2.66:1883","password":` + reference + `}`
+		require.Equal(t, []string{"/password forbidden"}, otto.send("POST", "/uplinks", body).want(403).pointers(), name)
+		otto.send("POST", "/uplinks/test", body).want(403)
+		otto.send("PUT", "/uplinks/cloud", `{"url":"mqtt://192.0.2.66:1883","password":`+reference+`}`, "If-Match", "*").want(403)
+		otto.send("PATCH", "/uplinks/cloud", `{"password":`+reference+`}`, "If-Match", "*").want(403)
+		anna.send("POST", "/uplinks/test", body).want(200)
+		anna.send("PATCH", "/uplinks/cloud", `{"username":"gw"}`, "If-Match", "*").want(200)
 	}
 	require.Contains(t, string(h.settings.List("uplinks")[0]), "mqtts://c.example:8883")
 	h.settings.sections["uplinks"] = []json.RawMessage{json.RawMessage(`{"id":"cloud","url":"mqtts://c.example:8883","password":{"file":"/etc/cloud"}}`)}
