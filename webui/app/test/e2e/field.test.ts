@@ -1,25 +1,13 @@
 // The field side in Chromium: a meter by its model, by search and by hand, byte orders, frames, and writes.
 import { describe, expect, it } from "vitest";
-import type { Bridge } from "../../src/types";
 import { at, expectAccessible } from "./browser";
-import { atDesk } from "./desk";
+import { atDesk, meterOn } from "./desk";
 
-const cabinet = (): Bridge => ({
-  id: "cabinet",
-  kind: "modbus",
-  link: { serial: { port: "/dev/serial/by-id/usb-FTDI_FT232R-if00", baud: 9600, format: "8N1" } },
-  devices: [
-    {
-      id: "meter",
-      unit: 1,
-      interval: "1s",
-      points: [
-        { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
-        { id: "pump", table: "coil", address: 0, write: { verify: true } },
-      ],
-    },
-  ],
-});
+const cabinet = () =>
+  meterOn({ serial: { port: "/dev/serial/by-id/usb-FTDI_FT232R-if00", baud: 9600, format: "8N1" } }, [
+    { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
+    { id: "pump", table: "coil", address: 0, write: { verify: true } },
+  ]);
 
 const { desk, fill, click, seen, open, text, unfold } = atDesk({ width: 360 }, (g) => {
   g.bridges = [cabinet()];
