@@ -20,7 +20,7 @@ const (
 )
 
 // busyRow is how many reads without a wait between them make a busy connection; see readNow.
-const busyRow = 4
+const busyRow = 2
 
 // readBuffers holds the buffers that no connection needs now.
 type readBuffers struct{ pool sync.Pool }

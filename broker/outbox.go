@@ -255,7 +255,7 @@ func (o *outbox) tryWrite(b []byte) (int, error) {
 // try is called by the runtime with the socket's descriptor; it never asks to wait.
 func (o *outbox) try(fd uintptr) bool {
 	for o.written < len(o.chunk) {
-		n, err := writeNow(fd, o.chunk[o.written:])
+		n, err := write(fd, o.chunk[o.written:])
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -268,6 +268,16 @@ func (o *outbox) try(fd uintptr) bool {
 		o.written += n
 	}
 	return true
+}
+
+// quickWrite is how many bytes at most are written as writeNow does; more are the sign of a busy broker.
+const quickWrite = 4 << 10
+
+func write(fd uintptr, b []byte) (int, error) {
+	if len(b) <= quickWrite {
+		return writeNow(fd, b)
+	}
+	return syscall.Write(int(fd), b)
 }
 
 // close lets nothing more be written and waits for the helper. The connection must be closed already.
