@@ -30,6 +30,8 @@ type client struct {
 	attended atomic.Bool          // local is not nil
 	stored0  atomic.Bool          // the spool may owe it messages of QoS 0; set and cleared under mu
 
+	ending sync.Mutex // held while subscriptions of an in-process session change, and while a session ends; before mu
+
 	rights   atomic.Pointer[access.Rights] // what it may do; nil for everything
 	entitled entitlement                   // what rights was made of; under b.entitling
 
@@ -40,7 +42,9 @@ type client struct {
 	window   session.Window
 	received session.Received
 	queue    session.Queue                // without a spool; of a Local also QoS 0
+	costs    int                          // of the filters of subs, in bytes
 	shares   int                          // shared subscriptions
+	parting  []parting                    // subscriptions that ended while it was owed messages and had or has a shared one
 	flown    map[mqtt.MsgID]*mqtt.Message // without a spool: what flies at QoS 1 to a member of shared subscriptions
 
 	// Where the deliveries of a durable session stand: after cursor comes the
@@ -57,6 +61,7 @@ type client struct {
 
 	reads   access.Cache // of rights
 	meta    session.Meta
+	over    bool      // it has ended: the spool hears no more of it
 	offline time.Time // since when, while there is no connection
 
 	dropped atomic.Int64              // deliveries that were given up
@@ -99,7 +104,7 @@ func (cl *client) give(w *batch, p *publication, qos mqtt.QoS, retain bool, ids 
 		id := cl.window.NextID()
 		cl.window.Send(session.Flight{ID: id, QoS: qos})
 		d.pid = id.PacketID()
-		if cl.shares > 0 {
+		if cl.isSharing() {
 			cl.flying(id, qos, p.keep(w.now))
 		}
 		c.send(w, p, d)
@@ -193,7 +198,7 @@ func (cl *client) drainQueue(w *batch) {
 		id := cl.window.NextID()
 		cl.window.Send(session.Flight{ID: id, QoS: q.QoS})
 		d.pid = id.PacketID()
-		if cl.shares > 0 {
+		if cl.isSharing() {
 			cl.flying(id, q.QoS, q.Message)
 		}
 		c.sendMessage(w, q.Message, d)
@@ -299,9 +304,7 @@ func (cl *client) puback(w *batch, pid uint16) bool {
 
 // pubcomp ends a QoS 2 delivery.
 func (cl *client) pubcomp(w *batch, pid uint16) bool {
-	return cl.finish(w, pid, func(f session.Flight) bool {
-		return f.Stage == session.Releasing || f.Stage == session.Released
-	})
+	return cl.finish(w, pid, func(f session.Flight) bool { return f.Stage == session.Released })
 }
 
 // completedSafe frees the packet identifier of a completed QoS 2 delivery, and lets the session look for
@@ -368,18 +371,18 @@ func (cl *client) pubrec(c *conn, pid uint16) (known, release bool) {
 	cl.mu.Lock()
 	f, flies := cl.window.Find(pid)
 	switch {
-	case !flies || f.QoS != mqtt.ExactlyOnce:
+	case !flies || f.QoS != mqtt.ExactlyOnce || f.Stage == session.Completed:
 		cl.mu.Unlock()
 		return false, false
 	case f.Stage == session.Releasing:
 		cl.mu.Unlock()
 		return true, false
 	case f.Stage == session.Released || !cl.isDurable():
-		cl.window.Move(pid, session.Released)
+		cl.window.Move(pid, session.Sent, session.Released)
 		cl.mu.Unlock()
 		return true, true
 	}
-	cl.window.Move(pid, session.Releasing)
+	cl.window.Move(pid, session.Sent, session.Releasing)
 	cl.mu.Unlock()
 	safe := c.answerLater(answer{kind: packet.PUBREL, pid: pid})
 	cl.b.spool.Apply(session.Change{Session: cl.sid, Released: []mqtt.MsgID{f.ID}}, safe)
@@ -395,7 +398,7 @@ func (cl *client) releasedSafe(pid uint16, err error) *conn {
 	if err != nil {
 		to = session.Sent
 	}
-	if !cl.window.Move(pid, to) {
+	if !cl.window.Move(pid, session.Releasing, to) {
 		return nil
 	}
 	return cl.conn

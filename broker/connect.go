@@ -160,9 +160,6 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 		return errEnded
 	}
 	c.b.entitle(c.client)
-	if p.HasWill {
-		c.keepWill(&p.Will)
-	}
 	ack := packet.Connack{SessionPresent: present && p.Version > mqtt.V31} // 3.1 has no such flag
 	window := c.b.cfg.MaxInflight
 	if c.modern != nil {
@@ -176,6 +173,9 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	if c.modern != nil && c.modern.maxPacket > 0 && len(raw) > c.modern.maxPacket {
 		c.end(ending{text: "connection refused", reason: mqtt.PacketTooLarge, err: errors.New("CONNACK is larger than the client's maximum packet size")})
 		return errEnded
+	}
+	if p.HasWill {
+		c.keepWill(&p.Will)
 	}
 	c.out.mu.Lock()
 	c.out.grow(len(raw))
@@ -241,7 +241,11 @@ func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) 
 		holder := old.owner
 		b.mu.Unlock()
 		holder.end(ending{text: "another connection took the session over", reason: mqtt.SessionTakenOver})
-		<-holder.done
+		select {
+		case <-holder.done:
+		case <-c.dead:
+			return nil, nil, errGivenUp
+		}
 	}
 	defer b.mu.Unlock()
 	if old != nil && !p.CleanStart && !old.hasExpired(time.Now()) {
