@@ -94,6 +94,9 @@ func TestNext_OfAClosedSessionLeavesTheNextOneAlone(t *testing.T) {
 	for n := range 3 {
 		publish(t, b, mqtt.Message{Topic: "v", QoS: 1, Payload: fmt.Append(nil, n)})
 	}
+	next(t, former, 3)
+	require.NoError(t, former.Close())
+	former = attach(t, b, uplink("v")) // it may have again what was sent once
 	var l *broker.Local
 	var once sync.Once
 	spool.page = func() {
@@ -180,9 +183,9 @@ func TestSubscribe_WaitsOnceForWhatIsRetainedMeanwhile(t *testing.T) {
 			p.Subscriptions = append(p.Subscriptions, mqtt.Subscription{Filter: fmt.Sprint("t/", n)})
 		}
 		began := time.Now()
-		_, err := s.Write(p.Append(nil, mqtt.V311))
-		require.NoError(t, err)
-		_, err = io.ReadFull(s, make([]byte, 100))
+		raw := packet.AppendPingreq(p.Append(nil, mqtt.V311))
+		go func() { _, _ = s.Write(raw) }() // the reading says whether it came
+		_, err := io.ReadFull(s, make([]byte, 4+100+2))
 		require.NoError(t, err)
 		require.Equal(t, time.Second, time.Since(began))
 		close(stuck)
