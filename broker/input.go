@@ -47,6 +47,7 @@ type input struct {
 	n    int    // bytes in buf
 	rest []byte // bytes read while buf is nil
 	err  error
+	dry  bool // it had to wait since somebody last set this to false
 }
 
 func (in *input) open(nc net.Conn, raw syscall.RawConn) {
@@ -116,6 +117,7 @@ func (in *input) take() {
 
 // park gives the buffer back, except when it holds the beginning of a long packet.
 func (in *input) park() {
+	in.dry = true
 	if len(in.buf) > readSize {
 		return
 	}
@@ -154,6 +156,9 @@ func (in *input) fit(came int) {
 	copy(next, in.buf[:in.n])
 	in.buf = next
 }
+
+// filled tells whether so many bytes of one read are a sign that there are more.
+func (in *input) filled(used int) bool { return 2*used >= len(in.buf) && used > plainSize }
 
 // release gives the buffer back.
 func (in *input) release() {

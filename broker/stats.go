@@ -13,7 +13,8 @@ type totals struct {
 	publishReceived, publishSent   atomic.Int64
 	publishBytesIn, publishBytes   atomic.Int64
 	dropped                        atomic.Int64
-	bytesReceived, bytesSent       atomic.Int64
+	muchReceived, littleReceived   atomic.Int64 // bytes, by reads that filled their buffer and others
+	bytesSent                      atomic.Int64
 	messagesExpired                atomic.Int64
 	expired, refused               atomic.Int64
 	sockets, connects              atomic.Int64
@@ -96,7 +97,7 @@ func (b *Broker) Stats() Stats {
 		PublishBytesOut:    t.publishBytes.Load(),
 		PublishDropped:     t.dropped.Load(),
 		PublishExpired:     t.messagesExpired.Load(),
-		BytesReceived:      t.bytesReceived.Load(),
+		BytesReceived:      t.muchReceived.Load() + t.littleReceived.Load(),
 		BytesSent:          t.bytesSent.Load(),
 		ClientsExpired:     t.expired.Load(),
 		ConnectionsRefused: t.refused.Load(),
