@@ -224,6 +224,7 @@ const (
 	turnBytes  = readSize / 2
 	turnPause  = 50 * time.Microsecond // while nobody else says anything
 	turnShare  = 4                     // the pause in turns, while somebody does
+	turnMost   = 20 * time.Millisecond // the longest pause: a turn may have waited for a queue or a disk
 	turnMemory = 64                    // turns
 )
 
@@ -250,7 +251,7 @@ func (c *conn) takeTurns(used int) {
 	if t.polite > 0 {
 		t.polite--
 		took := time.Since(c.b.started) - time.Duration(c.heard.Load())
-		pause = max(pause, turnShare*took)
+		pause = min(max(pause, turnShare*took), turnMost)
 	}
 	time.Sleep(pause)
 }

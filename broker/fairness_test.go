@@ -3,9 +3,11 @@ package broker_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +16,8 @@ import (
 	"fieldgate/broker/listen"
 	"fieldgate/broker/mqtt"
 	"fieldgate/broker/packet"
+	"fieldgate/broker/session"
+	"fieldgate/broker/session/sessiontest"
 )
 
 func TestSlowReaders_ShareOneBudget(t *testing.T) {
@@ -185,4 +189,29 @@ func TestSlowReader_CostsWhatWaitsForIt(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(bound))
 	slow.close()
 	p.close()
+}
+
+// TestTurns_AreNotMeasuredByTheDisk: who had to wait for the disk in its turn does not wait for a multiple of it.
+func TestTurns_AreNotMeasuredByTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spool := &interrupted{Memory: sessiontest.NewMemory()}
+		t.Cleanup(spool.Close)
+		b := start(t, spool, nil)
+		attach(t, b.Broker, uplink("t"))
+		const slow = 5 * time.Second
+		spool.append = func(session.Entry) { time.Sleep(slow / 200) }
+		p, other := dialPipe(b.Broker, "p"), dialPipe(b.Broker, "other")
+		defer p.Close()
+		defer other.Close()
+		message := packet.Publish{Topic: []byte("t"), QoS: 1, PacketID: 1, Payload: make([]byte, 1000)}
+		var raw []byte
+		for range 200 {
+			raw = message.Append(raw, mqtt.V311)
+		}
+		began := time.Now()
+		go func() { _, _ = p.Write(raw) }() // the reading says whether it came
+		_, err := io.ReadFull(p, make([]byte, 200*4))
+		require.NoError(t, err)
+		require.Less(t, time.Since(began), slow+time.Second)
+	})
 }
