@@ -234,17 +234,7 @@ func (l *Local) take(limit int) ([]mqtt.Delivery, error) {
 func (l *Local) takeSome(limit int) (got []mqtt.Delivery, more bool, err error) {
 	cl, now := l.cl, time.Now()
 	cl.mu.Lock()
-	for len(got) < limit {
-		d, ok := cl.queue.Pop()
-		if !ok {
-			break
-		}
-		if hasExpired(d.Message, now) {
-			cl.b.stats.messagesExpired.Add(1)
-			continue
-		}
-		got = append(got, d)
-	}
+	got = cl.popQueue(limit, now)
 	after, looks := cl.cursor, cl.isDurable() && len(got) < limit && (cl.cursor < cl.newest || cl.backlog)
 	cl.backlog = false
 	cl.mu.Unlock()
@@ -265,28 +255,44 @@ func (l *Local) takeSome(limit int) (got []mqtt.Delivery, more bool, err error) 
 	if cl.local != l { // closed meanwhile: where the cursor stands is somebody else's
 		return got, false, nil
 	}
-	for _, q := range page {
-		id := q.Message.ID
+	for i := range page {
+		id := page[i].Message.ID
 		if !cl.mayBegin(id) {
 			return got, false, nil
 		}
-		if hasExpired(q.Message, now) && !cl.wasSent(id) { // what was begun comes to its end
+		cl.cursor = id
+		if hasExpired(page[i].Message, now) && !cl.wasSent(id) { // what was begun comes to its end
 			cl.b.stats.messagesExpired.Add(1)
 			gone = append(gone, id)
-			cl.cursor = id
 			continue
 		}
-		got = append(got, mqtt.Delivery{
-			Message:         q.Message,
-			PacketID:        id.PacketID(),
-			QoS:             q.QoS,
-			Retain:          q.Retain,
-			Dup:             cl.wasSent(id),
-			SubscriptionIDs: q.SubscriptionIDs,
-		})
-		cl.cursor = id
+		got = append(got, cl.deliveryOf(&page[i]))
 	}
 	return got, len(page) > 0, nil
+}
+
+// popQueue takes at most limit deliveries from the queue in RAM; mu is held.
+func (cl *client) popQueue(limit int, now time.Time) (got []mqtt.Delivery) {
+	for len(got) < limit {
+		d, ok := cl.queue.Pop()
+		if !ok {
+			break
+		}
+		if hasExpired(d.Message, now) {
+			cl.b.stats.messagesExpired.Add(1)
+			continue
+		}
+		got = append(got, d)
+	}
+	return got
+}
+
+// deliveryOf is what somebody in process gets of what the spool owes; mu is held.
+func (cl *client) deliveryOf(q *session.Queued) mqtt.Delivery {
+	id := q.Message.ID
+	return mqtt.Delivery{
+		Message: q.Message, PacketID: id.PacketID(), QoS: q.QoS, Retain: q.Retain, Dup: cl.wasSent(id), SubscriptionIDs: q.SubscriptionIDs,
+	}
 }
 
 // Ack says that deliveries of QoS 1 and 2 are done for good: they leave the queue

@@ -33,13 +33,7 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 		return nil
 	}
 	p.raw, p.version, p.origin = raw, c.version, c.client.id
-	kind := packet.Type(0)
-	switch p.QoS {
-	case mqtt.AtLeastOnce:
-		kind = packet.PUBACK
-	case mqtt.ExactlyOnce:
-		kind = packet.PUBREC
-	}
+	kind := answerTo(p.QoS)
 	if p.Topic[0] == '$' || p.Retain && !isShallow(p.Topic) {
 		return c.refusePublish(w, kind, p)
 	}
@@ -47,6 +41,22 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 		return c.denyPublish(w, kind, p)
 	}
 	p.unanswered = !c.mayBeAnswered(&p.Publish)
+	return c.acceptPublish(w, kind, p)
+}
+
+// answerTo is the packet that acknowledges a PUBLISH; 0 for none.
+func answerTo(q mqtt.QoS) packet.Type {
+	switch q {
+	case mqtt.AtLeastOnce:
+		return packet.PUBACK
+	case mqtt.ExactlyOnce:
+		return packet.PUBREC
+	}
+	return 0
+}
+
+// acceptPublish distributes a message that the client may publish, and sees to its answer.
+func (c *conn) acceptPublish(w *batch, kind packet.Type, p *publication) error {
 	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable, Publisher: c.number}
 	if p.QoS == mqtt.ExactlyOnce {
 		e.From, e.PacketID = c.client.sid, p.PacketID
