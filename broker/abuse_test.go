@@ -45,9 +45,6 @@ func crowd(t testing.TB, b *testBroker) []*testClient {
 
 // roundTrip sends a client's message and waits for it and its acknowledgement.
 func (c *testClient) roundTrip(i, n int) error {
-	if err := c.nc.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return err
-	}
 	topic := fmt.Sprint("crowd/", i)
 	p := packet.Publish{Topic: []byte(topic), Payload: fmt.Append(nil, n), QoS: 1, PacketID: uint16(1 + n%65535)}
 	if _, err := c.nc.Write(p.Append(nil, mqtt.V311)); err != nil {
