@@ -49,7 +49,7 @@ test-tools: # what the tests drive: brokers, slaves and a browser that we did no
 .PHONY: test-go
 test-go: $(PAGE)
 	mkdir -p build
-	set +e; go test -race ./... 2>&1 | tee build/test.log; status=$$?; set -e; \
+	set +e; go test -race -timeout 30m ./... 2>&1 | tee build/test.log; status=$$?; set -e; \
 	echo; echo "go test: $$(grep -c '^ok' build/test.log || true) packages ok, $$(grep -cE '^(FAIL|---.FAIL|panic:)' build/test.log || true) lines of failure"; exit $$status
 
 .PHONY: test-page
