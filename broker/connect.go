@@ -153,10 +153,14 @@ func (c *conn) reasonOf(err error) mqtt.ReasonCode {
 func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	present, err := c.b.claim(c, p)
 	if err != nil {
-		if !errors.Is(err, errGivenUp) {
-			c.refuse(p.Version, mqtt.ServerUnavailable)
+		reason := mqtt.ServerUnavailable
+		if errors.Is(err, errTooManySessions) {
+			reason = mqtt.QuotaExceeded
 		}
-		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
+		if !errors.Is(err, errGivenUp) {
+			c.refuse(p.Version, reason)
+		}
+		c.end(ending{text: "the session can't be kept", reason: reason, err: err})
 		return errEnded
 	}
 	c.b.entitle(c.client)
@@ -225,6 +229,8 @@ func (b *Broker) claim(c *conn, p *packet.Connect) (present bool, err error) {
 	return false, nil
 }
 
+var errTooManySessions = errors.New("there are max_sessions already")
+
 // seize makes c the owner of the session to go on with, old when that is the one
 // that there is, after its present owner has gone.
 func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) {
@@ -255,6 +261,9 @@ func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) 
 	durable := !p.CleanStart
 	if c.modern != nil {
 		durable = c.modern.expiry > 0
+	}
+	if durable && old == nil && len(b.clients) >= b.cfg.MaxSessions {
+		return nil, nil, errTooManySessions
 	}
 	cl = b.newClient(p.ClientID, durable)
 	cl.owner = c

@@ -34,8 +34,8 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	}
 	p.raw, p.version, p.origin = raw, c.version, c.client.id
 	kind := answerTo(p.QoS)
-	if p.Topic[0] == '$' || p.Retain && !isShallow(p.Topic) {
-		return c.refusePublish(w, kind, p)
+	if reason := c.b.refuses(&p.Publish); reason.Failed() {
+		return c.refusePublish(w, kind, p, reason)
 	}
 	if !c.mayWrite(p.Topic) {
 		return c.denyPublish(w, kind, p)
@@ -99,17 +99,37 @@ func (w *batch) leave(e *session.Entry) {
 // needsSpool tells whether anything of the entry, of which fanOut has found the receivers, has to be stored.
 func (w *batch) needsSpool(e *session.Entry) bool { return len(w.owed) > 0 || e.Retain || e.From != 0 }
 
-// refusePublish answers a PUBLISH to a topic that is not open to clients, or to one
-// that can't be retained. 3.x has no word for either: what must not be written to is
+// refuses tells why a client's PUBLISH is refused: its topic is not open to clients, or it can't be retained.
+func (b *Broker) refuses(p *packet.Publish) mqtt.ReasonCode {
+	switch {
+	case p.Topic[0] == '$' || p.Retain && !isShallow(p.Topic):
+		return mqtt.TopicNameInvalid
+	case p.Retain && len(p.Payload) > 0 && !b.mayRetain(p.Topic, len(p.Payload)+len(p.Props)):
+		return mqtt.QuotaExceeded
+	}
+	return mqtt.Success
+}
+
+// mayRetain tells whether a retained message of a client with so many bytes beside its topic name finds room.
+func (b *Broker) mayRetain(topic []byte, bytes int) bool {
+	return !b.cfg.RetainAvailable || b.retained.HasRoom(topic, int64(len(topic)+bytes), b.cfg.MaxRetained, b.cfg.MaxRetainedBytes)
+}
+
+// refusePublish answers a PUBLISH that is refused. 3.x has no word for it: what must not be written to is
 // acknowledged and dropped [v3.1.1 MQTT-3.3.5-2], what should be kept and can't be
 // closes the connection.
-func (c *conn) refusePublish(w *batch, kind packet.Type, p *publication) error {
+func (c *conn) refusePublish(w *batch, kind packet.Type, p *publication, reason mqtt.ReasonCode) error {
 	w.count.dropped++
+	detail := fmt.Sprintf("PUBLISH: a retained topic name has more than %d levels", maxLevels)
+	if reason == mqtt.QuotaExceeded {
+		detail = "PUBLISH: there are max_retained_messages or max_retained_bytes already"
+		c.tell(&c.deniedOne, "retained message refused: max_retained_messages or max_retained_bytes is reached", "topic", string(p.Topic))
+	}
 	if c.modern == nil && p.Topic[0] != '$' {
 		c.forgetReceived(kind, p.PacketID) // the session may live on
-		return &packet.Error{Reason: mqtt.TopicNameInvalid, Clause: "v3.1.1 MQTT-3.3.5-2", Detail: fmt.Sprintf("PUBLISH: a retained topic name has more than %d levels", maxLevels)}
+		return &packet.Error{Reason: reason, Clause: "v3.1.1 MQTT-3.3.5-2", Detail: detail}
 	}
-	c.dropPublish(w, kind, p.PacketID, mqtt.TopicNameInvalid)
+	c.dropPublish(w, kind, p.PacketID, reason)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,11 +116,12 @@ func TestAttach_RacesWithClose(t *testing.T) {
 	b := quietBroker(t, memory(t))
 	page := mqtt.Attachment{ClientID: "$page", Subscriptions: []mqtt.Subscription{{Filter: "t", QoS: 1}}}
 	former := attach(t, b, page)
-	for range 2000 {
+	for range 300 {
 		var closing sync.WaitGroup
 		closing.Go(func() { _ = former.Close() }) // it never fails
 		l, err := b.Attach(t.Context(), page)
 		for ; fault.CodeOf(err) == fault.Conflict; l, err = b.Attach(t.Context(), page) {
+			runtime.Gosched()
 		}
 		closing.Wait()
 		require.NoError(t, err)
@@ -133,7 +135,7 @@ func TestAttach_RacesWithClose(t *testing.T) {
 func TestAttach_RacesWithForget(t *testing.T) {
 	spool := memory(t)
 	b := quietBroker(t, spool)
-	for range 2000 {
+	for range 300 {
 		var forgetting sync.WaitGroup
 		forgetting.Go(func() {
 			if err := b.Forget(t.Context(), uplink().ClientID); err != nil {
