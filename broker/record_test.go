@@ -116,7 +116,7 @@ func TestAttach_RacesWithClose(t *testing.T) {
 	b := quietBroker(t, memory(t))
 	page := mqtt.Attachment{ClientID: "$page", Subscriptions: []mqtt.Subscription{{Filter: "t", QoS: 1}}}
 	former := attach(t, b, page)
-	for range 300 {
+	for range 1000 {
 		var closing sync.WaitGroup
 		closing.Go(func() { _ = former.Close() }) // it never fails
 		l, err := b.Attach(t.Context(), page)
