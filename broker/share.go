@@ -130,6 +130,7 @@ func (cl *client) undelivered() func(yield func(*mqtt.Message) bool) {
 				return
 			}
 		}
+		cl.settle()
 		for after := mqtt.MsgID(0); cl.isDurable(); {
 			page, err := cl.b.spool.Page(cl.sid, after, pageMessages, pageBytes)
 			if err != nil {
@@ -152,6 +153,20 @@ func (cl *client) undelivered() func(yield func(*mqtt.Message) bool) {
 			}
 		}
 	}
+}
+
+// settlePatience is how long the end of a session waits for the commit of what it is owed.
+const settlePatience = time.Second
+
+// settle waits, for a moment, until all that a durable session is owed is committed: what is not yet hides
+// deliveries of QoS 2, and those behind them.
+func (cl *client) settle() {
+	if !cl.isDurable() {
+		return
+	}
+	committed := make(chan struct{})
+	cl.b.spool.Apply(session.Change{Session: cl.sid}, func(error) { close(committed) }) // the spool says itself that it is ill
+	waitAtMost(settlePatience, committed)
 }
 
 // giveToGroup gives a message to a member of the shared subscription.
