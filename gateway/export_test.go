@@ -24,5 +24,13 @@ func Notify(ctx context.Context, every time.Duration, probe func(context.Context
 	return n.run(ctx)
 }
 
+// Patience asks for more time to start until end is called.
+func Patience(send func(string) (bool, error)) (end func()) {
+	return startPatience(send, slog.New(slog.DiscardHandler)).end
+}
+
+// DiskAlarm tells whether the spool waits for the disk.
+func (g *Gateway) DiskAlarm() bool { return g.diskAlarm() }
+
 // Probe asks for a sign of life.
 func (g *Gateway) Probe(ctx context.Context) bool { return g.probe(ctx) }

@@ -68,6 +68,7 @@ type Gateway struct {
 	anew      context.Context // done when another Gateway is to take this one's place
 	startAnew context.CancelFunc
 	running   atomic.Bool // Run has begun, so that startAnew has a meaning
+	starting  *patience   // until all parts have been started, or Close
 }
 
 // New opens the storage and builds the parts; nothing runs yet. It fails when
@@ -76,9 +77,10 @@ func New(file config.File, version string, log *slog.Logger) (*Gateway, error) {
 	g := newGateway(file, version, log)
 	var err error
 	if g.db, err = storage.Open(file.Storage(), g.alarms, g.log.With("part", "storage")); err != nil {
+		g.starting.end()
 		return nil, &DataDirError{err}
 	}
-	return g, g.build(g.db.State())
+	return g.build(g.db.State())
 }
 
 // DataDirError says that the data directory can't be used; it may be mended while
@@ -98,18 +100,21 @@ func newGateway(file config.File, version string, log *slog.Logger) *Gateway {
 		logs: logs,
 		file: file, version: version, started: time.Now(), log: log,
 		alarms: &fault.Alarms{}, accounts: broker.NewAccounts(), bus: &bus{}, ready: make(chan struct{}),
+		starting: startPatience(sdNotify, log),
 	}
 	g.anew, g.startAnew = context.WithCancel(context.Background())
 	return g
 }
 
-// build makes the parts. When it fails the storage is closed.
-func (g *Gateway) build(state *storage.State) (err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, g.Close())
-		}
-	}()
+// build makes the parts. When it fails the storage is closed, and there is no gateway.
+func (g *Gateway) build(state *storage.State) (*Gateway, error) {
+	if err := g.makeParts(state); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+func (g *Gateway) makeParts(state *storage.State) (err error) {
 	file, log := g.file, g.log
 	if g.presets, err = all.UplinkPresets(); err != nil {
 		return err
@@ -292,6 +297,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		up.start("uplinks", g.uplinks.Run)
 		up.start("bridges", g.bridges.Run)
 		up.start("homeassistant", g.announcer.Run)
+		g.starting.end()
 		up.start("notify", newNotifier(g.probe, g.log).run)
 		close(g.ready)
 		<-ctx.Done()
@@ -367,6 +373,7 @@ func (g *Gateway) loadBroker(ctx context.Context) *broker.Broker {
 
 // Close closes the storage; everything that was accepted is committed first.
 func (g *Gateway) Close() error {
+	g.starting.end()
 	if g.standIn != nil {
 		return g.standIn.Close()
 	}

@@ -2,12 +2,17 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"fieldgate/broker/session"
+	"fieldgate/internal/fault"
+	"fieldgate/storage"
 )
 
 // notifier tells systemd that the gateway is ready, lives, and stops. Without
@@ -24,8 +29,11 @@ func newNotifier(probe func(context.Context) bool, log *slog.Logger) *notifier {
 	if err != nil {
 		log.Warn("watchdog off", "err", err)
 	}
-	return &notifier{probe: probe, send: func(state string) (bool, error) { return daemon.SdNotify(false, state) }, every: timeout / 3, log: log}
+	return &notifier{probe: probe, send: sdNotify, every: timeout / 3, log: log}
 }
+
+// sdNotify tells systemd a state; false without systemd.
+func sdNotify(state string) (told bool, err error) { return daemon.SdNotify(false, state) }
 
 func (n *notifier) run(ctx context.Context) error {
 	n.tell(daemon.SdNotifyReady)
@@ -59,8 +67,51 @@ func (n *notifier) tell(state string) {
 	}
 }
 
-// probe tells whether broker and spool answer. A spool that has raised an alarm
-// knows what it waits for; a restart would not heal the disk, only take the page down.
+// How long systemd is asked to wait for the start, and how often.
+const (
+	startExtension = time.Minute
+	startAgain     = 20 * time.Second
+)
+
+// patience asks systemd to wait for the start as long as it lasts: to save what can be read of a large file that is
+// damaged takes minutes, and a gateway that was killed meanwhile would begin again for ever.
+type patience struct {
+	cancel context.CancelFunc
+	asking sync.WaitGroup
+}
+
+func startPatience(send func(state string) (bool, error), log *slog.Logger) *patience {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &patience{cancel: cancel}
+	ask := func() bool {
+		told, err := send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", startExtension.Microseconds()))
+		if err != nil {
+			log.Warn("systemd not told", "err", err)
+		}
+		return told && err == nil
+	}
+	p.asking.Go(func() {
+		tick := time.NewTicker(startAgain)
+		defer tick.Stop()
+		for ask() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return p
+}
+
+// end may be called again.
+func (p *patience) end() {
+	p.cancel()
+	p.asking.Wait()
+}
+
+// probe tells whether broker and spool answer. While the disk takes nothing they may not, and the spool says so
+// itself; a restart would not heal the disk, only take the page down.
 func (g *Gateway) probe(ctx context.Context) bool {
 	answer := make(chan struct{}, 2) // one place for each
 	go g.spool().Apply(session.Change{}, func(error) { answer <- struct{}{} })
@@ -72,18 +123,16 @@ func (g *Gateway) probe(ctx context.Context) bool {
 		select {
 		case <-answer:
 		case <-ctx.Done():
-			return g.spoolAlarm()
+			return g.diskAlarm()
 		}
 	}
 	return true
 }
 
-func (g *Gateway) spoolAlarm() bool {
+// diskAlarm tells whether the spool waits for a disk that takes nothing.
+func (g *Gateway) diskAlarm() bool {
 	alarms, _ := g.alarms.List()
-	for _, a := range alarms {
-		if a.Part == "spool" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(alarms, func(a fault.Alarm) bool {
+		return a.Part == "spool" && (a.Code == storage.NotCommitted || a.Code == storage.LowDisk)
+	})
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"fieldgate/gateway"
+	"fieldgate/storage"
 )
 
 func TestStack_StopsInReverseOrder(t *testing.T) {
@@ -79,6 +81,56 @@ func TestNotify_GivesSignsOfLifeWhileTheProbeAnswers(t *testing.T) {
 		require.NoError(t, <-done)
 		require.Equal(t, []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1", "STOPPING=1"}, sent)
 	})
+}
+
+func TestPatience_AsksForTimeUntilTheStartIsOver(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		told  bool
+		err   error
+		after time.Duration
+		want  int
+	}{
+		{"a long start", true, nil, 5 * time.Minute, 15},
+		{"a short one", true, nil, time.Second, 1},
+		{"nobody listens", false, nil, 5 * time.Minute, 1},
+		{"it can't be told", true, errors.New("broken"), 5 * time.Minute, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var sent []string // by one goroutine, for which end waits
+				end := gateway.Patience(func(state string) (bool, error) {
+					sent = append(sent, state)
+					return c.told, c.err
+				})
+				time.Sleep(c.after - time.Millisecond)
+				end()
+				end()
+				require.Equal(t, slices.Repeat([]string{"EXTEND_TIMEOUT_USEC=60000000"}, c.want), sent)
+			})
+		})
+	}
+}
+
+func TestProbe_OnlyADiskThatTakesNothingExcusesSilence(t *testing.T) {
+	g := build(t, hostFile(t))
+	require.False(t, g.DiskAlarm())
+	g.Alarms().Raise("spool", storage.QueueFull, "dropped")
+	g.Alarms().Raise("spool", storage.LostMessages, "lost")
+	g.Alarms().Raise("mqtt", storage.NotCommitted, "not the spool's")
+	require.False(t, g.DiskAlarm())
+	g.Alarms().Raise("spool", storage.NotCommitted, "full")
+	require.True(t, g.DiskAlarm())
+}
+
+func TestNew_GivesNoGatewayWithAnError(t *testing.T) {
+	file := hostFile(t)
+	file.Admin.Address = "nonsense"
+	g, err := gateway.New(file, "1.2.3", quiet())
+	require.Error(t, err)
+	require.Nil(t, g, "its storage is closed: nobody must close it again")
+	file.Admin.Address = "127.0.0.1:0"
+	build(t, file)
 }
 
 func TestMemoryLimit(t *testing.T) {

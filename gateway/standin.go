@@ -38,7 +38,7 @@ func NewStandIn(file config.File, version string, log *slog.Logger, cause error)
 	g.file.DataDir, g.file.Admin.DataDir = standIn.Dir(), standIn.Dir()
 	g.alarms.Raise("storage", dataDirUnusable, words)
 	g.unkept = words
-	return g, g.build(standIn.State())
+	return g.build(standIn.State())
 }
 
 // awaitDataDir ends Run once the data directory can be used.

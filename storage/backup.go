@@ -27,7 +27,9 @@ const (
 	arrivingDir  = "restore.tmp"    // one on its way in
 	restoreDir   = "restore"        // one that has come whole: the next Open takes it
 	beforeDir    = "before-restore" // what the last one has replaced
-	maxManifest  = 64 << 10
+	maxManifest  = 64 << 10         // bytes
+	maxFiles     = 1000             // of a backup on its way in
+	maxPadding   = 1 << 20          // bytes behind its archive
 )
 
 // databases are the files of a backup that storage knows, and their kinds of schema.

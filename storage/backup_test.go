@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,9 @@ func TestBackup_ComesBackWhole(t *testing.T) {
 			require.NoError(t, db.State().Put("b", "k", []byte("now")))
 			require.NoError(t, os.WriteFile(template, []byte("now"), 0o600))
 			require.NoError(t, db.Restore(t.Context(), bytes.NewReader(saved), []string{"templates"}))
+			if c.messages { // damage was found in the file that the backup replaces
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "spool.db.suspect"), nil, 0o600))
+			}
 			value, err := db.State().Get("b", "k")
 			require.NoError(t, err)
 			require.Equal(t, "now", string(value), "it waits for the next start")
@@ -133,6 +137,17 @@ func TestRestore_RefusesWhatIsNoBackup(t *testing.T) {
 		return b.Bytes()
 	}
 	good := file{"manifest.json", `{"format":1}`}
+	database := func(schema string) file {
+		name := filepath.Join(t.TempDir(), "state.db")
+		script(t, name, schema)
+		raw, err := os.ReadFile(name)
+		require.NoError(t, err)
+		return file{"state.db", string(raw)}
+	}
+	many := []file{good}
+	for n := range 1000 {
+		many = append(many, file{fmt.Sprintf("templates/%d", n), ""})
+	}
 	for _, c := range []struct {
 		name, words string
 		backup      []byte
@@ -149,6 +164,12 @@ func TestRestore_RefusesWhatIsNoBackup(t *testing.T) {
 		{"a path that leads out", `"../state.db"`, archive(good, file{"../state.db", "x"})},
 		{"a file that is not ours", `"lock"`, archive(good, file{"lock", "x"})},
 		{"a hidden template", `"templates/.x"`, archive(good, file{"templates/.x", "x"})},
+		{"a name twice", `"x.yaml" twice`, archive(good, file{"templates/x.yaml", ""}, file{"templates/x.yaml", ""})},
+		{"too many files", "more than 1000 files", archive(many...)},
+		{"a bomb behind its end", "stands behind its end", slices.Concat(archive(good), zeros(2<<20))},
+		{"a database without our tables", "it has no table document", archive(good, database("PRAGMA user_version=1001"))},
+		{"a database that acts by itself", "triggers or views", archive(good, database(`CREATE TABLE document(x); CREATE TABLE revision(x); PRAGMA user_version=1001;
+			CREATE TRIGGER t AFTER INSERT ON document BEGIN DELETE FROM revision; END`))},
 		{"a database that is none", "state.db of the backup can't be used", archive(good, file{"state.db", "no database, but long enough to look at it"})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -159,6 +180,15 @@ func TestRestore_RefusesWhatIsNoBackup(t *testing.T) {
 			require.NoDirExists(t, filepath.Join(dir, "restore.tmp"))
 		})
 	}
+}
+
+// zeros gives so many of them, gzipped.
+func zeros(n int) []byte {
+	var b bytes.Buffer
+	zip := gzip.NewWriter(&b)
+	_, _ = zip.Write(make([]byte, n)) // into RAM
+	_ = zip.Close()
+	return b.Bytes()
 }
 
 func TestRestore_RefusesANewerSchema(t *testing.T) {

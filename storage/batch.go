@@ -83,7 +83,7 @@ func (s *Spool) take() *batch {
 		s.prepare(&b.steps[len(b.steps)-1], b)
 	}
 	s.pending.drop(n)
-	b.last = s.seq - uint64(s.pending.len())
+	b.last = s.taken()
 	s.takeLazy(b)
 	if s.ceiling-s.next < idBlock/2 || s.next >= s.ceiling {
 		b.ceiling = s.next + idBlock
@@ -120,9 +120,14 @@ func (s *Spool) prepare(o *step, b *batch) {
 		b.writes = b.writes || o.index != nil
 	default:
 		o.bits = o.change.ended()
-		b.writes = true
+		b.writes = b.writes || o.change.writes()
 		b.acked = b.acked || len(o.change.Completed) > 0
 	}
+}
+
+// writes tells whether there is something to be written of the change itself.
+func (c *change) writes() bool {
+	return c.Put != nil || c.End || len(c.Subscribe)+len(c.Unsubscribe)+len(c.Released)+len(c.Forget) > 0
 }
 
 // ended gives the rows that say that an ended session is owed nothing. Of a
@@ -177,12 +182,20 @@ func (s *Spool) prepareSeal(o *step) {
 			continue
 		}
 		p.seal(rows)
+	}
+	g.describe(o)
+	s.freeUnowed(g)
+}
+
+// describe gives the step what the file is to say of the sealed segment: of one that is in it.
+func (g *segment) describe(o *step) {
+	if g.slot == noSlot {
+		return
+	}
+	o.index, o.bits = g.appendRows(nil), nil
+	for _, p := range g.parts {
 		o.bits = append(o.bits, g.owedRow(p))
 	}
-	if g.slot != noSlot {
-		o.index = g.appendRows(nil)
-	}
-	s.freeUnowed(g)
 }
 
 // owedRow gives the row of the file that says what the part says.
@@ -228,7 +241,7 @@ func (s *Spool) takeLazy(b *batch) {
 
 // takeFreed adds the segments that may go because all before it is in this batch or committed.
 func (s *Spool) takeFreed(b *batch) {
-	committed := s.seq - uint64(s.pending.len())
+	committed := s.taken()
 	keptFreed := s.freed[:0]
 	for _, f := range s.freed {
 		switch {
@@ -243,7 +256,7 @@ func (s *Spool) takeFreed(b *batch) {
 
 // takeSettled does the same for rows of q2out.
 func (s *Spool) takeSettled(b *batch) {
-	committed := s.seq - uint64(s.pending.len())
+	committed := s.taken()
 	keptSettled := s.settled[:0]
 	for _, r := range s.settled {
 		if r.seq > committed {

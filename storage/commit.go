@@ -66,8 +66,7 @@ func (s *Spool) commit(b *batch) error {
 		if err == nil {
 			return nil
 		}
-		w.c.close()
-		w.c = nil
+		w.giveUp(err)
 		if beyondRepair(err) {
 			s.suspect(err)
 		}
@@ -88,17 +87,28 @@ type brokenTable struct {
 func (e *brokenTable) Error() string { return fmt.Sprintf("empty table %d: %v", e.slot, e.err) }
 func (e *brokenTable) Unwrap() error { return e.err }
 
+// giveUp closes a connection that failed.
+func (w *writer) giveUp(cause error) {
+	w.c.close()
+	w.c = nil
+	w.stale = w.stale || isIO(cause)
+}
+
 // connect sees to it that the writer has a connection.
 func (s *Spool) connect() error {
-	w := &s.writer
-	if w.c == nil {
-		c, err := dial(s.file, s.crashSafe)
-		if err != nil {
-			return err
-		}
-		w.c, w.disk.applied = c, 0
+	if err := s.writer.dial(s.file, s.crashSafe); err != nil {
+		return err
 	}
-	return w.limitPages()
+	return s.writer.limitPages()
+}
+
+// dial opens a connection where there is none.
+func (w *writer) dial(file string, crashSafe bool) (err error) {
+	if w.c == nil {
+		w.disk.applied = 0
+		w.c, err = redial(file, crashSafe, &w.stale)
+	}
+	return err
 }
 
 func (w *writer) write(b *batch) error {
@@ -110,7 +120,6 @@ func (w *writer) write(b *batch) error {
 		return err
 	}
 	began := time.Now()
-	time.Sleep(w.slowness)
 	if err := w.c.exec("COMMIT"); err != nil {
 		_ = w.c.exec("ROLLBACK")
 		return err
@@ -171,9 +180,13 @@ func (w *writer) writeEntry(o *step) error {
 	return nil
 }
 
-// begin makes the table of a segment, or takes an empty one.
+// begin makes the table of a segment, or takes an empty one. What bits may be left of an earlier
+// segment in that table must not speak for the messages of this one.
 func (w *writer) begin(g *segment, t table) error {
 	if err := w.c.script(t.make); err != nil {
+		return err
+	}
+	if err := w.c.exec(freeOwed, int64(g.slot)); err != nil {
 		return err
 	}
 	return w.c.exec(beginSegment, int64(g.slot), int64(g.base))

@@ -23,9 +23,6 @@ type SpoolConfig struct {
 	AckWindowMax time.Duration `json:"ack_window_max"` // up to where that time adapts
 	BridgeWindow time.Duration `json:"bridge_window"`  // the same for messages of bridges, where nobody waits for an answer
 	MinFreeDisk  Bytes         `json:"min_free_disk"`  // stays free on the file system of the data directory
-
-	tidyPause time.Duration // how long a drained spool is idle before its file shrinks
-	slowness  time.Duration // how much longer a flush takes, for tests
 }
 
 // Durability is what an acknowledged message survives.

@@ -71,6 +71,9 @@ func child(dir string) {
 	for range cap(window) { // all callbacks have run: a failing disk is tried for ever until the spool closes
 		window <- struct{}{}
 	}
+	if os.Getenv(childEnv+"_ABRUPT") != "" {
+		os.Exit(0)
+	}
 	if err := db.Close(); err != nil {
 		fmt.Println("E", err)
 	}

@@ -58,10 +58,13 @@ func beyondRepair(err error) bool {
 // the new one is complete: a crash meanwhile only makes it begin again.
 func openOrReplace(file, part string, alarms *fault.Alarms, log *slog.Logger, salvage func(from, to string) (string, error), open func() error) error {
 	salvaged := file + ".salvaged"
-	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-		_ = os.Rename(salvaged, file) // a crash came between the last two steps
+	if err := goOn(file, salvaged); err != nil {
+		return err
 	}
 	err := open()
+	if err == nil {
+		_ = removeDatabase(salvaged) // of a crash before the last steps; some later damage must not bring it back
+	}
 	if err == nil || !beyondRepair(err) {
 		return err
 	}
@@ -87,6 +90,27 @@ func openOrReplace(file, part string, alarms *fault.Alarms, log *slog.Logger, sa
 	return open()
 }
 
+// goOn takes the last steps of openOrReplace again when a crash came between them: the file is
+// aside, and its log may still stand where the salvaged file must not find it.
+func goOn(file, salvaged string) error {
+	if exists(file) {
+		return nil
+	}
+	copies, err := damagedCopies(file)
+	if err != nil {
+		return err
+	}
+	if n := len(copies); n > 0 && !exists(copies[n-1]+"-wal") {
+		if err := renameDatabase(file, copies[n-1]); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(salvaged, file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // saveInto makes the file salvaged of what can be read, or none.
 func saveInto(file, salvaged string, salvage func(from, to string) (string, error)) (words string, err error) {
 	draft := file + ".salvaging"
@@ -103,25 +127,55 @@ func saveInto(file, salvaged string, salvage func(from, to string) (string, erro
 // moveAside renames the database with its companions and removes the oldest copies beyond keepDamaged.
 func moveAside(file string, now time.Time) (string, error) {
 	aside := file + ".damaged-" + now.UTC().Format("20060102T150405.000000000")
-	for _, companion := range []string{"", "-wal", "-shm"} {
-		err := os.Rename(file+companion, aside+companion)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", err
-		}
+	if err := renameDatabase(file, aside); err != nil {
+		return "", err
 	}
 	_ = os.Remove(suspectFile(file)) // at worst the new file is saved into a newer one
-	copies, err := filepath.Glob(globQuote(file) + ".damaged-*[0-9]")
+	copies, err := damagedCopies(file)
 	if err != nil {
 		return "", err
 	}
-	slices.Sort(copies)
 	for len(copies) > keepDamaged {
-		for _, companion := range []string{"", "-wal", "-shm"} {
-			_ = os.RemoveAll(copies[0] + companion)
-		}
+		_ = removeDatabase(copies[0])
 		copies = copies[1:]
 	}
 	return aside, syncDir(filepath.Dir(file))
+}
+
+// exists tells whether there is a file of that name, or something that keeps us from seeing it.
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
+// damagedCopies gives the copies of the file that were moved aside, the newest last.
+func damagedCopies(file string) ([]string, error) {
+	copies, err := filepath.Glob(globQuote(file) + ".damaged-*[0-9]")
+	slices.Sort(copies)
+	return copies, err
+}
+
+// databaseFiles are the endings of a database's files: without its log the first one may be of long ago.
+func databaseFiles() []string { return []string{"", "-wal", "-shm"} }
+
+// renameDatabase renames those of a database's files that exist, the database itself first.
+func renameDatabase(from, to string) error {
+	for _, ending := range databaseFiles() {
+		if err := os.Rename(from+ending, to+ending); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeDatabase removes a database with its log.
+func removeDatabase(file string) error {
+	for _, ending := range databaseFiles() {
+		if err := os.RemoveAll(file + ending); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // globQuote makes a path its own pattern.

@@ -45,7 +45,7 @@ type disk struct {
 	reserve bool  // the reserve file exists
 }
 
-func (d *disk) reserveFile() string { return filepath.Join(d.dir, "reserve") }
+func reserveFile(dir string) string { return filepath.Join(dir, "reserve") }
 
 // check looks at the file system, at most once a second unless it must.
 func (d *disk) check(file string, must bool) error {
@@ -92,7 +92,7 @@ func (d *disk) space() (free, keep int64, err error) {
 
 // makeReserve makes the reserve file; without one a full disk only is harder to leave.
 func (d *disk) makeReserve() error {
-	file, err := os.OpenFile(d.reserveFile(), os.O_WRONLY|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(reserveFile(d.dir), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -102,13 +102,19 @@ func (d *disk) makeReserve() error {
 // giveReserve removes the reserve file.
 func (d *disk) giveReserve() {
 	d.reserve = false
-	_ = os.Remove(d.reserveFile()) // the next failure tries again
+	_ = os.Remove(reserveFile(d.dir)) // the next failure tries again
 }
 
 // isFull tells whether there was no room for what was to be written.
 func isFull(err error) bool {
 	e, is := errors.AsType[sqlite3.Error](err)
 	return is && (e.Code == sqlite3.ErrFull || e.SystemErrno == syscall.ENOSPC || e.SystemErrno == syscall.EDQUOT)
+}
+
+// isIO tells whether a read, a write or a flush failed, and not for want of room.
+func isIO(err error) bool {
+	e, is := errors.AsType[sqlite3.Error](err)
+	return is && e.Code == sqlite3.ErrIoErr && !isFull(err)
 }
 
 // limitPages lets the connection know how large the file may become.
@@ -166,6 +172,7 @@ func (s *Spool) relieve(b *batch) {
 	})
 	if err != nil {
 		s.log.Debug("no room made", "err", err)
+		w.giveUp(err)
 		return
 	}
 	s.mu.Lock()
@@ -223,9 +230,10 @@ func (s *Spool) lighten(b *batch) bool {
 			}
 			b.writes = b.writes || o.row || o.begin || o.entry.retain || o.entry.from != 0
 		case o.seal != nil:
+			o.seal.describe(o)
 			b.writes = b.writes || o.index != nil
 		default:
-			b.writes = true
+			b.writes = b.writes || o.change.writes()
 		}
 	}
 	return b.writes

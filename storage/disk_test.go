@@ -3,6 +3,7 @@ package storage_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -164,4 +165,44 @@ func TestSpool_KeepsTheDiskFree(t *testing.T) {
 	}
 	require.NoError(t, db.Close())
 	require.Len(t, payloads(t, open(t, dir).Spool(), 1), 3000)
+}
+
+// TestOpen_OnAFullDisk: somebody has taken the last byte while nobody ran. What was kept is there, and goes out.
+func TestOpen_OnAFullDisk(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		crash bool
+	}{{"after a clean stop", false}, {"after a crash", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := smallDisk(t, "24m")
+			if c.crash {
+				source := t.TempDir()
+				s := open(t, source).Spool()
+				put(t, s, 1)
+				publish(s, "t", "kept", 1)
+				commit(t, s)
+				require.NoError(t, os.CopyFS(dir, os.DirFS(source)))
+				require.NoError(t, os.Remove(filepath.Join(dir, "spool.db-shm")))
+				require.NoError(t, os.Remove(filepath.Join(dir, "state.db-shm")))
+			} else {
+				db, _ := openWithAlarms(t, dir)
+				put(t, db.Spool(), 1)
+				publish(db.Spool(), "t", "kept", 1)
+				commit(t, db.Spool())
+				require.NoError(t, db.Close())
+			}
+			hog := filepath.Join(dir, "hog")
+			require.ErrorIs(t, os.WriteFile(hog, make([]byte, 64<<20), 0o600), syscall.ENOSPC)
+			db, alarms := openWithAlarms(t, dir)
+			s := db.Spool()
+			require.Equal(t, []string{"kept"}, payloads(t, s, 1))
+			done := make(chan error, 1)
+			s.Append(session.Entry{Message: &mqtt.Message{Topic: "t", Payload: make([]byte, 1<<20), QoS: 1}, Owed: []session.Owed{{Session: 1, QoS: 1}}}, func(err error) { done <- err })
+			require.Eventually(t, func() bool { return slices.Contains(codes(alarms), storage.LowDisk) }, 30*time.Second, time.Millisecond)
+			require.NoError(t, os.Remove(hog))
+			require.NoError(t, <-done)
+			require.NoError(t, db.Close())
+			require.Len(t, payloads(t, open(t, dir).Spool(), 1), 2)
+		})
+	}
 }

@@ -202,7 +202,7 @@ func (s *Spool) dueOps() int {
 	if s.closing {
 		return s.pending.len()
 	}
-	before := s.seq - uint64(s.pending.len())
+	before := s.taken()
 	if now := s.now(); s.nextDue != 0 && s.nextDue <= now {
 		s.nextDue = 0
 		for i := s.pending.len() - 1; i >= 0 && before+uint64(i) >= s.dueSeq; i-- {

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -91,19 +92,21 @@ func TestSpool_WhatIsDueTakesAllThatIsOlder(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			db := patient(t, dir)
-			defer func() { require.NoError(t, db.Close()) }()
-			s := db.Spool()
-			put(t, s, 1, 2)
-			began := time.Now()
-			var order []int
-			done := make(chan error, 1)
-			s.Append(live(0, 1, 1), func(error) { order = append(order, 0) })
-			c.due(s, func(err error) { order = append(order, 1); done <- err })
-			require.NoError(t, <-done)
-			require.Less(t, time.Since(began), 10*time.Second, "it did not wait for the window")
-			require.Equal(t, []int{0, 1}, order)
-			require.Positive(t, rows(t, dir))
+			synctest.Test(t, func(t *testing.T) {
+				db := patient(t, dir)
+				defer func() { require.NoError(t, db.Close()) }()
+				s := db.Spool()
+				put(t, s, 1, 2)
+				began := time.Now()
+				var order []int
+				done := make(chan error, 1)
+				s.Append(live(0, 1, 1), func(error) { order = append(order, 0) })
+				c.due(s, func(err error) { order = append(order, 1); done <- err })
+				require.NoError(t, <-done)
+				require.Zero(t, time.Since(began), "it did not wait for the window")
+				require.Equal(t, []int{0, 1}, order)
+				require.Positive(t, rows(t, dir))
+			})
 		})
 	}
 }

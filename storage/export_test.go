@@ -2,14 +2,10 @@ package storage
 
 import "time"
 
-// WithTidyPause lets a drained spool shrink its file after that time.
-func WithTidyPause(c Config, pause time.Duration) Config {
-	c.Spool.tidyPause = pause
-	return c
-}
-
-// WithSlowDisk lets each flush take so much longer.
-func WithSlowDisk(c Config, by time.Duration) Config {
-	c.Spool.slowness = by
-	return c
+// SlowDisk lets each flush of the spool take so much longer from now on.
+func SlowDisk(db *DB, by time.Duration) {
+	db.spool.writer.c.c.RegisterCommitHook(func() int {
+		time.Sleep(by)
+		return 0
+	})
 }

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -44,19 +45,26 @@ func TestSpool_OutlivesFailingWrites(t *testing.T) {
 		errno syscall.Errno
 		count int
 		tries int
+		power bool // is cut at the end: what a flush that failed had to write is gone by then, and was there till then
 	}{
-		{"a flush fails and takes the writes along", "fsync", syscall.EIO, 1, 5},
-		{"flushes fail three times", "fsync", syscall.EIO, 3, 2},
-		{"a write fails", "write", syscall.EIO, 1, 5},
-		{"writes fail three times", "write", syscall.EIO, 3, 2},
-		{"a write finds no room", "write", syscall.ENOSPC, 1, 5},
-		{"the file system is read-only for a while", "write", syscall.EROFS, 5, 2},
+		{"a flush fails and takes the writes along", "fsync", syscall.EIO, 1, 5, false},
+		{"flushes fail three times", "fsync", syscall.EIO, 3, 2, false},
+		{"a flush fails, and later the power", "fsync", syscall.EIO, 1, 5, true},
+		{"flushes fail, and later the power", "fsync", syscall.EIO, 3, 3, true},
+		{"a write fails", "write", syscall.EIO, 1, 5, false},
+		{"writes fail three times", "write", syscall.EIO, 3, 2, false},
+		{"a write finds no room", "write", syscall.ENOSPC, 1, 5, false},
+		{"the file system is read-only for a while", "write", syscall.EROFS, 5, 2, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			lost := filepath.Join(t.TempDir(), "lost")
 			run := func(dir string, after int) (out []byte, err error) {
 				cmd := exec.Command(os.Args[0])
 				cmd.Env = append(os.Environ(), childEnv+"="+dir, fmt.Sprint(childEnv, "_MESSAGES=", messages), "LD_PRELOAD="+library, "FAULT_DIR="+dir,
 					"FAULT_OP="+c.op, fmt.Sprint("FAULT_ERRNO=", int(c.errno)), fmt.Sprint("FAULT_AFTER=", after), fmt.Sprint("FAULT_COUNT=", c.count))
+				if c.power {
+					cmd.Env = append(cmd.Env, childEnv+"_ABRUPT=1", "FAULT_LOST="+lost)
+				}
 				return cmd.CombinedOutput()
 			}
 			whole, err := run(t.TempDir(), math.MaxInt32)
@@ -82,10 +90,35 @@ func TestSpool_OutlivesFailingWrites(t *testing.T) {
 					require.NoError(t, err, "after %d: %s", after, out)
 					require.Len(t, safe, messages, "after %d", after)
 				}
+				if c.power {
+					cutPower(t, lost)
+				}
 				checkAfterKill(t, dir, safe, acked)
 			}
 			t.Logf("%d of %d runs met a failure at one of %d places", hit, c.tries, places)
 			require.Positive(t, hit)
 		})
+	}
+}
+
+// cutPower puts back what the disk has where it did not get what was written; see testdata/fault.c.
+func cutPower(t *testing.T, list string) {
+	t.Helper()
+	raw, err := os.ReadFile(list)
+	require.NoError(t, err)
+	for len(raw) > 0 {
+		line, rest, _ := bytes.Cut(raw, []byte("\n"))
+		var name string
+		var at int64
+		_, err := fmt.Sscanf(string(line), "%s %d", &name, &at)
+		require.NoError(t, err, "%q", line)
+		raw = rest[4096:]
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it was removed since
+		}
+		require.NoError(t, err)
+		_, err = file.WriteAt(rest[:4096], at)
+		require.NoError(t, errors.Join(err, file.Close()))
 	}
 }

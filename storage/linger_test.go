@@ -46,8 +46,8 @@ func closedLoop(t *testing.T, s session.Spool, publishers int, length time.Durat
 // openSlow opens a spool in the bubble, on a disk that takes so long to flush.
 func openSlow(t *testing.T, dir string, flush time.Duration) *storage.DB {
 	t.Helper()
-	db, err := storage.Open(storage.WithSlowDisk(config(dir), flush), noAlarms(), discard())
-	require.NoError(t, err)
+	db, _ := openWithAlarms(t, dir)
+	storage.SlowDisk(db, flush)
 	put(t, db.Spool(), 1)
 	return db
 }

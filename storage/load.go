@@ -49,12 +49,9 @@ func openSpool(file string, cfg SpoolConfig, alarms *fault.Alarms, log *slog.Log
 	if len(s.freed) > 0 || s.dirty.len() > 0 {
 		s.arm()
 	}
-	go s.run()
-	if s.unclean {
-		ctx, cancel := context.WithCancel(context.Background())
-		s.endLook = cancel
-		s.looking.Go(func() { s.lookOver(ctx) })
-	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.endLook = cancel
+	go s.run(ctx)
 	return s, nil
 }
 
@@ -66,15 +63,21 @@ func (s *Spool) open() error {
 	}
 	if err := s.load(c); err != nil {
 		c.close()
-		clear(s.sessions)
-		s.segs, s.dirty, s.freed = nil, fifo[*part]{}, nil
-		s.writer = writer{}
+		s.unload()
 		return err
 	}
-	s.writer.c, s.writer.slowness = c, s.cfg.slowness
+	s.writer.c = c
 	s.writer.disk = disk{dir: filepath.Dir(s.file), minFree: int64(s.cfg.MinFreeDisk)}
 	s.watchDisk(true)
 	return nil
+}
+
+// unload forgets all that load has read, so that none of it reaches another file.
+func (s *Spool) unload() {
+	clear(s.sessions)
+	s.segs, s.dirty, s.freed, s.pending = nil, fifo[*part]{}, nil, fifo[op]{}
+	s.seq, s.dueSeq, s.lost = 0, 0, 0
+	s.writer = writer{}
 }
 
 func (s *Spool) load(c *conn) error {
@@ -84,7 +87,16 @@ func (s *Spool) load(c *conn) error {
 	if s.wasSuspect() {
 		return fmt.Errorf("%w: damage was found while it was in use", errDamaged)
 	}
-	var clock []byte
+	for _, load := range []func(*conn) error{s.loadMeta, s.loadQueues, s.loadSegments, s.findTables} {
+		if err := load(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadMeta learns which IDs were given out, whether the last stop was clean, and the time.
+func (s *Spool) loadMeta(c *conn) error {
 	next, err := c.number("SELECT v FROM meta WHERE k = 'next_id'")
 	if err != nil {
 		return err
@@ -96,6 +108,7 @@ func (s *Spool) load(c *conn) error {
 		return err
 	}
 	s.unclean = next > 0 && clean == 0
+	var clock []byte
 	err = c.query("SELECT v FROM meta WHERE k = 'clock'", 1, func(row []driver.Value) error {
 		clock = asBytes(row[0])
 		return nil
@@ -106,26 +119,24 @@ func (s *Spool) load(c *conn) error {
 	s.decodeClock(clock)
 	s.writer.lived, s.writer.broken = s.lived, map[int]bool{}
 	s.marks.list = append(s.marks.list, mark{s.next, s.age()}) // of what came after the last one that was stored
-	err = c.query("SELECT id FROM session", 1, func(row []driver.Value) error {
+	return nil
+}
+
+// loadQueues makes the queues of the sessions, still empty, with what was released of them.
+func (s *Spool) loadQueues(c *conn) error {
+	err := c.query("SELECT id FROM session", 1, func(row []driver.Value) error {
 		s.sessions[sessionOf(row[0])] = &queue{released: map[mqtt.MsgID]struct{}{}}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	err = c.query("SELECT session, id FROM q2out", 2, func(row []driver.Value) error {
+	return c.query("SELECT session, id FROM q2out", 2, func(row []driver.Value) error {
 		if q := s.sessions[sessionOf(row[0])]; q != nil {
 			q.released[mqtt.MsgID(asInt(row[1]))] = struct{}{}
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if err := s.loadSegments(c); err != nil {
-		return err
-	}
-	return s.findTables(c)
 }
 
 // findTables learns which slots exist and which of them are empty.
@@ -347,115 +358,4 @@ func (s *Spool) sortOut() {
 	}
 	clear(s.segs[len(kept):])
 	s.segs = kept
-}
-
-// Load implements session.Spool.
-func (s *Spool) Load(v session.Visitor) error {
-	s.readMu.Lock()
-	defer s.readMu.Unlock()
-	c, err := dial(s.file, s.crashSafe)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", s.file, err)
-	}
-	defer c.close()
-	if v.Next != nil {
-		s.mu.Lock()
-		v.Next(s.next)
-		s.mu.Unlock()
-	}
-	for _, load := range []func(*conn, session.Visitor) error{loadSessions, s.loadSubscriptions, loadQoS2, s.loadRetained} {
-		if err := load(c, v); err != nil {
-			return fmt.Errorf("read %s: %w", s.file, err)
-		}
-	}
-	return nil
-}
-
-func loadSessions(c *conn, v session.Visitor) error {
-	if v.Session == nil {
-		return nil
-	}
-	return c.query("SELECT id, client, meta FROM session ORDER BY id", 3, func(row []driver.Value) error {
-		v.Session(session.Record{ID: sessionOf(row[0]), ClientID: asString(row[1]), Meta: asBytes(row[2])})
-		return nil
-	})
-}
-
-func (s *Spool) loadSubscriptions(c *conn, v session.Visitor) error {
-	if v.Subscription == nil {
-		return nil
-	}
-	return c.query("SELECT session, filter, opts FROM sub JOIN session ON session.id = sub.session ORDER BY session, filter", 3, func(row []driver.Value) error {
-		sub, err := decodeOptions(asString(row[1]), asBytes(row[2]))
-		if err != nil {
-			s.log.Error("subscription lost", "session", asInt(row[0]), "err", err)
-			s.alarms.Raise("spool", LostSubscriptions, "stored subscriptions could not be read and were left out; the disk may be failing")
-			return nil
-		}
-		v.Subscription(sessionOf(row[0]), sub)
-		return nil
-	})
-}
-
-func loadQoS2(c *conn, v session.Visitor) error {
-	if v.Received != nil {
-		err := c.query("SELECT session, pid FROM q2in JOIN session ON session.id = q2in.session ORDER BY session, pid", 2, func(row []driver.Value) error {
-			v.Received(sessionOf(row[0]), uint16(asInt(row[1])))
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if v.Released == nil {
-		return nil
-	}
-	return c.query("SELECT q2out.session, q2out.id FROM q2out JOIN session ON session.id = q2out.session ORDER BY 1, 2", 2, func(row []driver.Value) error {
-		v.Released(sessionOf(row[0]), mqtt.MsgID(asInt(row[1])))
-		return nil
-	})
-}
-
-func (s *Spool) loadRetained(c *conn, v session.Visitor) error {
-	if v.Retained == nil {
-		return nil
-	}
-	return c.query("SELECT topic, body FROM retained", 2, func(row []driver.Value) error {
-		body, err := decodeRetained(asBytes(row[1]))
-		m := body.message
-		if err == nil && m.Topic != asString(row[0]) {
-			err = fmt.Errorf("%w: it is of another topic", errDamaged)
-		}
-		if err != nil {
-			s.log.Error("retained message lost", "topic", asString(row[0]), "err", err)
-			s.alarms.Raise("spool", LostMessages, "retained messages could not be read and were left out; the disk may be failing")
-			return nil
-		}
-		s.tellTime(body)
-		v.Retained(m)
-		return nil
-	})
-}
-
-// close commits what is pending, or gives up after a few tries, and ends the writer.
-func (s *Spool) close() {
-	s.mu.Lock()
-	s.closing = true
-	close(s.quit)
-	s.room.Broadcast()
-	s.signal()
-	s.mu.Unlock()
-	<-s.done
-	s.lazy.Stop()
-	s.soon.Stop()
-	if s.endLook != nil {
-		s.endLook()
-	}
-	s.looking.Wait()
-	s.readMu.Lock()
-	defer s.readMu.Unlock()
-	if s.reader != nil {
-		s.reader.close()
-		s.reader = nil
-	}
 }

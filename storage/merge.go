@@ -46,8 +46,7 @@ func (s *Spool) mergeThin() {
 		})
 		if err != nil {
 			s.log.Warn("thin segments not merged", "err", err)
-			s.writer.c.close()
-			s.writer.c = nil
+			s.writer.giveUp(err)
 			if beyondRepair(err) {
 				s.suspect(err)
 				s.keepApart(m)
@@ -219,6 +218,7 @@ func (s *Spool) resolveMerge(m *merger) {
 	w := &s.writer
 	for delay := firstRetry; ; delay = min(2*delay, maxRetry) {
 		happened, err := w.merged(s.file, s.crashSafe, m)
+		s.report(err)
 		switch {
 		case err == nil && happened:
 			s.finishMerge(m)
@@ -241,17 +241,14 @@ func (s *Spool) resolveMerge(m *merger) {
 
 // merged asks the file for the segment that the merge makes.
 func (w *writer) merged(file string, crashSafe bool, m *merger) (bool, error) {
-	c, err := dial(file, crashSafe)
-	if err != nil {
+	if err := w.dial(file, crashSafe); err != nil {
 		return false, err
 	}
-	n, err := c.number("SELECT count(*) FROM segs WHERE slot = ? AND base = ? AND sealed = 1", int64(m.into.slot), int64(m.into.base))
+	n, err := w.c.number("SELECT count(*) FROM segs WHERE slot = ? AND base = ? AND sealed = 1", int64(m.into.slot), int64(m.into.base))
 	if err != nil {
-		c.close()
-		return false, err
+		w.giveUp(err)
 	}
-	w.c, w.disk.applied = c, 0
-	return n == 1, nil
+	return n == 1, err
 }
 
 // dropMerge leaves the run as it is.

@@ -143,6 +143,9 @@ func (s *Spool) readRun(id session.ID, picks []pick) (bad map[mqtt.MsgID]error, 
 	s.readMu.Lock()
 	defer s.readMu.Unlock()
 	if s.reader == nil {
+		if s.isClosing() {
+			return nil, errClosed
+		}
 		if s.reader, err = dial(s.file, s.crashSafe); err != nil {
 			return nil, err
 		}

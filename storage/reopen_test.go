@@ -84,6 +84,29 @@ func TestSpool_ReleasedComesBackOnlyAsReleased(t *testing.T) {
 	}
 }
 
+// TestSpool_BitsLeftInATableDoNotSpeakForTheNextSegment: what a merge that was not followed to its end has left of a
+// table must not call the next messages in it acknowledged.
+func TestSpool_BitsLeftInATableDoNotSpeakForTheNextSegment(t *testing.T) {
+	dir := t.TempDir()
+	db, _ := openWithAlarms(t, dir)
+	put(t, db.Spool(), 1)
+	require.NoError(t, db.Close())
+	script(t, filepath.Join(dir, "spool.db"), "INSERT INTO owed(slot, session, bits) VALUES(0, 1, X'014000')") // 64 positions, nothing owed
+	s := open(t, dir).Spool()
+	publish(s, "t", "kept", 1)
+	commit(t, s)
+	require.Equal(t, []string{"kept"}, payloads(t, open(t, crashImage(t, dir)).Spool(), 1))
+}
+
+func TestSpool_PageFailsAfterClose(t *testing.T) {
+	db, _ := openWithAlarms(t, t.TempDir())
+	put(t, db.Spool(), 1)
+	fill(t, db.Spool(), 9, 0, 1<<20, 1) // more than stays in RAM
+	require.NoError(t, db.Close())
+	_, err := db.Spool().Page(1, 0, 1, 1<<21)
+	require.ErrorContains(t, err, "closed")
+}
+
 // crashImage copies the files of a directory that is in use: what SIGKILL would leave.
 func crashImage(t testing.TB, dir string) string {
 	t.Helper()

@@ -58,11 +58,10 @@ func (db *DB) unpack(ctx context.Context, from io.Reader, dir string, dirs []str
 		return noBackup(err)
 	}
 	in := tar.NewReader(zip)
-	for first := true; ; first = false {
+	for n := 0; ; n++ {
 		header, err := in.Next()
-		if errors.Is(err, io.EOF) && !first {
-			_, err := io.Copy(io.Discard, zip) // what its checksum stands behind
-			return noBackup(err)
+		if errors.Is(err, io.EOF) && n > 0 {
+			return checkEnd(zip)
 		}
 		if err != nil {
 			return noBackup(err)
@@ -70,8 +69,11 @@ func (db *DB) unpack(ctx context.Context, from io.Reader, dir string, dirs []str
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if first && header.Name != manifestName {
+		if n == 0 && header.Name != manifestName {
 			return fault.New(fault.Invalid, "this is no backup of fieldgate: it begins with %q", header.Name)
+		}
+		if n == maxFiles {
+			return fault.New(fault.Invalid, "this is no backup of fieldgate: it holds more than %d files", maxFiles)
 		}
 		if !wanted(header.Name, dirs) || header.Typeflag != tar.TypeReg {
 			return fault.New(fault.Invalid, "the backup holds %q, which this version does not know", header.Name)
@@ -82,12 +84,21 @@ func (db *DB) unpack(ctx context.Context, from io.Reader, dir string, dirs []str
 		if err := arrive(filepath.Join(dir, filepath.FromSlash(header.Name)), in); err != nil {
 			return err
 		}
-		if first {
+		if n == 0 {
 			if err := checkManifest(filepath.Join(dir, manifestName), header.Size); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// checkEnd reads up to the checksum, which stands behind the padding of the archive.
+func checkEnd(zip io.Reader) error {
+	n, err := io.Copy(io.Discard, io.LimitReader(zip, maxPadding+1))
+	if err == nil && n > maxPadding {
+		err = errors.New("something stands behind its end")
+	}
+	return noBackup(err)
 }
 
 func noBackup(err error) error {
@@ -134,6 +145,9 @@ func arrive(name string, from io.Reader) error {
 		return err
 	}
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fault.New(fault.Invalid, "the backup holds %q twice", filepath.Base(name))
+	}
 	if err != nil {
 		return err
 	}
@@ -164,7 +178,17 @@ func checkArrived(dir string) error {
 			return fault.New(fault.Invalid, "%s of the backup can't be used: %v", name, err)
 		}
 	}
-	return syncDir(dir)
+	return syncTree(dir)
+}
+
+// syncTree makes the names in the directory and those below it survive a power cut.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return err
+		}
+		return syncDir(path)
+	})
 }
 
 func checkDatabase(file, kind string) error {
@@ -179,7 +203,36 @@ func checkDatabase(file, kind string) error {
 	if err := quickCheck(c); err != nil {
 		return err
 	}
+	if err := checkSchema(c, kind); err != nil {
+		return err
+	}
 	return c.script("PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
+// checkSchema looks whether the database has the tables of its kind, and nothing that acts by itself.
+func checkSchema(c *conn, kind string) error {
+	for _, table := range tables(kind) {
+		n, err := c.number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", table)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("%w: it has no table %s", errDamaged, table)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	n, err := c.number("SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')")
+	if err == nil && n > 0 {
+		err = fmt.Errorf("%w: it has triggers or views", errDamaged)
+	}
+	return err
+}
+
+// tables are those that every database of the kind has.
+func tables(kind string) []string {
+	if kind == "state" {
+		return []string{"document", "revision"}
+	}
+	return []string{"meta", "segs", "owed", "session", "sub", "q2in", "q2out", "retained"}
 }
 
 // takeRestore puts a backup that Restore has kept into place. A crash meanwhile
@@ -202,12 +255,10 @@ func takeRestore(dataDir string) (taken bool, err error) {
 		if !database && !e.IsDir() {
 			continue
 		}
-		for _, companion := range []string{"", "-wal", "-shm"} {
-			err := os.Rename(filepath.Join(dataDir, name+companion), filepath.Join(before, name+companion))
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return false, err
-			}
+		if err := renameDatabase(filepath.Join(dataDir, name), filepath.Join(before, name)); err != nil {
+			return false, err
 		}
+		_ = os.Remove(suspectFile(filepath.Join(dataDir, name))) // that was the other one
 		if err := os.Rename(filepath.Join(restore, name), filepath.Join(dataDir, name)); err != nil {
 			return false, err
 		}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -140,9 +141,6 @@ func heap() int64 {
 
 func TestSpool_IdleWritesNothing(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir).Spool()
-	put(t, s, 1)
-	all := fill(t, s, 10, 0, 10, 1)
 	stamp := func() string {
 		words := ""
 		for _, name := range []string{"spool.db", "spool.db-wal"} {
@@ -152,14 +150,21 @@ func TestSpool_IdleWritesNothing(t *testing.T) {
 		}
 		return words
 	}
-	s.Acked(1, all[0])
-	// the acknowledgement goes by itself: the bitmap says so
-	require.Eventually(t, func() bool { return count(t, dir, "SELECT count(*) FROM owed") == 1 }, 30*time.Second, 20*time.Millisecond)
-	before := stamp()
-	s.Acked(1, all[0]) // again: no change
-	_ = ids(t, s, 1)
-	_ = s.Usage(1)
-	// longer than what is lazy may wait
-	time.Sleep(1200 * time.Millisecond)
-	require.Equal(t, before, stamp())
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, dir).Spool()
+		put(t, s, 1)
+		all := fill(t, s, 10, 0, 10, 1)
+		s.Acked(1, all[0])
+		time.Sleep(time.Second)
+		require.EqualValues(t, 1, count(t, dir, "SELECT count(*) FROM owed"), "the acknowledgement goes by itself")
+		before := stamp()
+		s.Acked(1, all[0]) // again: no change
+		_ = ids(t, s, 1)
+		_ = s.Usage(1)
+		for range 30 { // ten minutes of a watchdog
+			commit(t, s)
+			time.Sleep(20 * time.Second)
+		}
+		require.Equal(t, before, stamp())
+	})
 }

@@ -89,16 +89,6 @@ func mendHeader(file, like string) error {
 	return err
 }
 
-// removeDatabase removes a file with its companions.
-func removeDatabase(file string) error {
-	for _, companion := range []string{"", "-wal", "-shm"} {
-		if err := os.RemoveAll(file + companion); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // rows reads a table from both ends, up to what can't be read; a row may come twice.
 func (s *salvage) rows(text, order string, columns int, each func(row []driver.Value) error) error {
 	for _, direction := range []string{" ASC", " DESC"} {

@@ -173,6 +173,50 @@ func requireMost(t *testing.T, got []string, from, to, percent int) {
 	require.GreaterOrEqual(t, len(got)*100, (to-from)*percent, "%d of %d", len(got), to-from)
 }
 
+// TestOpen_GoesOnAfterACrashWhileAFileMovesAside: the damaged file has its new name, its log not yet, and what was
+// saved waits. The log must not find the saved file.
+func TestOpen_GoesOnAfterACrashWhileAFileMovesAside(t *testing.T) {
+	dir := t.TempDir()
+	damaged := open(t, dir).Spool()
+	put(t, damaged, 1)
+	publish(damaged, "t", "of the damaged file", 1)
+	commit(t, damaged)
+	dir = crashImage(t, dir)
+	saved := t.TempDir()
+	db, _ := openWithAlarms(t, saved)
+	put(t, db.Spool(), 1)
+	publish(db.Spool(), "t", "saved", 1)
+	commit(t, db.Spool())
+	require.NoError(t, db.Close())
+	script(t, filepath.Join(saved, "spool.db"), "PRAGMA wal_checkpoint(TRUNCATE)")
+
+	file := filepath.Join(dir, "spool.db")
+	aside := file + ".damaged-20260101T000000.000000000"
+	require.NoError(t, os.Rename(file, aside))
+	require.NoError(t, os.Rename(filepath.Join(saved, "spool.db"), file+".salvaged"))
+	s := open(t, dir).Spool()
+	require.Equal(t, []string{"saved"}, payloads(t, s, 1))
+	requireWhole(t, file)
+	require.FileExists(t, aside+"-wal", "the damaged file keeps what belongs to it")
+	require.NoFileExists(t, file+".salvaged")
+}
+
+func TestOpen_ForgetsWhatACrashLeftOfASalvage(t *testing.T) {
+	dir := t.TempDir()
+	db, _ := openWithAlarms(t, dir)
+	require.NoError(t, db.Close())
+	for _, name := range []string{"spool.db.salvaged", "state.db.salvaged"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("of long ago"), 0o600))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "restore.tmp"), 0o700))
+	db, _ = openWithAlarms(t, dir)
+	require.NoError(t, db.Close())
+	for _, name := range []string{"spool.db.salvaged", "state.db.salvaged", "restore.tmp"} {
+		require.NoFileExists(t, filepath.Join(dir, name))
+		require.NoDirExists(t, filepath.Join(dir, name))
+	}
+}
+
 func TestOpen_SavesDocuments(t *testing.T) {
 	const documents = 400
 	for _, c := range []struct {

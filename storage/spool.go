@@ -1,13 +1,9 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"slices"
-	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +73,7 @@ type Spool struct {
 	pending      fifo[op]      // not given to the writer, oldest first
 	seq          uint64        // of the last op that was added to pending
 	dueSeq       uint64        // ops up to this one are due
+	enough       uint64        // the lingering writer goes on once ops up to this one are due
 	committedSeq uint64        // ops up to this one are committed
 	nextDue      time.Duration // when another one may be due; 0 for never
 	window       window
@@ -146,273 +143,6 @@ type settledRelease struct {
 	seq     uint64
 }
 
-// Append implements session.Spool. It waits only when 64 MB are accepted and not
-// committed, which means that the disk has failed or is far too slow; never for a
-// callback of the spool.
-func (s *Spool) Append(in session.Entry, safe func(error)) mqtt.MsgID {
-	m := in.Message
-	e := &entry{m: m, retain: in.Retain, safe: safe, publisher: in.Publisher, size: int64(len(m.Payload) + len(m.Topic) + len(m.Props) + rowOverhead)}
-	s.mu.Lock()
-	if !s.waitForRoom() {
-		s.mu.Unlock()
-		if safe != nil && !in.Tentative {
-			safe(errClosed)
-		}
-		return 0
-	}
-	s.address(e, in.Owed)
-	if s.refuses(e, in.Tentative) {
-		if !in.Tentative {
-			s.refuse(safe, in.Publisher)
-		}
-		words := s.newLosses()
-		s.mu.Unlock()
-		s.reportLosses(words)
-		return 0
-	}
-	s.admit(e)
-	e.id = s.next
-	s.next++
-	m.ID = e.id
-	if s.sessions[in.From] != nil {
-		e.from, e.packetID = in.From, in.PacketID
-	}
-	id := e.id
-	e.at = s.now()
-	wait := s.patience(e, &in)
-	s.marks.note(id, s.lived+e.at)
-	s.owe(e)
-	s.link(e)
-	s.push(op{entry: e, size: e.size}, wait)
-	if e.left == 0 && !e.retain && e.from == 0 {
-		s.elide(e)
-	}
-	words := s.newLosses()
-	s.mu.Unlock()
-	s.reportLosses(words)
-	return id
-}
-
-// waitForRoom tells whether the spool is open, once there is room. A callback never
-// waits, for the writer may be running it. A disk that fails does not hold back IDs: what has to be named alike after a crash (QoS 2)
-// is not shown before its commit, which reserves them too.
-func (s *Spool) waitForRoom() bool {
-	for !s.closing && !s.delivering && (s.pendBytes >= maxPending || s.next >= s.ceiling && !s.failing) {
-		s.signal()
-		s.room.Wait()
-	}
-	return !s.closing
-}
-
-// address names the sessions that the message is owed to: those that exist.
-func (s *Spool) address(e *entry, owed []session.Owed) {
-	if e.owed = e.one[:0]; len(owed) > 1 {
-		e.owed = make([]session.Owed, 0, len(owed))
-	}
-	for _, o := range owed {
-		if s.sessions[o.Session] != nil {
-			e.owed = append(e.owed, o)
-		}
-	}
-	byID := func(a, b session.Owed) int { return cmp.Compare(a.Session, b.Session) }
-	if !slices.IsSortedFunc(e.owed, byID) {
-		slices.SortFunc(e.owed, byID)
-	}
-	// more than once the same session would be more than one acknowledgement
-	e.owed = slices.CompactFunc(e.owed, func(a, b session.Owed) bool { return a.Session == b.Session })
-}
-
-// owe puts the message into the queues of its sessions.
-func (s *Spool) owe(e *entry) {
-	if len(e.owed) == 0 {
-		return
-	}
-	e.left = len(e.owed)
-	e.seg = s.growing(e.id)
-	e.pos = e.seg.add(e.id, len(e.m.Payload))
-	e.seg.bytes += e.size
-	e.seg.cache(e.pos, e)
-	for _, o := range e.owed {
-		s.sessions[o.Session].owe(o.Session, e.seg, e.pos)
-	}
-}
-
-// growing gives the segment that the next message goes to.
-func (s *Spool) growing(id mqtt.MsgID) *segment {
-	if n := len(s.segs); n > 0 {
-		g := s.segs[n-1]
-		if g.takes(id) {
-			return g
-		}
-		if !g.sealed {
-			s.push(op{seal: g}, s.cfg.AckWindowMax)
-			g.sealSeq = s.seq
-		}
-	}
-	g := newSegment(id)
-	s.segs = append(s.segs, g)
-	return g
-}
-
-// push hands an operation to the writer; it is due, with everything before it, once it has waited.
-func (s *Spool) push(o op, wait time.Duration) {
-	s.seq++
-	s.pendBytes += o.size
-	if o.change != nil && !o.change.Unhurried {
-		s.changes++
-	}
-	if wait <= 0 || s.pendBytes > maxWaiting {
-		s.pending.push(o)
-		s.dueSeq = s.seq
-		s.signal()
-		return
-	}
-	o.due = s.now() + wait
-	if o.entry != nil {
-		o.due = o.entry.at + wait
-	}
-	s.pending.push(o)
-	if s.nextDue == 0 || o.due < s.nextDue {
-		s.nextDue = o.due
-		if s.idle {
-			s.soon.Reset(wait) // to wake the writer now, for it to sleep again, costs more
-		}
-	}
-}
-
-// soonFired wakes the writer for what is due now.
-func (s *Spool) soonFired() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.signal()
-}
-
-// signal wakes the writer when it sleeps.
-func (s *Spool) signal() {
-	if !s.idle {
-		return
-	}
-	s.idle = false
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Acked implements session.Spool.
-func (s *Spool) Acked(id session.ID, msg mqtt.MsgID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if q := s.sessions[id]; q != nil && !s.closing {
-		s.acked(q, id, msg)
-	}
-}
-
-// acked takes the message out of the session's queue; the file follows with the acknowledgements.
-func (s *Spool) acked(q *queue, id session.ID, msg mqtt.MsgID) {
-	if _, was := q.released[msg]; was {
-		delete(q.released, msg)
-		s.settled = append(s.settled, settledRelease{id, msg, s.seq})
-		s.arm()
-	}
-	if p, pos := q.find(msg); p != nil {
-		s.settle(q, p, pos)
-	}
-}
-
-// settle clears one bit and frees what nobody is owed any more.
-func (s *Spool) settle(q *queue, p *part, pos int) {
-	g := p.seg
-	p.settle(pos)
-	q.n--
-	q.bytes -= int64(g.size(pos))
-	if pos < g.written {
-		s.touch(p)
-	}
-	s.forget(g, pos)
-	if !g.sealed {
-		return
-	}
-	g.recount, s.thinned = true, true
-	if p.n == 0 {
-		q.drop(p)
-		s.freeUnowed(g)
-	}
-}
-
-// forget counts down who still needs the message that may be in RAM.
-func (s *Spool) forget(g *segment, pos int) {
-	e := g.cachedAt(pos)
-	if e == nil {
-		return
-	}
-	if e.left--; e.left > 0 {
-		return
-	}
-	g.uncache(pos)
-	if e.id%windowSample == 0 {
-		s.window.note(s.now() - e.at)
-	}
-	if !e.taken && !e.retain && e.from == 0 {
-		s.elide(e)
-		return
-	}
-	if e.committed {
-		// it stands in recent until its turn comes, without what makes it big
-		s.cacheBytes -= e.size - rowOverhead
-		e.size = rowOverhead
-		e.m, e.owed = nil, nil
-	}
-}
-
-// touch marks what a session is owed of a segment as different from the file.
-func (s *Spool) touch(p *part) {
-	if !p.dirty {
-		p.dirty = true
-		s.dirty.push(p)
-	}
-	s.arm()
-}
-
-// arm sees to it that what is lazy reaches the file without another commit.
-func (s *Spool) arm() {
-	if !s.lazyArmed {
-		s.lazyArmed = true
-		s.lazy.Reset(lazyDelay)
-	}
-}
-
-func (s *Spool) lazyFired() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lazyArmed && !s.closing {
-		s.lazyDue = true
-		s.signal()
-	}
-}
-
-// freeUnowed lets the writer empty a sealed segment of which nobody is owed anything.
-func (s *Spool) freeUnowed(g *segment) {
-	if !g.sealed || len(g.parts) > 0 || g.gone {
-		return
-	}
-	g.gone = true
-	if i := s.segmentAt(g.base); i >= 0 {
-		s.segs = slices.Delete(s.segs, i, i+1)
-	}
-	s.freed = append(s.freed, freedSegment{g, s.seq})
-	s.arm()
-}
-
-// segmentAt gives the place of the segment with that base, -1 when there is none.
-func (s *Spool) segmentAt(base mqtt.MsgID) int {
-	i := sort.Search(len(s.segs), func(i int) bool { return s.segs[i].base >= base })
-	if i == len(s.segs) || s.segs[i].base != base {
-		return -1
-	}
-	return i
-}
-
 // Usage implements session.Spool. It never asks the disk: lists of all sessions call it. What is not in RAM any more
 // has an Oldest that is up to a minute too early, more where the marks are thin.
 func (s *Spool) Usage(id session.ID) mqtt.Usage {
@@ -443,28 +173,29 @@ func (s *Spool) Pending() int64 {
 	return s.pendBytes
 }
 
-// lose takes a message that can't be read out of every queue.
-func (s *Spool) lose(g *segment, pos int, cause error) {
+func (s *Spool) isClosing() bool {
 	s.mu.Lock()
-	if g.gone || g.sizes[pos] == 0 {
-		s.mu.Unlock()
-		return
-	}
-	id := g.id(pos)
-	for owner, p := range g.parts {
-		if q := s.sessions[owner]; q != nil && p.has(pos) {
-			s.settle(q, p, pos)
-		}
-	}
-	s.mu.Unlock()
-	s.reportLost(id, cause)
+	defer s.mu.Unlock()
+	return s.closing
 }
 
-func (s *Spool) reportLost(id mqtt.MsgID, cause error) {
+// close commits what is pending, or gives up after a few tries, and ends the writer.
+func (s *Spool) close() {
 	s.mu.Lock()
-	s.lost++
-	lost := s.lost
+	s.closing = true
+	close(s.quit)
+	s.room.Broadcast()
+	s.signal()
 	s.mu.Unlock()
-	s.log.Error("stored message lost", "message_id", uint64(id), "err", cause)
-	s.alarms.Raise("spool", LostMessages, fmt.Sprintf("%d stored messages could not be read and were left out; the disk may be failing", lost))
+	<-s.done
+	s.lazy.Stop()
+	s.soon.Stop()
+	s.endLook()
+	s.looking.Wait()
+	s.readMu.Lock()
+	defer s.readMu.Unlock()
+	if s.reader != nil {
+		s.reader.close()
+		s.reader = nil
+	}
 }

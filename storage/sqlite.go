@@ -43,6 +43,23 @@ func dial(path string, crashSafe bool) (*conn, error) {
 	return c, nil
 }
 
+// redial opens the file again. After a flush that failed (stale) the log may hold what the system
+// has in its cache and takes for written, and a new connection goes on behind that: its flushes
+// would not cover it, and a power cut would end the log before what came then. So the log begins
+// anew first; only on a full disk what makes room comes before that.
+func redial(path string, crashSafe bool, stale *bool) (*conn, error) {
+	c, err := dial(path, crashSafe)
+	if err != nil || !*stale {
+		return c, err
+	}
+	if err = c.restartLog(); err != nil && !isFull(err) {
+		c.close()
+		return nil, err
+	}
+	*stale = err != nil
+	return c, nil
+}
+
 func (c *conn) prepare(crashSafe bool) error {
 	sync, level := "FULL", int64(2)
 	if crashSafe {
@@ -63,6 +80,15 @@ func (c *conn) prepare(crashSafe bool) error {
 		return fmt.Errorf("pragma synchronous is %d, not %d", got, level)
 	}
 	return c.c.SetFileControlInt("main", sqlite3.SQLITE_FCNTL_PERSIST_WAL, 1)
+}
+
+// restartLog moves all that the log holds into the file and lets the next commit begin the log anew.
+func (c *conn) restartLog() error {
+	busy, err := c.number("PRAGMA wal_checkpoint(RESTART)")
+	if err == nil && busy != 0 {
+		err = errors.New("begin the log anew: another connection reads it")
+	}
+	return err
 }
 
 // script runs statements that are not kept.

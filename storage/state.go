@@ -20,7 +20,8 @@ type State struct {
 	mu sync.Mutex
 	c  *conn // protected by mu; nil after a failure
 
-	file string
+	stale bool // protected by mu; as of the spool's writer
+	file  string
 }
 
 // Tx is one transaction of State.Update; it must not be used after that.
@@ -45,7 +46,7 @@ func openState(file string, alarms *fault.Alarms, log *slog.Logger) (*State, err
 			c.close()
 			return err
 		}
-		s.c = c
+		s.c, s.stale = c, c.restartLog() != nil
 		return nil
 	})
 	if err != nil {
@@ -85,7 +86,7 @@ func (s *State) with(do func(c *conn) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.c == nil {
-		c, err := dial(s.file, false)
+		c, err := redial(s.file, false, &s.stale)
 		if err != nil {
 			return fmt.Errorf("open %s: %w", s.file, err)
 		}
@@ -95,7 +96,7 @@ func (s *State) with(do func(c *conn) error) error {
 	if isSQLite(err) {
 		// after a failed flush what SQLite has in its cache can't be trusted
 		s.c.close()
-		s.c = nil
+		s.c, s.stale = nil, s.stale || isIO(err)
 		return fmt.Errorf("%s: %w", s.file, err)
 	}
 	return err

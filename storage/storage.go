@@ -41,14 +41,21 @@ func Open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{cfg: cfg, lock: lock}
-	if err := db.open(cfg, alarms, log); err != nil {
+	err = db.open(cfg, alarms, log)
+	if isFull(err) && os.Remove(reserveFile(cfg.DataDir)) == nil { // on a full disk not even the index of the log can be made
+		db.closeFiles()
+		err = db.open(cfg, alarms, log)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
 func (db *DB) open(cfg Config, alarms *fault.Alarms, log *slog.Logger) (err error) {
-	_ = os.RemoveAll(filepath.Join(cfg.DataDir, draftDir)) // of a backup that was cut short
+	for _, half := range []string{draftDir, arrivingDir} { // of a backup that was cut short
+		_ = os.RemoveAll(filepath.Join(cfg.DataDir, half))
+	}
 	restored, err := takeRestore(cfg.DataDir)
 	if err != nil {
 		return fmt.Errorf("restore the backup: %w", err)
@@ -96,11 +103,15 @@ func (db *DB) State() *State { return db.state }
 // Close commits what is pending, closes both files and frees the directory. It
 // must be called once, after everything that uses Spool and State has ended.
 func (db *DB) Close() error {
+	db.closeFiles()
+	return db.lock.release()
+}
+
+func (db *DB) closeFiles() {
 	if db.spool != nil {
 		db.spool.close()
 	}
 	if db.state != nil {
 		db.state.close()
 	}
-	return db.lock.release()
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -14,36 +15,48 @@ import (
 	"fieldgate/storage"
 )
 
+// TestSpool_ShrinksWhenDrained fills and drains a queue. A gateway is never quite still: its watchdog asks the spool
+// for a sign of life, and its bridges publish values that are retained.
 func TestSpool_ShrinksWhenDrained(t *testing.T) {
-	dir := t.TempDir()
-	db, err := storage.Open(storage.WithTidyPause(config(dir), 20*time.Millisecond), noAlarms(), discard())
-	require.NoError(t, err)
-	s := db.Spool()
-	put(t, s, 1, 2)
-	for n := range 20_000 {
-		publish(s, "t", fmt.Sprintf("%d %s", n, strings.Repeat("x", 500)), 1)
+	for _, c := range []struct {
+		name  string
+		every time.Duration
+		do    func(s *storage.Spool)
+	}{
+		{"in silence", time.Hour, func(*storage.Spool) {}},
+		{"while a watchdog asks", 10 * time.Second, func(s *storage.Spool) { s.Apply(session.Change{}, nil) }},
+		{"while values come", time.Second, func(s *storage.Spool) {
+			s.Append(session.Entry{Message: message(1), Owed: []session.Owed{{Session: 2, QoS: 1}}, Retain: true}, nil)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t, dir).Spool()
+				put(t, s, 1, 2)
+				for n := range 20_000 {
+					publish(s, "t", fmt.Sprintf("%d %s", n, strings.Repeat("x", 500)), 1)
+				}
+				commit(t, s)
+				large := size(t, dir)
+				require.Greater(t, large, int64(6<<20))
+				for _, id := range ids(t, s, 1) {
+					s.Acked(1, id)
+				}
+				for range 3 * time.Minute / c.every {
+					c.do(s)
+					time.Sleep(c.every)
+				}
+				time.Sleep(2 * time.Minute)
+				require.Less(t, size(t, dir), large/2)
+				publish(s, "t", "goes on", 1)
+				commit(t, s)
+				require.Equal(t, []string{"goes on"}, payloads(t, s, 1))
+			})
+			require.Equal(t, []string{"goes on"}, payloads(t, open(t, dir).Spool(), 1))
+			requireWhole(t, filepath.Join(dir, "spool.db"))
+		})
 	}
-	commit(t, s)
-	large := size(t, dir)
-	require.Greater(t, large, int64(6<<20))
-	all := ids(t, s, 1)
-	for _, id := range all[:len(all)-1] {
-		s.Acked(1, id)
-	}
-	commit(t, s)
-	require.Equal(t, 1, len(ids(t, s, 1)))
-	s.Acked(1, all[len(all)-1])
-	publish(s, "t", "another", 2)
-	for _, id := range ids(t, s, 2) {
-		s.Acked(2, id)
-	}
-	require.Eventually(t, func() bool { return size(t, dir) < large/2 }, 30*time.Second, 10*time.Millisecond)
-	publish(s, "t", "goes on", 1)
-	commit(t, s)
-	require.Equal(t, []string{"goes on"}, payloads(t, s, 1))
-	require.NoError(t, db.Close())
-	require.Equal(t, []string{"goes on"}, payloads(t, open(t, dir).Spool(), 1))
-	requireWhole(t, filepath.Join(dir, "spool.db"))
 }
 
 func size(t *testing.T, dir string) int64 {

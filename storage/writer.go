@@ -1,7 +1,7 @@
 package storage
 
 import (
-	"cmp"
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -36,11 +36,11 @@ const (
 // writer is the one goroutine that changes the file.
 type writer struct {
 	c         *conn // nil after a failure, until it is opened again
+	stale     bool  // a failed flush may have left in the system's cache alone what the log holds
 	free      []int // slots whose tables are empty
 	slots     int   // slots that exist
 	lastSync  time.Duration
-	underWay  int           // operations that were answered by the last commit or waited when it was done
-	slowness  time.Duration // of a disk that tests imagine
+	underWay  int // operations that were answered by the last commit or waited when it was done
 	lastMerge time.Time
 	lastLazy  time.Time
 	gaveUp    error // what the last try said, once the spool closes
@@ -49,18 +49,24 @@ type writer struct {
 	batch     batch
 	disk      disk
 	lived     time.Duration // as Spool.lived
-	wrote     bool          // since the file was last looked at for room to give back
-	tidied    time.Time     // when it was last shrunk
 	broken    map[int]bool  // slots whose tables can't be emptied: they are not used again
+	tidier    tidier
+	timer     *time.Timer // of its sleep; it may fire before it is set again
 }
 
-// run commits what comes until the spool is closed.
-func (s *Spool) run() {
+// run commits what comes until the spool is closed; ctx ends the look at a file that was not closed.
+func (s *Spool) run(ctx context.Context) {
 	defer close(s.done)
 	var deliverer sync.WaitGroup
 	deliverer.Go(s.deliver)
 	defer deliverer.Wait()
 	defer s.stop()
+	s.writer.timer = time.NewTimer(time.Hour)
+	defer s.writer.timer.Stop()
+	if s.unclean {
+		s.writer.stale = s.writer.c.restartLog() != nil // a flush may have failed before: see redial
+		s.looking.Go(func() { s.lookOver(ctx) })
+	}
 	for s.await() {
 		b := s.take()
 		s.release(b, s.store(b))
@@ -103,8 +109,7 @@ func (s *Spool) stop() {
 
 // await sleeps until there is something to commit; false when there never will be.
 func (s *Spool) await() bool {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	timer := s.writer.timer
 	for {
 		s.mu.Lock()
 		s.dropOutdated()
@@ -136,18 +141,10 @@ func (s *Spool) await() bool {
 			s.watchDisk(false)
 			sleep = min(sleep, lowPause)
 		}
-		pause := cmp.Or(s.cfg.tidyPause, tidyPause)
-		tidy := pause < sleep && s.untidy()
-		if tidy {
-			sleep = pause
-		}
-		timer.Reset(min(sleep, s.clearLosses()))
+		timer.Reset(min(sleep, s.clearLosses(), s.tidy()))
 		select {
 		case <-s.wake:
 		case <-timer.C:
-			if tidy {
-				s.tidy()
-			}
 		}
 	}
 }
@@ -158,26 +155,38 @@ func (s *Spool) await() bool {
 // nobody else under way there is nothing to wait for.
 func (s *Spool) linger(ops int) {
 	step := s.writer.lastSync / lingerStep
-	if step < minLinger {
+	if step < minLinger || ops >= s.writer.underWay {
 		return
 	}
-	for left, quiet := lingerMost, 0; left > 0 && quiet < lingerQuiet; left-- {
-		if ops >= s.writer.underWay {
+	timer := s.writer.timer
+	ops = s.awaitEnough()
+	for left, quiet := lingerMost, 0; ops < s.writer.underWay && left > 0 && quiet < lingerQuiet; left-- {
+		timer.Reset(step)
+		select {
+		case <-s.wake:
+		case <-timer.C:
+		case <-s.quit:
 			return
 		}
-		time.Sleep(step)
-		s.mu.Lock()
 		before := ops
-		ops = s.dueOps()
-		closing := s.closing
-		s.mu.Unlock()
-		if closing {
-			return
-		}
+		ops = s.awaitEnough()
 		if quiet++; ops > before {
 			quiet = 0
 		}
 	}
+}
+
+// awaitEnough tells how many operations are due, and has the writer woken once as many are as are under way.
+func (s *Spool) awaitEnough() (ops int) {
+	select {
+	case <-s.wake: // of before
+	default:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ops = s.dueOps()
+	s.enough = s.taken() + uint64(s.writer.underWay)
+	return ops
 }
 
 // store commits the batch, again and again until the disk takes it. Once the
@@ -196,7 +205,7 @@ func (s *Spool) store(b *batch) error {
 		err := s.commit(b)
 		s.report(err)
 		if s.writer.disk.stuck = isFull(err); err == nil {
-			s.writer.wrote = true
+			s.writer.tidier.wrote = time.Now()
 			return nil
 		}
 		if isFull(err) {

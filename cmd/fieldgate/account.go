@@ -106,19 +106,13 @@ type pageUser struct{ Name, Role string }
 // list prints a line per item of a list; a tab in it begins the next column.
 func list[T any](ctx context.Context, std stdio, host, path string, line func(T) string) error {
 	return withClient(ctx, std, host, func(c *client) error {
+		items, err := pages[T](ctx, c, path)
+		if err != nil {
+			return err
+		}
 		w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
-		for path != "" {
-			var page struct {
-				Items []T
-				Next  string
-			}
-			if err := c.call(ctx, http.MethodGet, path, nil, &page); err != nil {
-				return err
-			}
-			for _, item := range page.Items {
-				fmt.Fprintln(w, line(item))
-			}
-			path = strings.TrimPrefix(page.Next, "/api/v1")
+		for _, item := range items {
+			fmt.Fprintln(w, line(item))
 		}
 		return w.Flush()
 	})

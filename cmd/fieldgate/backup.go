@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 )
@@ -22,9 +23,7 @@ func newBackup(std stdio, host *string) *cobra.Command {
 			"The service may run meanwhile; the backup holds what was safe when it began.",
 		Args: wrongUse(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClient(cmd.Context(), std, *host, func(c *client) error {
-				return backup(cmd.Context(), std, c, args[0], !settingsOnly)
-			})
+			return backup(cmd.Context(), std, *host, args[0], !settingsOnly)
 		},
 	}
 	cmd.Flags().BoolVar(&settingsOnly, "settings-only", false, "without sessions, retained messages and queues")
@@ -38,31 +37,31 @@ func newRestore(std stdio, host *string) *cobra.Command {
 		Long: "Puts a backup into the place of what the gateway keeps; that stays in data_dir/before-restore. A service that runs starts anew with it. " +
 			"A backup without messages leaves sessions and queues as they are.",
 		Args: wrongUse(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClient(cmd.Context(), std, *host, func(c *client) error { return restore(cmd.Context(), std, c, args[0]) })
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return restore(cmd.Context(), std, *host, args[0]) },
 	}
 }
 
-// backup writes beside the file and renames at the end: half a backup has no name.
-func backup(ctx context.Context, std stdio, c *client, name string, messages bool) (err error) {
-	if name == "-" {
-		return c.download(ctx, std.out, messages)
+// backup writes beside the file and renames at the end: half a backup has no name. The files are those of who asks:
+// only the client may have to be somebody else.
+func backup(ctx context.Context, std stdio, host, name string, messages bool) error {
+	download := func(to io.Writer) error {
+		return withClient(ctx, std, host, func(c *client) error { return c.download(ctx, to, messages) })
 	}
-	draft := name + ".part"
-	file, err := os.OpenFile(draft, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if name == "-" {
+		return download(std.out)
+	}
+	draft, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".part-*")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(file.Chmod(0o600), c.download(ctx, file, messages))
-	if err == nil {
-		err = file.Sync()
+	if err = download(draft); err == nil {
+		err = draft.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(draft))
+	if err = errors.Join(err, draft.Close()); err == nil {
+		err = os.Rename(draft.Name(), name)
 	}
-	if err := os.Rename(draft, name); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, os.Remove(draft.Name()))
 	}
 	fmt.Fprintf(std.out, "%s written; it holds secrets\n", name)
 	return nil
@@ -85,7 +84,7 @@ func (c *client) download(ctx context.Context, to io.Writer, messages bool) erro
 	return nil
 }
 
-func restore(ctx context.Context, std stdio, c *client, name string) error {
+func restore(ctx context.Context, std stdio, host, name string) error {
 	in := std.in
 	if name != "-" {
 		file, err := os.Open(name)
@@ -95,6 +94,10 @@ func restore(ctx context.Context, std stdio, c *client, name string) error {
 		defer file.Close()
 		in = file
 	}
+	return withClient(ctx, std, host, func(c *client) error { return c.restore(ctx, std, in) })
+}
+
+func (c *client) restore(ctx context.Context, std stdio, in io.Reader) error {
 	response, err := c.stream(ctx, http.MethodPost, "/restore", in)
 	if err != nil {
 		return err

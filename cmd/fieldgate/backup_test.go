@@ -2,8 +2,10 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +54,40 @@ func TestBackup_GoesAndComesWithTheServiceAndWithoutIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBackup_IsRootsFileWhoeverOwnsTheData: without the service the command becomes the owner of the data, who may
+// neither read nor write where root keeps its backups.
+func TestBackup_IsRootsFileWhoeverOwnsTheData(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give data to somebody else")
+	}
+	const nobody = 65534
+	s := newSite(t)
+	for _, dir := range []string{s.dir, filepath.Dir(s.dir)} {
+		require.NoError(t, os.Chmod(dir, 0o711))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(s.dir, "data"), 0o700))
+	require.NoError(t, os.Chown(filepath.Join(s.dir, "data"), nobody, nobody))
+	file := filepath.Join(s.dir, "own", "gateway.backup")
+	require.NoError(t, os.Mkdir(filepath.Dir(file), 0o700))
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command(os.Args[0], append(args, "--config", s.host)...)
+		cmd.Env = append(os.Environ(), asFieldgate+"=1")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	run("backup", file)
+	run("restore", file)
+	for name, want := range map[string]int{file: 0, filepath.Join(s.dir, "data", "state.db"): nobody, filepath.Join(s.dir, "data", "restore", "state.db"): nobody} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.EqualValues(t, want, info.Sys().(*syscall.Stat_t).Uid, name)
+	}
+	entries, err := os.ReadDir(filepath.Dir(file))
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "no half a file is left")
 }
 
 func TestBackup_WritesToStandardOutput(t *testing.T) {

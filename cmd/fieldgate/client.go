@@ -60,11 +60,7 @@ func connect(ctx context.Context, host string, warn io.Writer) (*client, error) 
 }
 
 // running gives a client of the service that runs; an error when none does.
-func running(ctx context.Context, host string) (*client, error) {
-	file, err := config.Load(named(host))
-	if err != nil {
-		return nil, err
-	}
+func running(ctx context.Context, file config.File) (*client, error) {
 	c, err := dialService(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("reach the service through its socket in %s: %w", file.DataDir, err)
@@ -113,32 +109,44 @@ func (c *client) events(ctx context.Context, path string, each func(event string
 
 // inProcess builds the gateway without running it.
 func inProcess(file config.File, warn io.Writer) (*client, error) {
-	if err := becomeOwner(file.DataDir); err != nil {
+	leave, err := becomeOwner(file.DataDir)
+	if err != nil {
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(warn, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	g, err := gateway.New(file, version, log)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, leave())
 	}
-	return &client{http: &http.Client{Transport: handlerTransport{g.Handler()}}, close: g.Close}, nil
+	end := func() error { return errors.Join(g.Close(), leave()) }
+	return &client{http: &http.Client{Transport: handlerTransport{g.Handler()}}, close: end}, nil
 }
 
-// becomeOwner gives up root for the user whom the data directory belongs to, so
-// that the service can read what is written here.
-func becomeOwner(dataDir string) error {
+// becomeOwner lets root be the user whom the data directory belongs to, so that the
+// service can read what is written here, until leave is called.
+func becomeOwner(dataDir string) (leave func() error, err error) {
+	stay := func() error { return nil }
 	info, err := os.Stat(dataDir)
 	if err != nil || os.Geteuid() != 0 {
-		return nil // who opens the storage tells what is wrong
+		return stay, nil // who opens the storage tells what is wrong
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || owner.Uid == 0 {
-		return nil
+		return stay, nil
 	}
-	if err := errors.Join(syscall.Setgroups([]int{int(owner.Gid)}), syscall.Setgid(int(owner.Gid)), syscall.Setuid(int(owner.Uid))); err != nil {
-		return fmt.Errorf("become the owner of %s: %w", dataDir, err)
+	groups, err := syscall.Getgroups()
+	if err != nil {
+		return nil, fmt.Errorf("read the groups of this process: %w", err)
 	}
-	return nil
+	gid := os.Getegid()
+	leave = func() error {
+		return errors.Join(syscall.Setresuid(-1, 0, -1), syscall.Setresgid(-1, gid, -1), syscall.Setgroups(groups))
+	}
+	err = errors.Join(syscall.Setgroups([]int{int(owner.Gid)}), syscall.Setresgid(-1, int(owner.Gid), -1), syscall.Setresuid(-1, int(owner.Uid), -1))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("become the owner of %s: %w", dataDir, err), leave())
+	}
+	return leave, nil
 }
 
 // handlerTransport answers requests by a handler in the process.
@@ -240,6 +248,22 @@ func (c *client) call(ctx context.Context, method, path string, body []byte, int
 		return fmt.Errorf("read the service's answer: %w", err)
 	}
 	return nil
+}
+
+// pages gives the items of all pages of a list.
+func pages[T any](ctx context.Context, c *client, path string) (items []T, err error) {
+	for path != "" {
+		var page struct {
+			Items []T
+			Next  string
+		}
+		if err := c.call(ctx, http.MethodGet, path, nil, &page); err != nil {
+			return nil, err
+		}
+		items = append(items, page.Items...)
+		path = strings.TrimPrefix(page.Next, "/api/v1")
+	}
+	return items, nil
 }
 
 // refusal gives a problem+json as faults.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"fieldgate/bridges/all"
 	"fieldgate/bridges/template"
 	"fieldgate/gateway"
+	"fieldgate/gateway/config"
 )
 
 // How the commands below modbus reach a link: through the running service, or directly.
@@ -27,6 +27,9 @@ func (l *modbusLink) settings() (json.RawMessage, error) {
 	}
 	if named != 1 {
 		return nil, &usageError{errors.New("exactly one of --bridge, --port, --tcp and --rtu-over-tcp is needed")}
+	}
+	if l.timeout < 0 {
+		return nil, &usageError{errors.New("--timeout must not be below 0s")}
 	}
 	var link map[string]any
 	switch {
@@ -44,31 +47,34 @@ func (l *modbusLink) settings() (json.RawMessage, error) {
 
 // service gives a client of the running service and the id of the bridge that has the link; an empty id when none has.
 func (l *modbusLink) service(ctx context.Context) (*client, string, error) {
-	c, err := running(ctx, *l.host)
+	file, err := config.Load(named(*l.host))
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := running(ctx, file)
 	if err != nil {
 		if l.bridge == "" {
-			return nil, "", nil // nobody runs: directly
+			return nil, "", nil // nobody runs, or for others: directly; a port that is in use says so
 		}
 		return nil, "", err
 	}
 	if l.bridge != "" {
 		return c, l.bridge, nil
 	}
-	var list struct {
-		Items []struct {
-			ID      string
-			Enabled *bool
-			Link    struct {
-				Serial     struct{ Port string }
-				TCP        struct{ Address string }
-				RTUOverTCP struct{ Address string } `json:"rtu_over_tcp"`
-			}
+	type bridge struct {
+		ID      string
+		Enabled *bool
+		Link    struct {
+			Serial     struct{ Port string }
+			TCP        struct{ Address string }
+			RTUOverTCP struct{ Address string } `json:"rtu_over_tcp"`
 		}
 	}
-	if err := c.call(ctx, http.MethodGet, "/bridges", nil, &list); err != nil {
+	list, err := pages[bridge](ctx, c, "/bridges")
+	if err != nil {
 		return nil, "", err
 	}
-	for _, b := range list.Items {
+	for _, b := range list {
 		if b.Enabled != nil && !*b.Enabled {
 			continue
 		}

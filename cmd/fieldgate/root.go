@@ -102,10 +102,10 @@ func named(host string) string {
 	if host != "" {
 		return host
 	}
-	if _, err := os.Stat(hostFile); err == nil {
-		return hostFile
+	if _, err := os.Stat(hostFile); errors.Is(err, os.ErrNotExist) {
+		return ""
 	}
-	return ""
+	return hostFile // who reads it says what is wrong
 }
 
 func newVersion(std stdio) *cobra.Command {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -214,12 +215,18 @@ func TestCommands_SayWhatIsWrong(t *testing.T) {
 		{"a person who is not there", []string{"user", "reset", "nobody"}, statusFailed, "there is no user of that name"},
 		{"a file that is not there", []string{"config", "apply", s.dir + "/none.yaml"}, statusFailed, "none.yaml: no such file or directory"},
 		{"faults with lines", []string{"config", "apply", broken}, statusFailed, broken + ":6: uplinks[1].urll: there is no such key; did you mean \"url\"?"},
+		{"a backup to where nothing can be written", []string{"backup", s.dir + "/none/x"}, statusFailed, "no such file or directory"},
+		{"a backup that is not there", []string{"restore", s.dir + "/none"}, statusFailed, "none: no such file or directory"},
+		{"a time below zero", []string{"modbus", "read", "0", "--tcp", "127.0.0.1:1", "--timeout", "-5s"}, statusUsage, "--timeout must not be below 0s"},
+		{"a wrong address of the demo", []string{"demo", "--admin", "nonsense"}, statusFailed, "must be host:port"},
+		{"a wrong address of its broker", []string{"demo", "--mqtt", "nonsense"}, statusFailed, "must be host:port"},
+		{"a wrong host file for the bus", []string{"modbus", "read", "0", "--tcp", "127.0.0.1:1", "--config", wrongHost}, statusFailed, "max_inflght"},
 		{"a wrong host file", []string{"check", "--config", wrongHost}, statusFailed, wrongHost + `:2: mqtt.max_inflght: there is no such key; did you mean "max_inflight"?`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			args := tt.args
-			if len(args) > 1 && args[0] != "check" {
+			if len(args) > 1 && !slices.Contains(args, "--config") {
 				args = append(args, "--config", s.host)
 			}
 			status := execute(t.Context(), stdio{in: strings.NewReader(""), out: &stdout, err: &stderr}, args)

@@ -70,17 +70,18 @@ func (b *box) alarmed(part string) bool {
 	return json.NewDecoder(response.Body).Decode(&health) == nil && strings.Contains(strings.Join(health.Parts, " "), part)
 }
 
-// TestSystem_ServesWithoutADataFolder: whatever is wrong with the folder, the box starts, says what is wrong to
-// everybody, carries messages that need not be kept, refuses the others, and goes on as always once it is mended.
-func TestSystem_ServesWithoutADataFolder(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		spoil  func(t *testing.T, b *box)
-		mend   func(t *testing.T, b *box)
-		words  string
-		knows  bool // the settings, from before
-		mounts bool
-	}{
+// unusable is a way in which a data folder can't be used.
+type unusable struct {
+	name   string
+	spoil  func(t *testing.T, b *box)
+	mend   func(t *testing.T, b *box)
+	words  string
+	knows  bool // the settings, from before
+	mounts bool
+}
+
+func unusables() []unusable {
+	return []unusable{
 		{"a file in its place", func(t *testing.T, b *box) {
 			require.NoError(t, os.Rename(b.data(), b.data()+".away"))
 			require.NoError(t, os.WriteFile(b.data(), nil, 0o600))
@@ -118,7 +119,13 @@ func TestSystem_ServesWithoutADataFolder(t *testing.T) {
 		}, "permission denied", false, false},
 		{"a read-only file system", func(_ *testing.T, b *box) { b.remount("ro") }, func(_ *testing.T, b *box) { b.remount("rw") },
 			"read-only file system", true, true},
-	} {
+	}
+}
+
+// TestSystem_ServesWithoutADataFolder: whatever is wrong with the folder, the box starts, says what is wrong to
+// everybody, carries messages that need not be kept, refuses the others, and goes on as always once it is mended.
+func TestSystem_ServesWithoutADataFolder(t *testing.T) {
+	for _, c := range unusables() {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBox(t)
 			if c.mounts {
@@ -136,31 +143,11 @@ func TestSystem_ServesWithoutADataFolder(t *testing.T) {
 
 			c.spoil(t, b)
 			b.start()
-			await(t, "the alarm stands", func() bool { return b.alarmed("storage") })
-			status, text := b.page("/")
-			if c.knows {
-				require.Equal(t, http.StatusOK, status, "people can log in, and see the alarm")
-			} else {
-				require.Equal(t, http.StatusServiceUnavailable, status)
-				require.Contains(t, text, c.words)
-				require.Contains(t, text, b.data())
-			}
-			status, text = b.page("/api/v1/health/live")
-			require.Equal(t, http.StatusOK, status, text)
-			log, err := os.ReadFile(b.log.Name())
-			require.NoError(t, err)
-			require.Contains(t, string(log), c.words)
+			b.saysWhatIsWrong(c)
 			b.carriesWhatNeedNotBeKept(c.knows)
 
 			c.mend(t, b)
-			await(t, "it has started anew", func() bool {
-				conn, err := http.Get("http://" + b.admin + "/api/v1/health/ready")
-				if err != nil {
-					return false
-				}
-				conn.Body.Close()
-				return conn.StatusCode == http.StatusOK
-			})
+			await(t, "it has started anew", b.isReady)
 			awaitPort(t, b.mqtt)
 			sub = dialPeer(t, b.mqtt, hello(mqtt.V311, "kept"), true)
 			require.Equal(t, "before", string(sub.readPublish().Payload), "what was acknowledged before is there")
@@ -173,6 +160,35 @@ func TestSystem_ServesWithoutADataFolder(t *testing.T) {
 			require.Empty(t, left)
 		})
 	}
+}
+
+// saysWhatIsWrong: in the log, on the page and as an alarm.
+func (b *box) saysWhatIsWrong(c unusable) {
+	t := b.t
+	await(t, "the alarm stands", func() bool { return b.alarmed("storage") })
+	status, text := b.page("/")
+	if c.knows {
+		require.Equal(t, http.StatusOK, status, "people can log in, and see the alarm")
+	} else {
+		require.Equal(t, http.StatusServiceUnavailable, status)
+		require.Contains(t, text, c.words)
+		require.Contains(t, text, b.data())
+	}
+	status, text = b.page("/api/v1/health/live")
+	require.Equal(t, http.StatusOK, status, text)
+	log, err := os.ReadFile(b.log.Name())
+	require.NoError(t, err)
+	require.Contains(t, string(log), c.words)
+}
+
+// isReady tells whether nothing is wrong with any part.
+func (b *box) isReady() bool {
+	response, err := http.Get("http://" + b.admin + "/api/v1/health/ready")
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }
 
 // carriesWhatNeedNotBeKept: QoS 0 goes through, what would have to be kept is refused, nothing is acknowledged in vain.

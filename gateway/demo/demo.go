@@ -93,6 +93,9 @@ func (d *demo) build() error {
 	d.file.Admin.Address = d.free(d.cfg.Admin, "page")
 	d.file.MQTT.AllowAnonymous = true
 	d.file.MQTT.Listeners[0].Address = d.free(d.cfg.MQTT, "MQTT broker")
+	if err := d.file.MQTT.Validate(); err != nil {
+		return err // a gateway would come up to show it on its page
+	}
 	d.gateway, err = gateway.New(d.file, d.cfg.Version, d.cfg.Log)
 	return err
 }

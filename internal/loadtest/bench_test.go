@@ -151,7 +151,7 @@ func parts() []part {
 			b.play(&section{part: "durable", title: "What was acknowledged is safe", method: "Publishers send to a session that is away; right after the last acknowledgement the broker is killed (SIGKILL), started again and drained."}, append(durableTable(), b.slow()...))
 		}},
 		{"spool", func(b *bench) {
-			s := &section{part: "spool", title: "The spool", method: "The floor and the spool take turns, so both meet the same disk. Bytes are those of /proc/self/io."}
+			s := &section{part: "spool", title: "The spool", method: "The floor, SQLite alone and the spool take turns, each behind each of the others as often, so all meet the same disk; a commit lasts from the call to its last callback. Bytes are those of /proc/self/io."}
 			b.runAll(s, spoolBenches())
 		}},
 		{"elision", func(b *bench) {

@@ -1,6 +1,8 @@
 // Makes some writes or flushes of files below FAULT_DIR fail: FAULT_COUNT of them after FAULT_AFTER, with
 // FAULT_ERRNO. FAULT_OP is write or fsync. A flush that fails takes along what was written since the last one that
-// worked, as a kernel may that has marked the pages as clean: what is read afterwards is what was there before.
+// worked, as a kernel may that has marked the pages as clean: what is read afterwards is what was there before. With
+// FAULT_LOST it stays readable until the power is cut: that file then lists the pages that the disk never got, each as
+// a line with path and offset, and what the disk has instead.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,25 +19,40 @@ struct image {
 	dev_t dev;
 	ino_t ino;
 	off_t at, size; // size is that of the file before
-	ssize_t len;
+	ssize_t len;    // of old
+	off_t written;
 	char *old;
 };
 
+struct lost {
+	struct lost *next;
+	off_t at;
+	char path[4096], old[4096];
+};
+
+static struct lost *losses;
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static struct image *images; // newest first
 static long seen;
 
-static int ours(int fd)
+static int name_of(int fd, char path[4096])
 {
-	char link[64], path[4096];
-	const char *dir = getenv("FAULT_DIR");
+	char link[64];
 	ssize_t n;
 
 	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	n = readlink(link, path, sizeof path - 1);
-	if (!dir || n < 0)
+	n = readlink(link, path, 4095);
+	path[n < 0 ? 0 : n] = 0;
+	return n >= 0;
+}
+
+static int ours(int fd)
+{
+	char path[4096];
+	const char *dir = getenv("FAULT_DIR");
+
+	if (!dir || !name_of(fd, path))
 		return 0;
-	path[n] = 0;
 	return !strncmp(path, dir, strlen(dir)) && !strstr(path, "-shm");
 }
 
@@ -62,11 +79,72 @@ static void keep(int fd, size_t len, off_t at)
 	struct stat st;
 
 	fstat(fd, &st);
-	i->dev = st.st_dev, i->ino = st.st_ino, i->at = at, i->size = st.st_size;
+	i->dev = st.st_dev, i->ino = st.st_ino, i->at = at, i->size = st.st_size, i->written = len;
 	i->old = malloc(len + 1);
 	i->len = pread(fd, i->old, len, at);
 	i->next = images;
 	images = i;
+}
+
+static struct lost **find_lost(const char *path, off_t at)
+{
+	struct lost **p = &losses;
+
+	while (*p && ((*p)->at != at || strcmp((*p)->path, path)))
+		p = &(*p)->next;
+	return p;
+}
+
+// miss notes a page as it was before the images, oldest last, unless that is known already.
+static void miss(int fd, const char *path, struct stat *st, off_t page)
+{
+	struct lost **p = find_lost(path, page);
+	struct image *i;
+
+	if (*p)
+		return;
+	*p = calloc(1, sizeof **p);
+	(*p)->at = page;
+	strcpy((*p)->path, path);
+	pread(fd, (*p)->old, 4096, page);
+	for (i = images; i; i = i->next) {
+		off_t from = i->at > page ? i->at : page, end = i->at + i->len < page + 4096 ? i->at + i->len : page + 4096;
+		if (i->dev == st->st_dev && i->ino == st->st_ino && from < end)
+			memcpy((*p)->old + (from - page), i->old + (from - i->at), end - from);
+	}
+}
+
+// account notes which pages of the file the disk has not got, or has now.
+static void account(int fd, int failed)
+{
+	char path[4096];
+	struct stat st;
+	struct image *i;
+	struct lost **p, *l;
+	off_t page;
+	FILE *list;
+
+	fstat(fd, &st);
+	name_of(fd, path);
+	for (i = images; i; i = i->next) {
+		if (i->dev != st.st_dev || i->ino != st.st_ino)
+			continue;
+		for (page = i->at & ~4095L; page < i->at + i->written; page += 4096) {
+			if (failed) {
+				miss(fd, path, &st, page);
+			} else if (*(p = find_lost(path, page))) {
+				l = *p;
+				*p = l->next;
+				free(l);
+			}
+		}
+	}
+	list = fopen(getenv("FAULT_LOST"), "w");
+	for (l = losses; l; l = l->next) {
+		fprintf(list, "%s %ld\n", l->path, (long)l->at);
+		fwrite(l->old, 4096, 1, list);
+	}
+	fclose(list);
 }
 
 // settle forgets what was kept of the file, or puts it back.
@@ -140,7 +218,9 @@ static int flush(int fd, const char *name)
 		rc = sync(fd);
 	else
 		failed = errno;
-	settle(fd, failed);
+	if (getenv("FAULT_LOST"))
+		account(fd, failed);
+	settle(fd, failed && !getenv("FAULT_LOST"));
 	pthread_mutex_unlock(&mu);
 	if (failed)
 		errno = failed;
