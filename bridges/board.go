@@ -24,6 +24,7 @@ type board struct {
 	version   *atomic.Uint64 // of the readings of all bridges
 	alarms    *fault.Alarms
 	wake      func() // after a state changed
+	began     time.Time
 	clock     Clock
 	histories *histories // of all bridges
 	log       *slog.Logger
@@ -34,11 +35,12 @@ type board struct {
 	status   stated
 	counters map[string]int64
 	states   map[string]*stated // of the devices
-	points   []lastReading      // in the order of the settings
+	points   []lastReading      // of devices, in their order
 	places   places
-	queue    Source      // the durable session while it is attached
-	usage    *mqtt.Usage // of the queue when it was last seen
-	sessions []string    // durable ones that were attached
+	units    map[*Point]string // where another one is reported than the settings said
+	queue    Source            // the durable session while it is attached
+	usage    *mqtt.Usage       // of the queue when it was last seen
+	sessions []string          // durable ones that were attached
 }
 
 // stated is a state with its history, as far as it matters.
@@ -54,34 +56,22 @@ type stated struct {
 
 const notReadYet = "not read yet"
 
-type lastReading struct {
-	Reading
-	version uint64
-	ruled   *ruled        // nil when every reading is published
-	history *history      // nil before the first number
-	fresh   time.Duration // how long it stays good, 0 for ever
-	seen    time.Time     // when it was reported, by the monotonic clock
-}
-
 func newBoard(s *Supervisor, c Config, devices []Device, log *slog.Logger) *board {
-	now := time.Now().UTC()
+	now := time.Now()
 	b := &board{
-		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, clock: s.clock, histories: &s.histories, log: log,
-		status: stated{state: Connecting, since: now, pending: true},
+		config: c, role: s.role, devices: devices, version: &s.version, alarms: s.alarms, wake: s.wake, began: now, clock: s.clock, histories: &s.histories, log: log,
+		status: stated{state: Connecting, since: now.UTC(), pending: true},
 		states: map[string]*stated{},
 	}
 	count := 0
 	for _, d := range devices {
 		count += len(d.Points)
+		b.states[d.ID] = &stated{state: Offline, since: now.UTC(), reason: notReadYet}
 	}
-	b.points, b.places = make([]lastReading, 0, count), placesOf(devices)
-	for _, d := range devices {
-		b.states[d.ID] = &stated{state: Offline, since: now, reason: notReadYet}
-		for _, p := range d.Points {
-			b.points = append(b.points, lastReading{version: b.version.Add(1), ruled: newRuled(p.Publish), fresh: p.Fresh, Reading: Reading{
-				Device: d.ID, Point: p.ID, Topic: d.Topic + "/" + p.ID, Plain: d.Plain, Unit: p.Unit, Quality: Bad, Error: ErrNoValueYet,
-			}})
-		}
+	b.points, b.places = make([]lastReading, count), placesOf(devices)
+	for s := range b.slots() {
+		*s.last = lastReading{topic: s.device.Topic + "/" + s.point.ID, plain: s.device.Plain, ruled: newRuled(s.point.Publish), version: b.version.Add(1)}
+		s.last.set(Reading{Quality: Bad, Error: ErrNoValueYet})
 	}
 	return b
 }
@@ -200,85 +190,6 @@ func (b *board) setDeviceCounters(device string, c map[string]int64) {
 	}
 }
 
-// keep puts a reading in its place and gives it back with what the settings add;
-// publish is false for one that the point's rule holds back.
-func (b *board) keep(in Reading) (out Reading, publish bool, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i, known := b.place(in.Device, in.Point)
-	if !known {
-		return in, false, fmt.Errorf("point %s of device %s is not configured", in.Point, in.Device)
-	}
-	last := &b.points[i]
-	if in.Topic == "" {
-		in.Topic = last.Topic
-	}
-	if in.Unit == "" {
-		in.Unit = last.Unit
-	}
-	in.Plain = in.Plain || last.Plain
-	if in.Quality == Bad {
-		in.Value = Value{}
-	}
-	publish = last.ruled.pass(in) // by the monotonic clock
-	b.clock.stamp(&in)
-	last.Reading, last.version, last.seen = in, b.version.Add(1), time.Now()
-	last.history = last.history.add(in, b.histories)
-	return in, publish, nil
-}
-
-// unpublished says that a reading did not get through: the next one is news again.
-func (b *board) unpublished(r Reading) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if i, known := b.place(r.Device, r.Point); known {
-		b.points[i].ruled.reset()
-	}
-}
-
-// makeBad turns every point that is not bad yet into a bad one and gives these.
-func (b *board) makeBad(code string) []Reading {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var changed []Reading
-	now := time.Now()
-	for i := range b.points {
-		p := &b.points[i]
-		if p.Quality == Bad && p.Error != ErrNoValueYet {
-			continue
-		}
-		p.Value, p.Quality, p.Error, p.Time = Value{}, Bad, code, now
-		b.clock.stamp(&p.Reading)
-		p.version = b.version.Add(1)
-		p.history = p.history.add(p.Reading, b.histories)
-		p.ruled.reset()
-		if !p.ruled.silent() {
-			changed = append(changed, p.Reading)
-		}
-	}
-	return changed
-}
-
-// makeStale turns good readings that nothing has renewed for too long into stale ones and gives those to publish.
-func (b *board) makeStale() []Reading {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var changed []Reading
-	now := time.Now()
-	for i := range b.points {
-		p := &b.points[i]
-		if p.fresh == 0 || p.Quality != Good || now.Sub(p.seen) <= p.fresh {
-			continue
-		}
-		p.Quality, p.version = Stale, b.version.Add(1)
-		p.ruled.reset()
-		if !p.ruled.silent() && !p.Plain { // a bare value can't say that it is stale
-			changed = append(changed, p.Reading)
-		}
-	}
-	return changed
-}
-
 // clockSet puts the times right that the clock told before it was set, and gives the readings whose messages had them.
 func (b *board) clockSet() []Reading {
 	b.mu.Lock()
@@ -290,30 +201,18 @@ func (b *board) clockSet() []Reading {
 		d.pending = d.pending || d.state != Offline || d.reason != notReadYet
 	}
 	var corrected []Reading
-	for i := range b.points {
-		p := &b.points[i]
-		if p.Boot == "" {
+	for s := range b.slots() {
+		p := s.last
+		if !p.unsynced {
 			continue
 		}
-		p.Time, p.Boot = b.clock.at(p.Uptime), ""
+		p.at, p.unsynced = b.clock.at(p.uptime).UnixNano(), false
 		p.version = b.version.Add(1)
-		if !p.ruled.silent() && !p.Plain {
-			corrected = append(corrected, p.Reading)
+		if !p.ruled.silent() && !p.plain {
+			corrected = append(corrected, b.reading(s))
 		}
 	}
 	return corrected
-}
-
-// since appends the readings that are newer than the version.
-func (b *board) since(version uint64, list []Reading) []Reading {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, p := range b.points {
-		if p.version > version {
-			list = append(list, p.Reading)
-		}
-	}
-	return list
 }
 
 // snapshot gives the status for the page.
@@ -386,7 +285,7 @@ func (b *board) retryState(device string) {
 	}
 }
 
-// topics lists every retained topic that the bridge may have left.
+// topics lists every retained topic that the bridge may have left; a point that is not published has none.
 func (b *board) topics() []string {
 	list := []string{b.role.StateTopic(b.config.ID)}
 	for _, d := range b.devices {
@@ -395,7 +294,9 @@ func (b *board) topics() []string {
 		}
 		list = append(list, d.Topic+"/$state")
 		for _, p := range d.Points {
-			list = append(list, d.Topic+"/"+p.ID)
+			if !p.Silent() {
+				list = append(list, d.Topic+"/"+p.ID)
+			}
 		}
 	}
 	return list

@@ -118,13 +118,14 @@ type Device struct {
 
 // Point is what the page needs to know of a configured point.
 type Point struct {
-	ID       string
-	Unit     string
-	Writable bool
-	Name     Names       // for a person, may be nil
-	Publish  PublishRule // which of its readings the supervisor publishes
-	Disabled bool        // it is not read
+	ID   string
+	Unit string
+	Name Names // for a person, may be nil
+	// Publish says which of its readings the supervisor publishes; nil for all. It must not be changed.
+	Publish *PublishRule
 	// Fresh is how long a good reading stays good without a newer one; then it is published once as stale, with its own time. 0 for ever.
-	Fresh  time.Duration
-	Values ValueSet
+	Fresh    time.Duration
+	Values   *ValueSet // nil when it is not known; it must not be changed
+	Writable bool
+	Disabled bool // it is not read
 }

@@ -23,17 +23,33 @@ func rightClock() Clock {
 	return Clock{Now: time.Now, Uptime: func() time.Duration { return time.Since(start) }, Synced: func() bool { return true }, Boot: "0"}
 }
 
-// stamp gives a reading the time that the wall clock shows now for the moment at which it was taken: the clock may have
+// stamp is a moment by all clocks, for the times of readings that come together: what was taken at one moment stays so.
+type stamp struct {
+	now    time.Time     // by the monotonic clock
+	wall   time.Time     // what the wall clock shows then
+	boot   string        // the run of the machine, empty while the clock is right
+	uptime time.Duration // since that began
+}
+
+func (c Clock) stamp() stamp {
+	s := stamp{now: time.Now(), wall: c.Now().Round(0)}
+	if !c.Synced() {
+		s.boot, s.uptime = c.Boot, c.Uptime()
+	}
+	return s
+}
+
+// put gives a reading the time that the wall clock shows now for the moment at which it was taken: the clock may have
 // been set since. While the clock is not right it keeps the time since the machine started besides.
-func (c Clock) stamp(r *Reading) {
+func (s stamp) put(r *Reading) {
 	r.Boot, r.Uptime = "", 0
 	if r.Time.IsZero() {
 		return
 	}
-	age := time.Since(r.Time) // by the monotonic clock
-	r.Time = c.Now().Round(0).Add(-age)
-	if !c.Synced() {
-		r.Boot, r.Uptime = c.Boot, c.Uptime()-age
+	age := s.now.Sub(r.Time) // by the monotonic clock
+	r.Time = s.wall.Add(-age)
+	if s.boot != "" {
+		r.Boot, r.Uptime = s.boot, s.uptime-age
 	}
 }
 

@@ -277,3 +277,35 @@ func TestUplink_AComplaintOfALinkThatWorksIsAnAlarm(t *testing.T) {
 		require.Empty(t, list)
 	})
 }
+
+// A broker at its limit takes nothing for a while; what has become stale meanwhile is told afterwards.
+func TestSupervisor_TellsLaterWhatTheBrokerDidNotTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		values := make(chan float64, 1)
+		f := reporter(values)
+		var full atomic.Bool
+		bus := &bridgestest.Bus{OnPublish: func(context.Context, *mqtt.Message) error {
+			if full.Load() {
+				return context.DeadlineExceeded
+			}
+			return nil
+		}}
+		s := bridges.NewSupervisor(bridges.FieldRole, []bridges.Kind{f.kind("fake")}, bus, &fault.Alarms{}, (&bridgestest.Log{}).Logger())
+		require.NoError(t, s.Apply([]bridges.Config{config("b1", `{"device":"d1","point":"p","fresh":"12s"}`)}))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx) }()
+		synctest.Wait()
+		values <- 1
+		synctest.Wait()
+		require.Contains(t, bus.Retained(topic), `"quality":"good"`)
+		full.Store(true)
+		time.Sleep(30 * time.Second)
+		require.Contains(t, bus.Retained(topic), `"quality":"good"`)
+		full.Store(false)
+		time.Sleep(6 * time.Second)
+		require.Contains(t, bus.Retained(topic), `"quality":"stale"`)
+		stop()
+		require.NoError(t, <-ended)
+	})
+}

@@ -18,6 +18,10 @@ const (
 	ErrSuperseded  = "superseded"  // a later command to the same point came before this one was written
 	ErrTooMany     = "too_many"    // MaxCommands wait already
 	ErrUnavailable = "unavailable" // the bridge does not run
+
+	ErrReadOnly     = "read_only"     // the settings of the point have no write
+	ErrUnknownPoint = "unknown_point" // the device has no such point
+	ErrExpired      = "expired"       // its time was over before its turn came
 )
 
 // MaxCommands is how many commands may wait for one link.
@@ -60,6 +64,23 @@ func (q *Commands[D]) Push(c PendingCommand[D]) {
 	}
 	if code != "" {
 		c.Refuse(code, detail)
+	}
+}
+
+// Ask queues the command and waits for what became of it. It is not obeyed after the end of ctx that is set in
+// time: nothing moves after its caller was told that it did not. An error is that of ctx.
+func (q *Commands[D]) Ask(ctx context.Context, device D, point string, value json.RawMessage) (WriteResult, error) {
+	answer := make(chan WriteResult, 1) // the link never waits for the caller
+	c := PendingCommand[D]{Device: device, Point: point, Value: value, Done: func(w WriteResult) { answer <- w }}
+	if deadline, ok := ctx.Deadline(); ok {
+		c.Expires = deadline
+	}
+	q.Push(c)
+	select {
+	case w := <-answer:
+		return w, nil
+	case <-ctx.Done():
+		return WriteResult{}, ctx.Err()
 	}
 }
 

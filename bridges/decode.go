@@ -44,7 +44,7 @@ func Decode(data json.RawMessage, into any) error {
 	if err != nil {
 		return fault.List{err}
 	}
-	d := decoder{fields: map[reflect.Type]fieldSet{}}
+	d := decoder{fields: map[reflect.Type]fieldSet{}, texts: texts{}}
 	if root.kind == nullNode {
 		d.wrongType("", "an object", root)
 	} else {
@@ -56,6 +56,7 @@ func Decode(data json.RawMessage, into any) error {
 type decoder struct {
 	faults fault.List
 	fields map[reflect.Type]fieldSet // of the structs met so far
+	texts  texts
 }
 
 func (d *decoder) add(at string, code fault.Code, format string, args ...any) {
@@ -94,7 +95,7 @@ func (d *decoder) value(at string, n node, v reflect.Value) {
 			d.wrongType(at, textWords(n), n)
 			return
 		}
-		v.SetString(unquote(n.raw))
+		v.SetString(d.texts.unquote(n.raw))
 	case reflect.Pointer:
 		d.pointer(at, n, v)
 	case reflect.Struct:

@@ -39,17 +39,16 @@ func (b *board) appendDocument(out []byte, d *Device, at time.Time) []byte {
 	out = append(out, `,"points":{`...)
 	first := true
 	for _, p := range d.Points {
-		i, known := b.place(d.ID, p.ID)
-		if !known || b.points[i].ruled.silent() {
+		s, known := b.slot(d.ID, p.ID)
+		if !known || s.last.ruled.silent() {
 			continue
 		}
-		last := &b.points[i]
 		if !first {
 			out = append(out, ',')
 		}
 		first = false
 		out = append(appendText(out, p.ID), ':')
-		out = last.appendMember(out, at)
+		out = b.reading(s).appendMember(out, at)
 	}
 	return append(out, "}}"...)
 }

@@ -32,7 +32,7 @@ func meterKind(run func(ctx context.Context, h bridges.Host) error) bridges.Kind
 				return nil
 			}
 			return []bridges.Device{{ID: "m", Topic: "fieldgate/m", Document: s.Document, Plain: s.Plain, Points: []bridges.Point{
-				{ID: "u", Unit: "V"}, {ID: "p"}, {ID: "hidden", Publish: bridges.PublishRule{Publish: new(false)}},
+				{ID: "u", Unit: "V"}, {ID: "p"}, {ID: "hidden", Publish: &bridges.PublishRule{Publish: new(false)}},
 			}}}
 		},
 	}
@@ -100,4 +100,31 @@ func TestSupervisor_PublishesADeviceAsOneDocument(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Between two looks at a real clock time passes: the points of one read stay of one moment.
+func TestSupervisor_ADocumentOnARealClockIsOfOneMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		taken := time.Now()
+		kind := meterKind(func(ctx context.Context, h bridges.Host) error {
+			_ = h.Report(ctx, bridges.Reading{Device: "m", Point: "u", Value: bridges.Int(230), Quality: bridges.Good, Time: taken},
+				bridges.Reading{Device: "m", Point: "p", Value: bridges.Int(5), Quality: bridges.Good, Time: taken})
+			return online(ctx, h)
+		})
+		bus := &bridgestest.Bus{}
+		s := bridges.NewSupervisor(bridges.FieldRole, []bridges.Kind{kind}, bus, &fault.Alarms{}, slog.New(slog.DiscardHandler))
+		looks := time.Duration(0)
+		s.SetClock(bridges.Clock{
+			Now:    func() time.Time { looks++; return time.Now().Add(looks) },
+			Uptime: func() time.Duration { return time.Minute }, Synced: func() bool { return true },
+		})
+		require.NoError(t, s.Apply([]bridges.Config{{ID: "b", Kind: "meter", Settings: []byte(`{"kind":"meter","document":true,"plain":true}`)}}))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx) }()
+		synctest.Wait()
+		require.Contains(t, bus.Retained("fieldgate/m"), `"points":{"u":230,"p":5}`)
+		cancel()
+		require.NoError(t, <-ended)
+	})
 }

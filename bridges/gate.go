@@ -31,6 +31,17 @@ func (p PublishRule) Check(f *Faults, at string) {
 	}
 }
 
+// Worth gives the rule for a Point, nil when it lets all readings pass.
+func (p PublishRule) Worth() *PublishRule {
+	if !p.active() && !p.silent() {
+		return nil
+	}
+	return &p
+}
+
+// Silent tells whether no reading of the point is published.
+func (p *Point) Silent() bool { return p.Publish != nil && p.Publish.silent() }
+
 func (p PublishRule) silent() bool { return p.Publish != nil && !*p.Publish }
 
 func (p PublishRule) active() bool { return p.OnChange || p.Deadband > 0 || p.Heartbeat > 0 }
@@ -70,11 +81,11 @@ type ruled struct {
 	gate Gate
 }
 
-func newRuled(p PublishRule) *ruled {
-	if !p.active() && !p.silent() {
+func newRuled(p *PublishRule) *ruled {
+	if p == nil {
 		return nil
 	}
-	return &ruled{rule: p}
+	return &ruled{rule: *p}
 }
 
 func (r *ruled) pass(in Reading) bool { return r == nil || r.gate.Pass(r.rule, in) }

@@ -2,13 +2,14 @@ package bridges
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"fieldgate/internal/fault"
 )
 
-// What is kept of a point: 60 readings of 8 bytes and 72 steps of 16 bytes, 1.7 KB once a day has gone by.
+// What is kept of a point: 60 readings of 6 bytes and 72 steps of 14 bytes, 1.5 KB once a day has gone by.
 const (
 	recentReadings = 60
 	recentEvery    = time.Second
@@ -39,23 +40,59 @@ type Step struct {
 	Last, Min, Max Value
 }
 
-// history keeps numbers with the precision of a float32. Its zero value is ready.
+// history keeps numbers with the precision of a float32. It is small, for there may be thousands; its zero value is ready.
 type history struct {
-	base   time.Time // of the times in it
-	recent []moment  // a ring once it is full
-	day    []step    // a ring once it is full
-	nextR  int       // where the next goes in a ring that is full
-	nextD  int
+	recent []moment // the oldest first
+	day    []step   // the oldest first
+	at     int64    // of the newest moment, in ticks since 1970
+	step   int64    // the newest step, in steps since 1970
 }
 
+const tick = recentEvery / 10
+
+// moment is one reading.
 type moment struct {
-	at    uint32  // tenths of seconds since base
-	value float32 // NaN for none
+	gap   gap // since the moment before
+	value single
 }
 
+// step is what the numbers of a DayStep were.
 type step struct {
-	at             uint32 // steps since base
-	last, low, top float32
+	gap            uint16 // steps since the step before
+	last, low, top single
+}
+
+// single is a float32, NaN for none, that may stand at any even address.
+type single [2]uint16
+
+func singleOf(f float64) single {
+	bits := math.Float32bits(float32(f))
+	return single{uint16(bits >> 16), uint16(bits)}
+}
+
+func (s single) number() float32 { return math.Float32frombits(uint32(s[0])<<16 | uint32(s[1])) }
+
+// gap is a time in ticks, from coarse on in coarseTicks.
+type gap uint16
+
+const (
+	coarse      = 1 << 15
+	coarseTicks = 100
+	longestGap  = coarseTicks*coarse - 1 // ticks: 91 h, for points are read once a day at least
+)
+
+func gapOf(ticks int64) gap {
+	if ticks < coarse {
+		return gap(ticks)
+	}
+	return gap(coarse | ticks/coarseTicks)
+}
+
+func (g gap) ticks() int64 {
+	if g < coarse {
+		return int64(g)
+	}
+	return int64(g&^coarse) * coarseTicks
 }
 
 // histories counts those of all bridges.
@@ -75,59 +112,70 @@ func (h *history) add(r Reading, all *histories) *history {
 			all.n.Add(-1)
 			return nil
 		}
-		h = &history{base: r.Time.Truncate(DayStep)}
+		h = &history{}
 	}
-	since := r.Time.Sub(h.base)
-	if since < 0 || since > 10*365*24*time.Hour { // the clock was set
-		*h = history{base: r.Time.Truncate(DayStep)}
-		since = r.Time.Sub(h.base)
-	}
-	h.addRecent(moment{at: uint32(since / (100 * time.Millisecond)), value: float32(f)})
-	if isNumber && !math.IsNaN(f) {
-		h.addStep(uint32(since/DayStep), float32(f))
+	h.addRecent(r.Time.UnixMilli()/tick.Milliseconds(), f)
+	if !math.IsNaN(f) {
+		h.addStep(r.Time.Unix()/int64(DayStep/time.Second), float32(f))
 	}
 	return h
 }
 
-func (h *history) addRecent(m moment) {
+func (h *history) addRecent(at int64, f float64) {
+	since := at - h.at
 	if n := len(h.recent); n > 0 {
-		last := &h.recent[(h.nextR+n-1)%n]
-		bad, wasBad := math.IsNaN(float64(m.value)), math.IsNaN(float64(last.value))
-		if m.at < last.at+uint32(recentEvery/(100*time.Millisecond)) && bad == wasBad || bad && wasBad {
+		bad, wasBad := math.IsNaN(f), h.recent[n-1].value.isNone()
+		const every = int64(recentEvery / tick)
+		switch {
+		case since < -every || since > longestGap: // the clock was set
+			h.recent = h.recent[:0]
+		case since < every && bad == wasBad || bad && wasBad:
 			return
 		}
 	}
-	if len(h.recent) < recentReadings {
-		h.recent = append(room(h.recent, recentReadings), m)
-		return
-	}
-	h.recent[h.nextR] = m
-	h.nextR = (h.nextR + 1) % recentReadings
+	h.recent = append(room(h.recent, recentReadings), moment{gap: gapOf(max(0, min(since, longestGap))), value: singleOf(f)})
+	h.at = at
 }
 
-func (h *history) addStep(at uint32, f float32) {
+func (s single) isNone() bool { return math.IsNaN(float64(s.number())) }
+
+func (h *history) addStep(at int64, f float32) {
+	since := at - h.step
 	if n := len(h.day); n > 0 {
-		last := &h.day[(h.nextD+n-1)%n]
-		if last.at == at {
-			last.last, last.low, last.top = f, min(last.low, f), max(last.top, f)
+		last := &h.day[n-1]
+		switch {
+		case since == 0:
+			last.add(f)
 			return
+		case since < 0 || since > daySteps: // the clock was set, or all that was is over
+			h.day = h.day[:0]
 		}
 	}
-	s := step{at: at, last: f, low: f, top: f}
-	if len(h.day) < daySteps {
-		h.day = append(room(h.day, daySteps), s)
-		return
-	}
-	h.day[h.nextD] = s
-	h.nextD = (h.nextD + 1) % daySteps
+	s := singleOf(float64(f))
+	h.day = append(room(h.day, daySteps), step{gap: uint16(max(0, min(since, daySteps))), last: s, low: s, top: s})
+	h.step = at
 }
 
-// room makes room for another one, and never for more than most.
-func room[T any](list []T, most int) []T {
-	if len(list) < cap(list) {
-		return list
+func (s *step) add(f float32) {
+	now := singleOf(float64(f))
+	s.last = now
+	if f < s.low.number() {
+		s.low = now
 	}
-	return append(make([]T, 0, min(2*len(list)+4, most)), list...)
+	if f > s.top.number() {
+		s.top = now
+	}
+}
+
+// room makes room for another one, by and by; when there are most the oldest goes.
+func room[T any](list []T, most int) []T {
+	switch n := len(list); {
+	case n == most:
+		return append(list[:0], list[1:]...)
+	case n == cap(list):
+		return append(make([]T, 0, min(n+n/4+2, most)), list...)
+	}
+	return list
 }
 
 // tell gives what is kept, the oldest first.
@@ -135,18 +183,24 @@ func (h *history) tell(now time.Time) History {
 	if h == nil {
 		return History{}
 	}
-	out := History{Kept: true}
-	for i := range h.recent {
-		m := h.recent[(h.nextR+i)%len(h.recent)]
-		out.Recent = append(out.Recent, Moment{Time: h.base.Add(time.Duration(m.at) * 100 * time.Millisecond), Value: Float32(m.value)})
+	out := History{Kept: true, Recent: make([]Moment, len(h.recent))}
+	at := h.at
+	for i := len(h.recent) - 1; i >= 0; i-- {
+		m := h.recent[i]
+		out.Recent[i] = Moment{Time: time.UnixMilli(at * tick.Milliseconds()).UTC(), Value: Float32(m.value.number())}
+		at -= m.gap.ticks()
 	}
-	for i := range h.day {
-		s := h.day[(h.nextD+i)%len(h.day)]
-		at := h.base.Add(time.Duration(s.at) * DayStep)
-		if now.Sub(at) <= 24*time.Hour {
-			out.Day = append(out.Day, Step{Time: at, Last: Float32(s.last), Min: Float32(s.low), Max: Float32(s.top)})
+	number := h.step
+	for i := len(h.day) - 1; i >= 0; i-- {
+		s := h.day[i]
+		at := time.Unix(number*int64(DayStep/time.Second), 0).UTC()
+		if now.Sub(at) > 24*time.Hour {
+			break
 		}
+		out.Day = append(out.Day, Step{Time: at, Last: Float32(s.last.number()), Min: Float32(s.low.number()), Max: Float32(s.top.number())})
+		number -= int64(s.gap)
 	}
+	slices.Reverse(out.Day)
 	return out
 }
 
@@ -159,25 +213,24 @@ func (s *Supervisor) History(device, point string) (History, error) {
 	b := r.board
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i, known := b.place(device, point)
+	at, known := b.slot(device, point)
 	if !known {
 		return History{}, fault.New(fault.NotFound, "device %s has no point %s", device, point)
 	}
-	p := &b.points[i]
-	h := p.history.tell(time.Now())
-	h.Unit = p.Unit
+	h := at.last.history.tell(time.Now())
+	h.Unit = b.unit(at.point)
 	return h, nil
 }
 
-// inherit takes over the histories of points that the board before had too.
+// inherit takes over the histories of points that the board before had too, in the same unit.
 func (b *board) inherit(before *board) {
 	before.mu.Lock()
 	defer before.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := range before.points {
-		if j, same := b.place(before.points[i].Device, before.points[i].Point); same {
-			b.points[j].history, before.points[i].history = before.points[i].history, nil
+	for old := range before.slots() {
+		if s, same := b.slot(old.device.ID, old.point.ID); same && s.point.Unit == old.point.Unit {
+			s.last.history, old.last.history = old.last.history, nil
 		}
 	}
 }

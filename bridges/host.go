@@ -75,23 +75,27 @@ func (h *host) Report(ctx context.Context, readings ...Reading) error {
 	h.r.board.telling.Lock()
 	defer h.r.board.telling.Unlock()
 	var first error
-	news := false
+	var kept []Reading // for documents
+	documented, news, at := h.r.board.hasDocuments(), false, h.r.board.clock.stamp()
 	for _, in := range readings {
-		out, publish, err := h.r.board.keep(in)
+		out, publish, err := h.r.board.keep(in, at)
 		if publish {
 			news = true
 			if err = h.r.s.bus.Publish(ctx, out.Message(), nil); err != nil {
-				h.r.board.unpublished(out)
+				h.r.board.owe(out)
 			}
 		}
 		if first == nil {
 			first = err
 		}
+		if documented {
+			kept = append(kept, out)
+		}
 	}
-	if !news || !h.r.board.hasDocuments() {
+	if !documented || !news {
 		return first
 	}
-	for _, m := range h.r.board.documents(readings) {
+	for _, m := range h.r.board.documents(kept) {
 		if err := h.r.s.bus.Publish(ctx, m, nil); err != nil && first == nil {
 			first = err
 		}

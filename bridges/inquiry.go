@@ -67,7 +67,7 @@ func (s *Supervisor) Check(c Config) error {
 	s.mu.Lock()
 	others := slices.Clone(s.wanted)
 	s.mu.Unlock()
-	owners := owners{}
+	owners := newOwners()
 	for _, other := range others {
 		if other.ID == c.ID {
 			continue

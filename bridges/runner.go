@@ -229,16 +229,25 @@ func (r *runner) publishBad(code string) {
 	r.board.telling.Lock()
 	defer r.board.telling.Unlock()
 	changed := r.board.makeBad(code)
-	for _, reading := range changed {
-		if !r.s.publish(ctx, reading.Message()) {
-			return // the broker is stopping, or at its limit: the next ones would fare no better
-		}
+	if !r.tell(ctx, changed) {
+		return
 	}
 	for _, m := range r.board.documents(changed) {
 		if !r.s.publish(ctx, m) {
 			return
 		}
 	}
+}
+
+// tell publishes readings; false when the broker is stopping, or at its limit: the rest then waits for markStale.
+func (r *runner) tell(ctx context.Context, list []Reading) bool {
+	for i, reading := range list {
+		if !r.s.publish(ctx, reading.Message()) {
+			r.board.owe(list[i:]...)
+			return false
+		}
+	}
+	return true
 }
 
 // backOff is the pause before the next attempt, with jitter.
@@ -291,23 +300,16 @@ func (r *runner) clockSet(ctx context.Context) int {
 	r.board.telling.Lock()
 	defer r.board.telling.Unlock()
 	corrected := r.board.clockSet()
-	for _, reading := range corrected {
-		if !r.s.publish(ctx, reading.Message()) {
-			break // it is at its limit; the next reading is right anyway
-		}
-	}
+	r.tell(ctx, corrected)
 	return len(corrected)
 }
 
-// markStale publishes what has become stale. It never waits for a bridge that is just publishing: that one is alive.
+// markStale publishes what has become stale, and what did not get through before. It never waits for a bridge that is
+// just publishing: that one is alive.
 func (r *runner) markStale(ctx context.Context) {
 	if !r.board.telling.TryLock() {
 		return
 	}
 	defer r.board.telling.Unlock()
-	for _, reading := range r.board.makeStale() {
-		if !r.s.publish(ctx, reading.Message()) {
-			return
-		}
-	}
+	r.tell(ctx, append(r.board.takeOwed(), r.board.makeStale()...))
 }

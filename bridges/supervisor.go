@@ -156,7 +156,7 @@ func (s *Supervisor) reconcile(configs []Config) {
 	former := s.runners
 	s.mu.Unlock()
 
-	owners := owners{}
+	owners := newOwners()
 	var next, fresh []*runner
 	predecessor := map[*runner]*runner{}
 	for _, c := range configs {
@@ -374,37 +374,6 @@ func (s *Supervisor) devicesOf(c Config) (devices []Device, err error) {
 		devices[i].Bridge = c.ID
 	}
 	return devices, nil
-}
-
-// owners tells whose a device or its topic is already.
-type owners map[string]string
-
-// claim takes the devices for a bridge, all or none.
-func (o owners) claim(bridge string, devices []Device) error {
-	var faults Faults
-	mine := owners{}
-	for i, d := range devices {
-		for _, claim := range []struct{ key, pointer, words string }{
-			{"device " + d.ID, "/id", "device " + d.ID},
-			{"topic " + d.Topic, "/topic", "topic " + d.Topic},
-		} {
-			owner, taken := o[claim.key]
-			if again, twice := mine[claim.key]; twice {
-				owner, taken = again, true
-			}
-			mine[claim.key] = bridge
-			if taken {
-				faults.Add(fmt.Sprintf("/devices/%d%s", i, claim.pointer), fault.Conflict, "%s is used by bridge %s already", claim.words, owner)
-			}
-		}
-	}
-	if err := faults.Err(); err != nil {
-		return err
-	}
-	for key := range mine {
-		o[key] = bridge
-	}
-	return nil
 }
 
 // meaning is the same for settings that mean the same.

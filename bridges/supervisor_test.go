@@ -188,7 +188,7 @@ func TestSupervisor_HoldsBackWhatThePointsRuleDoes(t *testing.T) {
 		defer st.stop()
 		require.Len(t, st.bus.Messages("fieldgate/d1/p"), 2)
 		require.Contains(t, st.bus.Retained("fieldgate/d1/p"), `"value":7`)
-		require.Equal(t, begin.Add(7*time.Second), st.Values()[0].Time, "the page sees all")
+		require.Equal(t, begin.Add(7*time.Second).UTC(), st.Values()[0].Time, "the page sees all")
 	})
 }
 

@@ -3,6 +3,7 @@ package bridges_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,4 +141,57 @@ func TestSupervisor_UplinkKeepsAndForgetsItsSession(t *testing.T) {
 		require.Equal(t, []string{"$uplink/cloud", "$uplink/cloud"}, st.bus.Forgotten())
 		require.Empty(t, st.bus.Retained("fieldgate/$uplink/cloud"))
 	})
+}
+
+func TestSupervisor_APointThatIsNotPublishedAnyMoreLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{run: func(ctx context.Context, h bridges.Host) error {
+			_ = h.Report(ctx, bridges.Reading{Device: "d1", Point: "p", Value: bridges.Int(1), Quality: bridges.Good})
+			return online(ctx, h)
+		}}
+		st := start(t, bridges.FieldRole, f, config("b1", device1))
+		defer st.stop()
+		require.NotEmpty(t, st.bus.Retained("fieldgate/d1/p"))
+		require.NoError(t, st.Apply([]bridges.Config{config("b1", `{"device":"d1","point":"p","publish":false}`)}))
+		synctest.Wait()
+		require.Empty(t, st.bus.Retained("fieldgate/d1/p"))
+	})
+}
+
+// A device's document, or a point called set, must not lie on the topics of another device's point.
+func TestSupervisor_RefusesATopicWithTwoMeanings(t *testing.T) {
+	kind := bridges.Kind{
+		Name: "topics", Title: "topics",
+		New: func(bridges.Config, *slog.Logger) (bridges.Bridge, error) { return fakeBridge{&fake{run: online}}, nil },
+		Devices: func(c bridges.Config) (list []bridges.Device) {
+			if json.Unmarshal(c.Settings, &list) != nil {
+				return nil
+			}
+			return list
+		},
+	}
+	const plant, document = `{"ID":"plant","Topic":"a/plant","Points":[{"ID":"power"}]}`, `{"ID":"power","Topic":"a/plant/power","Document":true,"Points":[{"ID":"x"}]}`
+	for _, c := range []struct {
+		name, first, second, at string
+	}{
+		{"a document", plant, document, "/devices/0/topic"},
+		{"a document, the other way round", document, plant, "/devices/0/topic"},
+		{"both on one bridge", ``, plant + "," + document, "/devices/1/topic"},
+		{"a point called set", plant, `{"ID":"power","Topic":"a/plant/power","Points":[{"ID":"set"}]}`, "/devices/0/topic"},
+		{"levels below a point's", plant, `{"ID":"power","Topic":"a/plant/power","Points":[{"ID":"x"}]}`, ""},
+		{"a document beside points", plant, `{"ID":"energy","Topic":"a/plant/energy","Document":true,"Points":[{"ID":"x"}]}`, ""},
+		{"a topic of one level", `{"ID":"b","Topic":"b","Points":[{"ID":"x"}]}`, `{"ID":"c","Topic":"c","Document":true,"Points":[{"ID":"x"}]}`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := bridges.NewSupervisor(bridges.FieldRole, []bridges.Kind{kind}, nowhere{}, &fault.Alarms{}, slog.New(slog.DiscardHandler))
+			require.NoError(t, s.Apply([]bridges.Config{{ID: "b1", Kind: "topics", Settings: json.RawMessage("[" + c.first + "]")}}))
+			err := s.Check(bridges.Config{ID: "b2", Kind: "topics", Settings: json.RawMessage("[" + c.second + "]")})
+			if c.at == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.Equal(t, c.at, fault.All(err)[0].Field)
+			require.ErrorContains(t, err, "could not be told from each other")
+		})
+	}
 }

@@ -73,7 +73,7 @@ func (f *fake) kind(name string) bridges.Kind {
 			if s.Topic != "" {
 				topic = s.Topic
 			}
-			return []bridges.Device{{ID: s.Device, Topic: topic, Points: []bridges.Point{{ID: s.Point, Unit: "V", Writable: true, Publish: s.PublishRule, Fresh: s.Fresh}}}}
+			return []bridges.Device{{ID: s.Device, Topic: topic, Points: []bridges.Point{{ID: s.Point, Unit: "V", Writable: true, Publish: s.PublishRule.Worth(), Fresh: s.Fresh}}}}
 		},
 	}
 }

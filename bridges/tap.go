@@ -11,7 +11,7 @@ import (
 // Frame is what went over a bridge's link, for a person to read.
 type Frame struct {
 	Time      time.Time `json:"time"`
-	Direction string    `json:"direction"` // request, answer, other
+	Direction string    `json:"direction"` // FrameRequest...
 	Unit      int       `json:"unit"`
 	Function  int       `json:"function"` // function code, 0 where there is none
 	Name      string    `json:"name"`     // what the function code does
@@ -21,10 +21,26 @@ type Frame struct {
 	Text      string    `json:"text"`   // with names of control characters, where the device speaks in text
 	Values    []int     `json:"values"` // of the registers or bits, as they came
 	Exception int       `json:"exception"`
-	Problem   string    `json:"problem"` // empty, timeout, crc, frame, foreign, late, early
+	Problem   string    `json:"problem"` // empty, ErrTimeout or ProblemCRC...
 	Words     string    `json:"words"`
 	MS        float64   `json:"ms"` // of an answer: since its request had left
 }
+
+// Directions of frames.
+const (
+	FrameRequest = "request"
+	FrameAnswer  = "answer" // or what a device sent by itself
+	FrameOther   = "other"
+)
+
+// Problems of frames, beside the codes of readings.
+const (
+	ProblemCRC     = "crc"     // a checksum is wrong
+	ProblemFrame   = "frame"   // it is no frame
+	ProblemForeign = "foreign" // somebody else's
+	ProblemLate    = "late"    // the request that it answers was given up
+	ProblemEarly   = "early"   // it came faster than the line can carry it
+)
 
 // Tap is where a bridge's frames can be seen. A nil Tap is one that nobody looks at; all
 // methods may be called at the same time.

@@ -45,6 +45,7 @@ type treeReader struct {
 	pos   int
 	depth int
 	count int
+	keys  texts
 }
 
 // parseTree gives the nodes of data, or the one fault that makes it unreadable.
@@ -127,6 +128,9 @@ func (r *treeReader) value() (n node, ok bool) {
 
 func (r *treeReader) object() (n node, ok bool) {
 	n.kind = objectNode
+	if r.keys == nil {
+		r.keys = texts{}
+	}
 	r.depth++
 	r.pos++
 	for r.space(); r.data[r.pos] != '}'; r.space() {
@@ -135,7 +139,7 @@ func (r *treeReader) object() (n node, ok bool) {
 		if !ok {
 			return n, false
 		}
-		n.members = append(n.members, member{key: unquote(key), value: v})
+		n.members = append(n.members, member{key: r.keys.unquote(key), value: v})
 	}
 	r.pos++
 	r.depth--
@@ -173,6 +177,23 @@ func (r *treeReader) word() {
 	for r.pos < len(r.data) && strings.IndexByte(" \t\r\n,:]}", r.data[r.pos]) < 0 {
 		r.pos++
 	}
+}
+
+// texts has short texts once that stand in settings often: keys, units, types, ids.
+type texts map[string]string
+
+func (t texts) unquote(quoted []byte) string {
+	const short = 32 // bytes
+	inside := quoted[1 : len(quoted)-1]
+	if len(inside) > short || bytes.IndexByte(inside, '\\') >= 0 {
+		return unquote(quoted)
+	}
+	if known, ok := t[string(inside)]; ok {
+		return known
+	}
+	text := unquote(quoted)
+	t[string(inside)] = text
+	return text
 }
 
 // unquote gives the text of a valid JSON string.

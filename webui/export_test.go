@@ -2,6 +2,7 @@ package webui
 
 import (
 	"io/fs"
+	"net"
 
 	"github.com/labstack/echo/v4"
 )
@@ -14,3 +15,6 @@ func Page(files fs.FS) (echo.HandlerFunc, error) {
 	}
 	return p.serve, nil
 }
+
+// Limit is what the admin listener is bounded with.
+func Limit(l net.Listener, n, each int) net.Listener { return limit(l, n, each) }

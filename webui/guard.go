@@ -15,8 +15,6 @@ import (
 	"fieldgate/webui/api"
 )
 
-const maxBody = 4 << 20 // bytes
-
 // privateSuffixes are the top-level domains that nobody on the Internet can own.
 func privateSuffixes() []string {
 	return []string{"local", "lan", "home", "internal", "intranet", "localdomain", "home.arpa"}
@@ -45,7 +43,8 @@ func (s *Server) guard(page *page) echo.MiddlewareFunc {
 	}
 }
 
-// check refuses a request, nil lets it on.
+// check refuses a request, nil lets it on. How much of a body is read is for the interface to say: the page reads
+// none, and a backup may be larger than RAM.
 func (s *Server) check(c echo.Context, hosts []string, crossOrigin *http.CrossOriginProtection) error {
 	r := c.Request()
 	protect(c.Response().Header())
@@ -59,7 +58,6 @@ func (s *Server) check(c echo.Context, hosts []string, crossOrigin *http.CrossOr
 	if r.Body == nil { // an in-process caller's
 		r.Body = http.NoBody
 	}
-	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
 	return nil
 }
 

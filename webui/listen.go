@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ func (s *Server) runAddress(ctx context.Context) {
 		address = l.Addr().String() // a free port that was taken once is kept
 		s.setAddr(l.Addr())
 		s.log.Info("admin page", "address", address, "tls", s.cfg.TLS.Mode)
-		limited := limit(l, maxConnections)
+		limited := limit(l, maxConnections, maxFromAddress)
 		if s.cfg.TLS.Mode == TLSAuto || s.cfg.TLS.Mode == TLSFiles {
 			return s.serveBoth(ctx, limited)
 		}
@@ -89,16 +90,21 @@ func (s *Server) retry(ctx context.Context, code fault.Code, what string, serve 
 	}
 }
 
-// limit bounds the connections at a time; more wait in the kernel's queue.
-func limit(l net.Listener, n int) net.Listener {
-	return &limitListener{Listener: l, places: make(chan struct{}, n), done: make(chan struct{})}
+// limit bounds the connections at a time: more than n wait in the kernel's queue, and an address that has each of
+// them already gets no more, so that one machine can't keep the others out. The machine's own may: it may be a proxy.
+func limit(l net.Listener, n, each int) net.Listener {
+	return &limitListener{Listener: l, places: make(chan struct{}, n), each: each, done: make(chan struct{}), open: map[netip.Addr]int{}}
 }
 
 type limitListener struct {
 	net.Listener
 	places chan struct{}
+	each   int
 	once   sync.Once
 	done   chan struct{}
+
+	mu   sync.Mutex // guards open
+	open map[netip.Addr]int
 }
 
 // Accept waits for a place, then for a connection.
@@ -108,12 +114,53 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	case <-l.done:
 		return nil, net.ErrClosed
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.places
+			return nil, err
+		}
+		if from := remoteOf(c); l.enter(from) {
+			return &limitConn{Conn: c, leave: sync.OnceFunc(func() { l.exit(from); <-l.places })}, nil
+		}
+		_ = c.Close() // nothing was said on it
 	}
-	return &limitConn{Conn: c, leave: sync.OnceFunc(func() { <-l.places })}, nil
+}
+
+// remoteOf gives the address that a connection counts for; the zero one for the machine's own.
+func remoteOf(c net.Conn) netip.Addr {
+	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	if ip := tcp.AddrPort().Addr().Unmap(); !ip.IsLoopback() {
+		return ip
+	}
+	return netip.Addr{}
+}
+
+func (l *limitListener) enter(from netip.Addr) bool {
+	if !from.IsValid() {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[from] >= l.each {
+		return false
+	}
+	l.open[from]++
+	return true
+}
+
+func (l *limitListener) exit(from netip.Addr) {
+	if !from.IsValid() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[from]--; l.open[from] <= 0 {
+		delete(l.open, from)
+	}
 }
 
 // Close stops listening.

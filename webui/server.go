@@ -29,6 +29,7 @@ const (
 	shutdownTimeout = 3 * time.Second
 	maxHeaderBytes  = 32 << 10
 	maxConnections  = 256 // the page needs two a tab; more is no person
+	maxFromAddress  = 64  // of them, from one address that is not the machine's own
 )
 
 // alarmPart is the part of the alarms of this package.

@@ -347,6 +347,31 @@ func TestGuard_SurvivesAPanicAndHidesCauses(t *testing.T) {
 	require.NotContains(t, w.Body.String(), "fire")
 }
 
+// keeper takes backups back.
+type keeper struct{ bytes int64 }
+
+func (*keeper) Backup(context.Context, bool) (api.Snapshot, error) { return nil, errors.New("none") }
+
+func (k *keeper) Restore(_ context.Context, from io.Reader) (err error) {
+	k.bytes, err = io.Copy(io.Discard, from)
+	return err
+}
+
+func TestServer_BoundsBodiesButBackups(t *testing.T) {
+	h := newHouse(t)
+	kept := &keeper{}
+	h.deps.Backups = kept
+	handler := h.server(nil).Handler()
+	large := strings.Repeat("x", 5<<20)
+	w := call(t, handler, "POST", "http://localhost/api/v1/restore", large, "Content-Type", "application/gzip")
+	require.Equal(t, http.StatusAccepted, w.Code, w.Body)
+	require.EqualValues(t, len(large), kept.bytes)
+	w = call(t, handler, "POST", "http://localhost/api/v1/bridges", `"`+large+`"`, "Content-Type", "application/json")
+	require.Equal(t, http.StatusRequestEntityTooLarge, w.Code, w.Body)
+	w = call(t, handler, "POST", "http://localhost/api/v1/setup", `{"name":"`+strings.Repeat("x", 32<<10)+`"}`, "Content-Type", "application/json")
+	require.Equal(t, http.StatusRequestEntityTooLarge, w.Code, "a stranger's body is small")
+}
+
 func TestTLS_OwnCertificateAndRedirectOnOnePort(t *testing.T) {
 	h := newHouse(t)
 	addr := h.run(func(c *webui.Config) { c.TLS = webui.TLSConfig{Mode: webui.TLSAuto} })

@@ -92,7 +92,7 @@ func announced(t *testing.T, r *retainer, settings string, devices ...bridges.De
 }
 
 func point(id, unit string, v bridges.ValueSet) bridges.Point {
-	return bridges.Point{ID: id, Unit: unit, Values: v}
+	return bridges.Point{ID: id, Unit: unit, Values: &v}
 }
 
 var number = bridges.ValueSet{Form: bridges.NumberForm}
@@ -160,10 +160,10 @@ func TestAnnouncer_Payloads(t *testing.T) {
 		{"no unit", false, point("e", "1", number), "sensor", []string{`"qos":1,"state_class":"measurement","device":`}},
 		{"a bare number", true, point("e", "V", number), "sensor", []string{`"state_topic":"t/e","availability"`}},
 		{"a bare bool", true, point("e", "", bridges.ValueSet{Form: bridges.BoolForm}), "binary_sensor", []string{`"payload_on":"true","payload_off":"false"`}},
-		{"whole, without limits", false, bridges.Point{ID: "e", Writable: true, Values: bridges.ValueSet{Form: bridges.NumberForm, Whole: true}}, "number", []string{`"min":-1000000000,"max":1000000000,"step":1,"mode":"box"`}},
-		{"no room", false, bridges.Point{ID: "e", Writable: true, Values: bridges.ValueSet{Form: bridges.NumberForm, Min: &low, Max: &high}}, "number", []string{`"min":5,"max":6,"step":0.001`}},
-		{"labels", false, bridges.Point{ID: "e", Writable: true, Values: bridges.ValueSet{Form: bridges.TextForm, Labels: []string{"a<b", "c"}}}, "select", []string{`"options":["a<b","c"]`, `"command_template":"{{ {'value': value} | to_json }}"`}},
-		{"text", false, bridges.Point{ID: "e", Writable: true, Values: bridges.ValueSet{Form: bridges.TextForm}}, "text", []string{`"command_topic":"t/e/set"`}},
+		{"whole, without limits", false, bridges.Point{ID: "e", Writable: true, Values: &bridges.ValueSet{Form: bridges.NumberForm, Whole: true}}, "number", []string{`"min":-1000000000,"max":1000000000,"step":1,"mode":"box"`}},
+		{"no room", false, bridges.Point{ID: "e", Writable: true, Values: &bridges.ValueSet{Form: bridges.NumberForm, Min: &low, Max: &high}}, "number", []string{`"min":5,"max":6,"step":0.001`}},
+		{"labels", false, bridges.Point{ID: "e", Writable: true, Values: &bridges.ValueSet{Form: bridges.TextForm, Labels: []string{"a<b", "c"}}}, "select", []string{`"options":["a<b","c"]`, `"command_template":"{{ {'value': value} | to_json }}"`}},
+		{"text", false, bridges.Point{ID: "e", Writable: true, Values: &bridges.ValueSet{Form: bridges.TextForm}}, "text", []string{`"command_topic":"t/e/set"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -76,7 +76,7 @@ func objectID(device, point string) string {
 
 // entity gives the topic and the payload that announce a point. ok is false for one that is not published.
 func entity(s Settings, version string, d bridges.Device, p bridges.Point) (topic string, payload []byte, ok bool) {
-	if p.Disabled || p.Publish.Publish != nil && !*p.Publish.Publish {
+	if p.Disabled || p.Silent() {
 		return "", nil, false
 	}
 	id := objectID(d.ID, p.ID)
@@ -106,7 +106,11 @@ func entity(s Settings, version string, d bridges.Device, p bridges.Point) (topi
 
 // fill adds what depends on the kind of value, and gives Home Assistant's component for it.
 func (c *config) fill(plain bool, p bridges.Point) (component string) {
-	switch p.Values.Form {
+	var values bridges.ValueSet
+	if p.Values != nil {
+		values = *p.Values
+	}
+	switch values.Form {
 	case bridges.BoolForm:
 		c.StateOn, c.StateOff = "ON", "OFF"
 		if plain {
@@ -124,7 +128,7 @@ func (c *config) fill(plain bool, p bridges.Point) (component string) {
 		c.UnitOfMeasurement = haUnit(p.Unit)
 		c.DeviceClass = deviceClass(c.UnitOfMeasurement)
 		if p.Writable {
-			c.limits(p.Values)
+			c.limits(values)
 			return "number"
 		}
 		c.StateClass = stateClass(c.DeviceClass)
@@ -134,8 +138,8 @@ func (c *config) fill(plain bool, p bridges.Point) (component string) {
 		return "sensor"
 	}
 	c.CommandTemplate = textCommand
-	if len(p.Values.Labels) > 0 {
-		c.Options = p.Values.Labels
+	if len(values.Labels) > 0 {
+		c.Options = values.Labels
 		return "select"
 	}
 	return "text"

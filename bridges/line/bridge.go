@@ -55,18 +55,7 @@ func (b *bridge) Write(ctx context.Context, device, point string, value json.Raw
 	if i < 0 {
 		return bridges.WriteResult{}, bridges.Fault(bridges.NotFound, "there is no device %s", device)
 	}
-	result := make(chan bridges.WriteResult, 1)
-	c := command{Device: &b.settings.Devices[i], Point: point, Value: value, Done: func(w bridges.WriteResult) { result <- w }}
-	if deadline, ok := ctx.Deadline(); ok {
-		c.Expires = deadline
-	}
-	b.queue.Push(c)
-	select {
-	case w := <-result:
-		return w, nil
-	case <-ctx.Done():
-		return bridges.WriteResult{}, ctx.Err()
-	}
+	return b.queue.Ask(ctx, &b.settings.Devices[i], point, value)
 }
 
 // counters count since the bridge started.

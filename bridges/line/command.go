@@ -8,9 +8,9 @@ import (
 // The codes of a command that was not obeyed, beside those of readings.
 const (
 	codeOutOfRange   = "out_of_range"
-	codeReadOnly     = "read_only"
-	codeUnknownPoint = "unknown_point"
-	codeExpired      = "expired"
+	codeReadOnly     = bridges.ErrReadOnly
+	codeUnknownPoint = bridges.ErrUnknownPoint
+	codeExpired      = bridges.ErrExpired
 	codeRefused      = "refused" // by the device, in its words
 	codeUnavailable  = bridges.ErrUnavailable
 )
@@ -18,22 +18,20 @@ const (
 // command asks for a write.
 type command = bridges.PendingCommand[*Device]
 
-// subscriptions are the command topics.
+// subscriptions are the command topics, those of what can't be written or is switched off too: who asks gets an answer.
 func (r *run) subscriptions() []mqtt.Subscription {
 	var list []mqtt.Subscription
-	for _, d := range r.devices {
-		if d.writable() {
-			list = append(list, bridges.SetTopics(d.Topic))
-		}
+	for _, d := range r.bridge.settings.Devices {
+		list = append(list, bridges.SetTopics(d.Topic))
 	}
 	return list
 }
 
 // deviceAt finds the device whose topic it is.
 func (r *run) deviceAt(topic string) (*Device, bool) {
-	for _, d := range r.devices {
-		if d.Topic == topic {
-			return d.Device, true
+	for i := range r.bridge.settings.Devices {
+		if d := &r.bridge.settings.Devices[i]; d.Topic == topic {
+			return d, true
 		}
 	}
 	return nil, false

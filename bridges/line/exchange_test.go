@@ -277,3 +277,25 @@ func streams(t testing.TB, n int, pause time.Duration) int {
 func TestBridge_LosesNoneOfFiveStreams(t *testing.T) {
 	require.Equal(t, 5*200, streams(t, 200, 10*time.Millisecond))
 }
+
+// An answer that comes later than anybody waits for it is not taken for that to another request.
+func TestPoll_AVeryLateAnswerIsNeverAnothers(t *testing.T) {
+	st := dialogue(t, `"devices":[{"id":"d","interval":"20ms","wait":"100ms","retries":0,"parse":{"regex":"^(?P<v>[0-9.]+)$"},"points":[
+		{"id":"u","field":"v","request":"U\r"},{"id":"i","field":"v","request":"I\r"}]}]`, func() func(string, func(string)) {
+		n := 0
+		return func(request string, reply func(string)) {
+			if n++; n%4 == 1 {
+				time.Sleep(640 * time.Millisecond) // longer than the wait and the time that an answer is owed for
+			}
+			reply(map[string]string{"U": "230.1\r\n", "I": "1.5\r\n"}[request])
+		}
+	}())
+	st.bus.Await(t, "values of both", func() bool {
+		return len(st.bus.Payloads("fieldgate/d/u")) > 2 && len(st.bus.Payloads("fieldgate/d/i")) > 2
+	})
+	for _, c := range []struct{ topic, want string }{{"fieldgate/d/u", `"value":230.1,`}, {"fieldgate/d/i", `"value":1.5,`}} {
+		for _, payload := range st.bus.Payloads(c.topic) {
+			require.True(t, strings.Contains(payload, c.want) || strings.Contains(payload, `"value":null`), payload)
+		}
+	}
+}

@@ -297,3 +297,11 @@ func TestTest_SaysThatTheLinkFailed(t *testing.T) {
 	_, err = b.(bridges.Tester).Test(t.Context(), "")
 	require.EqualError(t, err, "connect to "+server.Addr().String()+": connection refused")
 }
+
+// A frame of a length without a checksum is published when nothing follows it.
+func TestBridge_PublishesALoneFrameOfALength(t *testing.T) {
+	st := start(t, `"throttle":"0s","framing":{"start":"A","length":4},"devices":[{"id":"d","parse":{"regex":"^A(?P<n>[0-9]{3})$"},"points":[{"id":"n","type":"int"}]}]`)
+	st.send("A123A45A789")
+	st.bus.AwaitRetained(t, "fieldgate/d/n", `"value":789,`)
+	require.Len(t, st.bus.Payloads("fieldgate/d/n"), 2)
+}

@@ -20,6 +20,9 @@ const (
 	quietStart = 100 * time.Millisecond
 	// The end of an idle gap is looked at once more for this long.
 	gapCheck = 2 * time.Millisecond
+	// A frame of a length without a checksum counts when nothing stands behind it for this long. USB adapters
+	// deliver in steps of up to 16 ms.
+	holdGap = 25 * time.Millisecond
 )
 
 // flood is how many bytes are read in one pollEvery; a far side that sends more has
@@ -41,10 +44,12 @@ type listener struct {
 	dropped func(overlong, garbage int64)
 
 	framer  Framer
-	gap     *gapFramer // the framer, when it is one
-	begun   bool       // it is known where a frame begins
-	heard   bool       // anything since the link was opened
+	gap     *gapFramer   // the framer, when it is one
+	sized   *sizedFramer // the same
+	begun   bool         // it is known where a frame begins
+	heard   bool         // anything since the link was opened
 	silence time.Duration
+	at      time.Time // when the last bytes came
 	window  time.Time // since when taken is counted
 	taken   int       // bytes
 	seen    [2]int64  // Dropped, as it was counted
@@ -54,6 +59,7 @@ type listener struct {
 func newListener(w wire, s *Settings, c *counters) *listener {
 	l := &listener{wire: w, framing: &s.Framing, checksum: &s.Checksum, counters: c, framer: s.Framing.framer(&s.Checksum)}
 	l.gap, _ = l.framer.(*gapFramer)
+	l.sized, _ = l.framer.(*sizedFramer)
 	return l
 }
 
@@ -66,6 +72,8 @@ func (l *listener) once(ctx context.Context, until time.Time) error {
 		until = start.Add(quietStart - min(l.silence, quietStart-time.Millisecond))
 	case l.gap != nil && l.silence < l.framing.IdleGap:
 		until = earlier(until, start.Add(l.framing.IdleGap-l.silence))
+	case l.holds() && l.silence < holdGap:
+		until = earlier(until, start.Add(holdGap-l.silence))
 	case l.gap == nil && l.silence < lineGap && len(l.framer.Partial()) > 0:
 		until = earlier(until, start.Add(lineGap-l.silence))
 	}
@@ -84,12 +92,18 @@ func (l *listener) once(ctx context.Context, until time.Time) error {
 	return err
 }
 
+// holds tells whether a frame waits for silence.
+func (l *listener) holds() bool { return l.sized != nil && l.sized.holds() }
+
 // quiet notes that nothing came for a while.
 func (l *listener) quiet(now time.Time, waited time.Duration) error {
 	l.silence += max(0, waited)
 	if !l.begun && l.silence >= quietStart {
 		l.begun = true
 		l.framer.Reset()
+	}
+	if l.holds() && l.silence >= holdGap {
+		l.flush()
 	}
 	if l.gap == nil || l.silence < l.framing.IdleGap || len(l.gap.Partial()) == 0 && !l.gap.skipping {
 		return nil
@@ -100,9 +114,16 @@ func (l *listener) quiet(now time.Time, waited time.Duration) error {
 		l.take(l.buf[:n], time.Now())
 		return err
 	}
-	l.gap.Flush(func(f Frame) bool { return l.prove(f, now) })
-	l.count()
+	l.flush()
 	return err
+}
+
+// flush ends the frame behind which nothing came.
+func (l *listener) flush() {
+	if f, waits := l.framer.(interface{ Flush(func(Frame) bool) }); waits {
+		f.Flush(func(f Frame) bool { return l.prove(f, l.at) })
+	}
+	l.count()
 }
 
 // take cuts bytes into frames, and sees to it that no torn one is among them.
@@ -120,7 +141,7 @@ func (l *listener) take(data []byte, now time.Time) {
 		l.counters.torn++
 		l.framer.Skip()
 	}
-	l.heard, l.silence = true, 0
+	l.heard, l.silence, l.at = true, 0, now
 	l.counters.bytes += int64(len(data))
 	l.framer.Push(data, func(f Frame) bool { return l.prove(f, now) })
 	l.count()

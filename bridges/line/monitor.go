@@ -18,19 +18,7 @@ func (b *bridge) SetTap(t *bridges.Tap) { b.tap = t }
 
 var _ bridges.Tapped = (*bridge)(nil)
 
-// Directions and problems of frames, as those of every kind of bridge.
-const (
-	frameRequest = "request"
-	frameAnswer  = "answer" // or a line that a device sent by itself
-	frameOther   = "other"
-
-	problemChecksum = "crc"
-	problemFrame    = "frame"
-	problemForeign  = "foreign"
-	problemLate     = "late"
-
-	shownText = 400 // bytes of a frame
-)
+const shownText = 400 // bytes of a frame
 
 // shown is a frame and what is to be said of it.
 type shown struct {
@@ -60,7 +48,7 @@ func (r *run) showFrame(f Frame, at time.Time, direction, problem, words string)
 
 // showLost shows how an exchange ended that got no answer.
 func (r *run) showLost(x *exchange, now time.Time) {
-	r.bridge.show(shown{direction: frameAnswer, at: now, problem: bridges.ErrTimeout, words: fmt.Sprintf("no answer within %v", x.wait)})
+	r.bridge.show(shown{direction: bridges.FrameAnswer, at: now, problem: bridges.ErrTimeout, words: fmt.Sprintf("no answer within %v", x.wait)})
 }
 
 // showDropped shows that bytes came which are in no frame.
@@ -68,7 +56,7 @@ func (r *run) showDropped(overlong, garbage int64) {
 	if !r.bridge.tap.Open() {
 		return
 	}
-	s := shown{direction: frameOther, at: time.Now(), problem: problemFrame}
+	s := shown{direction: bridges.FrameOther, at: time.Now(), problem: bridges.ProblemFrame}
 	if overlong > 0 {
 		s.words = fmt.Sprintf("more than framing.max_length %d bytes without an end", r.bridge.settings.Framing.MaxLength)
 	} else {
@@ -81,13 +69,13 @@ func (r *run) showDropped(overlong, garbage int64) {
 func (r *run) showLine(f Frame, at time.Time, v verdict, words string) {
 	switch v {
 	case own:
-		r.showFrame(f, at, frameAnswer, "", words)
+		r.showFrame(f, at, bridges.FrameAnswer, "", words)
 	case unasked:
-		r.showFrame(f, at, frameOther, problemForeign, "nobody asked for it now")
+		r.showFrame(f, at, bridges.FrameOther, bridges.ProblemForeign, "nobody asked for it now")
 	case foreign:
-		r.showFrame(f, at, frameOther, problemForeign, "of another address")
+		r.showFrame(f, at, bridges.FrameOther, bridges.ProblemForeign, "of another address")
 	default:
-		r.showFrame(f, at, frameOther, problemFrame, "it matches no device's parse")
+		r.showFrame(f, at, bridges.FrameOther, bridges.ProblemFrame, "it matches no device's parse")
 	}
 }
 

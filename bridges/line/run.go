@@ -27,6 +27,7 @@ type run struct {
 	exchange   *exchange // that is under way, nil for none
 	owed       *exchange // whose answer may still come
 	owedUntil  time.Time
+	doubt      *exchange // whose answer did not come even then; it may be on its way still
 }
 
 // deviceRun is what happens with one device.
@@ -237,8 +238,7 @@ func (r *run) line(ctx context.Context, f Frame, body []byte, at time.Time) {
 		if whose = max(whose, v); v != own {
 			continue
 		}
-		d.heard, d.unmatched, d.bad = at, 0, ""
-		r.host.SetDevice(d.ID, bridges.Online, "")
+		r.alive(d, at)
 		readings := d.readings(cells, nil, at, &r.counters)
 		if r.bridge.tap.Open() {
 			words += valueWords(readings) + " "
@@ -253,6 +253,12 @@ func (r *run) line(ctx context.Context, f Frame, body []byte, at time.Time) {
 	for _, d := range r.devices {
 		d.unmatched++
 	}
+}
+
+// alive says that a device that sends by itself was heard.
+func (r *run) alive(d *deviceRun, at time.Time) {
+	d.heard, d.unmatched, d.bad = at, 0, ""
+	r.host.SetDevice(d.ID, bridges.Online, "")
 }
 
 // readings gives the values of a frame for the points, all that nobody asks for when

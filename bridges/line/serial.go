@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"fieldgate/bridges/internal/port"
 )
@@ -24,32 +23,5 @@ func (s *Serial) open(ports *port.Ports, holder string) (wire, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &serialWire{port: p}, nil
+	return &linkWire{link: p}, nil
 }
-
-type serialWire struct {
-	port *port.Port
-	seen time.Time // when the port was last seen to be present
-}
-
-func (w *serialWire) Read(p []byte, deadline time.Time) (int, error) {
-	n, err := w.port.Listen(p, deadline)
-	if errors.Is(err, port.ErrInterrupted) {
-		return 0, nil
-	}
-	if !errors.Is(err, port.ErrTimeout) {
-		return n, err
-	}
-	if now := time.Now(); now.Sub(w.seen) >= pollEvery {
-		if w.seen = now; !w.port.Present() { // some adapters go without a word
-			return 0, port.ErrGone
-		}
-	}
-	return n, nil
-}
-
-func (w *serialWire) Write(p []byte, deadline time.Time) error { return w.port.Write(p, deadline) }
-
-func (w *serialWire) Interrupt() { w.port.Interrupt() }
-
-func (w *serialWire) Close() error { return w.port.Close() }

@@ -74,6 +74,19 @@ func (d *Device) SetDefaults() { d.Payload, d.Wait, d.Retries = "json", time.Sec
 
 func (d *Device) enabled() bool { return d.Enabled == nil || *d.Enabled }
 
+// fresh is how long a point's reading stays good when only others of the device are renewed.
+func (d *Device) fresh(p *Point) time.Duration {
+	const times, least = 5, 10 * time.Second
+	every := max(d.patience, d.throttle)
+	if p.request != "" {
+		every = p.interval
+	}
+	if p.index < 0 || !p.enabled() || !d.enabled() || p.request == "" && d.patience == 0 {
+		return 0
+	}
+	return max(times*every, least)
+}
+
 // polled tells whether anything of the device is asked for.
 func (d *Device) polled() bool {
 	return slices.ContainsFunc(d.Points, func(p Point) bool { return p.enabled() && p.request != "" })
@@ -252,11 +265,13 @@ func checkCount(f *bridges.Faults, at, what string, n, most int) {
 func devices(c bridges.Config) []bridges.Device {
 	s, _ := decode(c) // the faults are told by New
 	var list []bridges.Device
+	var values bridges.ValueSets
 	for _, d := range s.Devices {
 		device := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", Document: d.Document, HomeAssistant: d.HomeAssistant}
 		for _, p := range d.Points {
 			device.Points = append(device.Points, bridges.Point{
-				ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(),
+				ID: p.ID, Unit: p.Unit, Name: p.Name, Publish: p.PublishRule.Worth(), Fresh: d.fresh(&p),
+				Values: values.Keep(p.values()), Writable: p.Write != nil, Disabled: !p.enabled(),
 			})
 		}
 		list = append(list, device)

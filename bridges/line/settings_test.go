@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
@@ -47,13 +48,15 @@ func TestKind_NamesTheGroupsOfTheRegex(t *testing.T) {
 func TestKind_ListsItsDevices(t *testing.T) {
 	c, err := bridges.NewConfig(bridgestest.Sample(t, "line.yaml")[1], "")
 	require.NoError(t, err)
-	number := bridges.ValueSet{Form: bridges.NumberForm}
-	whole := bridges.ValueSet{Form: bridges.NumberForm, Whole: true}
+	const fresh = 10 * time.Minute
+	number := &bridges.ValueSet{Form: bridges.NumberForm}
+	whole := &bridges.ValueSet{Form: bridges.NumberForm, Whole: true}
 	require.Equal(t, []bridges.Device{
 		{ID: "weather", Topic: "fieldgate/weather", Points: []bridges.Point{
-			{ID: "temperature", Unit: "°C", Values: number}, {ID: "wind", Unit: "km/h", Values: whole}, {ID: "rain", Values: bridges.ValueSet{Form: bridges.BoolForm}},
+			{ID: "temperature", Unit: "°C", Values: number, Fresh: fresh}, {ID: "wind", Unit: "km/h", Values: whole, Fresh: fresh},
+			{ID: "rain", Values: &bridges.ValueSet{Form: bridges.BoolForm}, Fresh: fresh},
 		}},
-		{ID: "station-name", Topic: "fieldgate/station-name", Plain: true, Points: []bridges.Point{{ID: "name", Values: bridges.ValueSet{Form: bridges.TextForm}}}},
+		{ID: "station-name", Topic: "fieldgate/station-name", Plain: true, Points: []bridges.Point{{ID: "name", Values: &bridges.ValueSet{Form: bridges.TextForm}}}},
 	}, line.Kind(&port.Ports{}).Devices(c))
 }
 
@@ -79,4 +82,21 @@ func TestDocs_ExamplesAreRight(t *testing.T) {
 		}
 	}
 	require.Equal(t, 7, n)
+}
+
+// A point that others of its device outlive becomes stale; one that may be silent for ever does not.
+func TestKind_SaysHowLongPointsStayGood(t *testing.T) {
+	c, err := bridges.NewConfig(json.RawMessage(`{"id":"b","kind":"line","link":{"tcp":{"address":"h:1"}},"timeout":"20s","devices":[
+		{"id":"a","parse":{"json":true},"points":[{"id":"x"},{"id":"off","enabled":false}]},
+		{"id":"b","timeout":"0s","parse":{"json":true},"points":[{"id":"x"}]},
+		{"id":"c","request":"?","interval":"1m","parse":{"json":true},"points":[{"id":"x"},{"id":"y","interval":"20ms"}]},
+		{"id":"d","throttle":"1m","parse":{"json":true},"points":[{"id":"x"}]}]}`), "")
+	require.NoError(t, err)
+	var fresh []time.Duration
+	for _, d := range line.Kind(&port.Ports{}).Devices(c) {
+		for _, p := range d.Points {
+			fresh = append(fresh, p.Fresh)
+		}
+	}
+	require.Equal(t, []time.Duration{100 * time.Second, 0, 0, 5 * time.Minute, 10 * time.Second, 5 * time.Minute}, fresh)
 }

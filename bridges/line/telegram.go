@@ -121,7 +121,8 @@ func (f *markFramer) Dropped() (overlong, garbage int64) { return f.overlong, f.
 // sizedFramer takes frames whose length is fixed or stands in them, behind an
 // optional start mark. When a frame turns out to be none, it looks for the next
 // start in the same bytes. Where no checksum can tell, a frame counts only when
-// another start stands behind it.
+// another start stands behind it, or nothing for a while, which who reads the wire tells by Flush: a byte
+// that was lost or came twice would make one frame of two.
 type sizedFramer struct {
 	start   []byte
 	length  int // fixed; 0 when it stands in the frame
@@ -130,7 +131,6 @@ type sizedFramer struct {
 	checked bool // a checksum tells right from wrong
 
 	buf     []byte
-	synced  bool // the buffer begins where a frame begins
 	garbage int64
 	long    int64
 }
@@ -158,7 +158,7 @@ func (f *sizedFramer) step(frame func(Frame) bool) bool {
 		return f.shift()
 	case len(f.buf) < total:
 		return false
-	case f.checked || f.synced:
+	case f.checked:
 		return f.give(total, frame)
 	}
 	return f.confirm(total, frame)
@@ -181,9 +181,21 @@ func (f *sizedFramer) give(total int, frame func(Frame) bool) bool {
 	if !frame(Frame{Bytes: f.buf[:total]}) && f.checked {
 		return f.shift()
 	}
-	f.synced = true
 	f.buf = append(f.buf[:0], f.buf[total:]...)
 	return true
+}
+
+// holds tells whether a whole frame waits for what comes behind it.
+func (f *sizedFramer) holds() bool {
+	total, known := f.total()
+	return known && total > 0 && total == len(f.buf)
+}
+
+// Flush says that nothing comes behind what is here.
+func (f *sizedFramer) Flush(frame func(Frame) bool) {
+	if f.holds() {
+		f.give(len(f.buf), frame)
+	}
 }
 
 // shift drops one byte: no frame begins with it.
@@ -192,7 +204,6 @@ func (f *sizedFramer) shift() bool {
 		return false
 	}
 	f.garbage++
-	f.synced = false
 	f.buf = append(f.buf[:0], f.buf[1:]...)
 	return true
 }
@@ -221,11 +232,11 @@ func (f *sizedFramer) total() (n int, known bool) {
 	return n, true
 }
 
-func (f *sizedFramer) Skip() { f.synced, f.buf = false, f.buf[:0] }
+func (f *sizedFramer) Skip() { f.buf = f.buf[:0] }
 
 func (f *sizedFramer) Reset() bool {
 	torn := len(f.buf) > 0
-	f.buf, f.synced = f.buf[:0], true
+	f.buf = f.buf[:0]
 	return torn
 }
 

@@ -155,3 +155,20 @@ func FuzzChecksum(f *testing.F) {
 		}
 	})
 }
+
+// A byte that was lost or came twice must not make one frame of two.
+func TestFramers_OfALengthCountWhenTheNextOneOrNothingStandsBehind(t *testing.T) {
+	sum := line.ChecksumOf(t, `{"type":"none"}`)
+	for _, c := range []struct {
+		name, framing, in string
+		want              []string
+	}{
+		{"a byte lost", `{"start":"A","length":4}`, "A123A45A789Axyz", []string{"A123", "A789"}},
+		{"a byte twice", `{"start":"A","length":4}`, "A123A4456A789Axyz", []string{"A123", "A789"}},
+		{"a byte lost, with a length field", `{"start":"#","length_field":{"offset":1,"add":2}}`, "#\x02ab#\x02c#\x02ef#\x02gh", []string{"#\x02ab", "#\x02ef"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Equal(t, c.want, bodies(line.FramerOf(t, c.framing, "none"), sum, strings.Split(c.in, "")...))
+		})
+	}
+}

@@ -109,6 +109,9 @@ func formatValue(v bridges.Value, format string) (string, error) {
 	case verb == 'f':
 		return fmt.Sprintf("%"+format, n), nil
 	}
+	if i, whole := v.Int64(); whole { // with all its digits
+		return fmt.Sprintf("%"+format, i), nil
+	}
 	i, err := strconv.ParseInt(strconv.FormatFloat(n, 'f', -1, 64), 10, 64)
 	if err != nil {
 		return "", errors.New("must be a whole number")

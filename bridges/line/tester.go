@@ -112,9 +112,7 @@ func (t *trial) sample(sample Bytes) ([]bridges.Reading, error) {
 	l.begun = true
 	now := time.Now()
 	l.take([]byte(sample), now)
-	if l.gap != nil {
-		l.gap.Flush(func(f Frame) bool { return l.prove(f, now) })
-	}
+	l.flush()
 	if _, lines := l.framer.(*lineFramer); lines && len(l.framer.Partial()) > 0 { // a person leaves the line end away
 		l.take([]byte(t.settings.Framing.Delimiters[0]), now)
 	}
@@ -165,16 +163,19 @@ func (t *trial) readings() []bridges.Reading {
 			if p.index < 0 {
 				continue
 			}
-			reading := bridges.Reading{Device: d.ID, Point: p.ID, Unit: p.Unit, Quality: bridges.Bad, Error: bridges.ErrTimeout, Time: time.Now()}
-			for _, r := range t.found[d.ID] {
-				if r.Point == p.ID {
-					reading = r
-				}
-			}
-			list = append(list, reading)
+			list = append(list, t.reading(d, p))
 		}
 	}
 	return list
+}
+
+func (t *trial) reading(d *Device, p *Point) bridges.Reading {
+	for _, r := range t.found[d.ID] {
+		if r.Point == p.ID {
+			return r
+		}
+	}
+	return bridges.Reading{Device: d.ID, Point: p.ID, Unit: p.Unit, Quality: bridges.Bad, Error: bridges.ErrTimeout, Time: time.Now()}
 }
 
 // nothing says why there is no reading, what came, and what to do.

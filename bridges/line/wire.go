@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"sync"
 	"time"
+
+	"fieldgate/bridges/internal/port"
 )
 
 // wire is an open link. One goroutine may use it; Interrupt and Close may be called by others.
@@ -24,7 +23,6 @@ type wire interface {
 
 const (
 	pollEvery   = 200 * time.Millisecond // also how late a stop or a silence may be seen
-	dialWithin  = 5 * time.Second
 	retrySerial = 100 * time.Millisecond
 	retryTCP    = time.Second
 )
@@ -38,27 +36,11 @@ func (b *bridge) open(ctx context.Context) (wire, error) {
 }
 
 func (t *TCP) open(ctx context.Context) (wire, error) {
-	d := net.Dialer{
-		Timeout: dialWithin,
-		// A serial server that lost its power says nothing: ask it.
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3},
-	}
-	conn, err := d.DialContext(ctx, "tcp", t.Address)
+	conn, err := port.Dial(ctx, t.Address)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", t.Address, plainNetError(err))
+		return nil, fmt.Errorf("connect to %s: %w", t.Address, port.PlainNetError(err))
 	}
-	return &tcpWire{conn: conn}, nil
-}
-
-// plainNetError leaves out what the words around it say already.
-func plainNetError(err error) error {
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		if sys, ok := errors.AsType[*os.SyscallError](op.Err); ok {
-			return sys.Err
-		}
-		return op.Err
-	}
-	return err
+	return &linkWire{link: conn}, nil
 }
 
 // retry is the pause before the link is opened again.
@@ -69,58 +51,39 @@ func (l Link) retry() time.Duration {
 	return retryTCP
 }
 
-type tcpWire struct {
-	conn net.Conn
-
-	mu          sync.Mutex // protects what follows, and the deadline of Read
-	waiting     bool
-	interrupted bool
+// link is a *port.Port or a *port.Conn.
+type link interface {
+	Listen(b []byte, deadline time.Time) (int, error)
+	Write(b []byte, deadline time.Time) error
+	Interrupt()
+	Present() bool
+	Close() error
 }
 
-func (w *tcpWire) Read(p []byte, deadline time.Time) (int, error) {
-	w.mu.Lock()
-	if w.interrupted {
-		w.interrupted = false
-		w.mu.Unlock()
+// linkWire is a link for which a silence is no error.
+type linkWire struct {
+	link link
+	seen time.Time // when the link was last seen to be present
+}
+
+func (w *linkWire) Read(p []byte, deadline time.Time) (int, error) {
+	n, err := w.link.Listen(p, deadline)
+	if errors.Is(err, port.ErrInterrupted) {
 		return 0, nil
 	}
-	err := w.conn.SetReadDeadline(deadline)
-	w.waiting = err == nil
-	w.mu.Unlock()
-	if err != nil {
-		return 0, fmt.Errorf("read from %s: %w", w.conn.RemoteAddr(), plainNetError(err))
+	if !errors.Is(err, port.ErrTimeout) {
+		return n, err
 	}
-	n, err := w.conn.Read(p)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.waiting = false
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		w.interrupted, err = false, nil
+	if now := time.Now(); now.Sub(w.seen) >= pollEvery {
+		if w.seen = now; !w.link.Present() { // some adapters go without a word
+			return 0, port.ErrGone
+		}
 	}
-	if err != nil {
-		err = fmt.Errorf("read from %s: %w", w.conn.RemoteAddr(), plainNetError(err))
-	}
-	return n, err
+	return n, nil
 }
 
-func (w *tcpWire) Write(p []byte, deadline time.Time) error {
-	err := w.conn.SetWriteDeadline(deadline)
-	if err == nil {
-		_, err = w.conn.Write(p)
-	}
-	if err != nil {
-		return fmt.Errorf("write to %s: %w", w.conn.RemoteAddr(), plainNetError(err))
-	}
-	return nil
-}
+func (w *linkWire) Write(p []byte, deadline time.Time) error { return w.link.Write(p, deadline) }
 
-func (w *tcpWire) Interrupt() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.interrupted = true
-	if w.waiting {
-		_ = w.conn.SetReadDeadline(time.Unix(1, 0)) // fails only when the connection is closed, which ends Read too
-	}
-}
+func (w *linkWire) Interrupt() { w.link.Interrupt() }
 
-func (w *tcpWire) Close() error { return w.conn.Close() }
+func (w *linkWire) Close() error { return w.link.Close() }

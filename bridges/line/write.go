@@ -76,10 +76,6 @@ func checkPattern(f *bridges.Faults, at, text string) *regexp.Regexp {
 	return re
 }
 
-func (d *Device) writable() bool {
-	return slices.ContainsFunc(d.Points, func(p Point) bool { return p.Write != nil })
-}
-
 func (d *Device) point(id string) *Point {
 	for i := range d.Points {
 		if d.Points[i].ID == id {
@@ -224,16 +220,16 @@ func (r *run) write(ctx context.Context, l *listener, c command, p *Point, reque
 	}
 	var words string // of the device that refuses
 	ok := false
-	x := &exchange{request: request, wait: w.wait}
+	x := &exchange{request: request, wait: w.wait, once: true}
 	x.match = func(f Frame, body []byte) bool {
 		text := plainText(body)
 		switch {
 		case w.ack.MatchString(text):
-			ok, x.result = true, "the command was obeyed"
+			ok, words, x.result = true, "", "the command was obeyed"
 		case w.nack != nil && !w.nack.MatchString(text), bytes.Equal(trimEnds(f.Bytes), trimEnds(request)), w.nack == nil && r.isReading(body):
 			return false
 		default:
-			words, x.result = Visible(body, 200), "the command was refused"
+			ok, words, x.result = false, Visible(body, 200), "the command was refused"
 		}
 		return true
 	}
@@ -242,10 +238,10 @@ func (r *run) write(ctx context.Context, l *listener, c command, p *Point, reque
 	case err != nil:
 		c.Refuse(bridges.ErrLink, err.Error())
 		return err
-	case ok:
+	case !at.IsZero() && ok:
 		c.Done(bridges.WriteResult{OK: true, Value: published, Took: time.Since(c.Since)})
 		r.acknowledged(ctx, c.Device, p, published, at)
-	case words != "":
+	case !at.IsZero():
 		r.counters.refused++
 		c.Refuse(codeRefused, "the device answered "+words)
 	case ctx.Err() != nil:
@@ -262,6 +258,11 @@ func (r *run) acknowledged(ctx context.Context, d *Device, p *Point, v bridges.V
 		return
 	}
 	r.report(ctx, bridges.Reading{Device: d.ID, Point: p.ID, Value: v, Quality: bridges.Good, Time: at})
+	for _, x := range r.devices {
+		if x.Device == d && !x.isPolled {
+			r.alive(x, at) // it has spoken; if it falls silent, that is news
+		}
+	}
 }
 
 // readBack has the point's request sent next; false when it has none.

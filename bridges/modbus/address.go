@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -13,10 +14,10 @@ import (
 // names the table and whose count begins with 1: 400001 or "4x1" for the first holding register. Numbers
 // that can be read both ways (40001) are refused.
 type Address struct {
-	set      bool
-	number   int
-	wire     bool  // it is hexadecimal, so certainly as on the wire
-	notation Table // from "4x1"; number is then 0-based
+	number int32
+	set    bool
+	wire   bool // it is hexadecimal, so certainly as on the wire
+	digit  byte // of "4x1", 0 without; number is then 0-based
 }
 
 // UnmarshalJSON reads a number or a text.
@@ -29,11 +30,11 @@ func (a *Address) UnmarshalJSON(data []byte) error {
 		if n < 0 || n > manualLimit {
 			return bridges.Fault(bridges.OutOfRange, "must be 0 to 65535")
 		}
-		*a = Address{set: true, number: int(n)}
+		*a = Address{set: true, number: int32(n)}
 		return nil
 	}
-	if f, ok := v.Number(); ok && f == float64(int(f)) {
-		*a = Address{set: true, number: int(f)}
+	if f, ok := v.Number(); ok && f == math.Trunc(f) && f >= 0 && f <= manualLimit {
+		*a = Address{set: true, number: int32(f)}
 		return nil
 	}
 	text, ok := v.AsText()
@@ -52,28 +53,27 @@ func (a *Address) parse(text string) error {
 		if err != nil {
 			return wrong
 		}
-		*a = Address{set: true, number: int(n), wire: true}
+		*a = Address{set: true, number: int32(n), wire: true}
 		return nil
 	}
 	if len(text) > 2 && text[1] == 'x' {
-		table := tableOf(text[0])
 		n, err := strconv.ParseUint(text[2:], 10, 32)
-		if err != nil || table == "" || n < 1 || n > 1<<16 {
+		if err != nil || tableOf(text[0]) == 0 || n < 1 || n > 1<<16 {
 			return wrong
 		}
-		*a = Address{set: true, number: int(n) - 1, notation: table}
+		*a = Address{set: true, number: int32(n) - 1, digit: text[0]}
 		return nil
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n > manualLimit {
 		return wrong
 	}
-	*a = Address{set: true, number: int(n)}
+	*a = Address{set: true, number: int32(n)}
 	if len(text) >= 5 && text[0] == '0' { // 00001, 000001: only manuals write leading zeros
 		if n < 1 {
 			return wrong
 		}
-		*a = Address{set: true, number: int(n) - 1, notation: Coil}
+		*a = Address{set: true, number: int32(n) - 1, digit: '0'}
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func tableOf(digit byte) Table {
 	case '4':
 		return Holding
 	}
-	return ""
+	return 0
 }
 
 // Notations of Device.Addresses.
@@ -102,27 +102,28 @@ const (
 // resolve gives the address as on the wire. table is the point's, or what the notation
 // names when the point has none; notation is the device's.
 func (a Address) resolve(table Table, notation string) (int, Table, error) {
-	named, offset := a.notation, a.number
-	if named == "" && !a.wire {
-		named, offset = inManuals(a.number)
+	number := int(a.number)
+	named, offset := tableOf(a.digit), number
+	if named == 0 && !a.wire {
+		named, offset = inManuals(number)
 	}
-	ambiguous := named != "" && a.notation == "" && a.number < 1<<16 && notation != asManuals
+	ambiguous := named != 0 && a.digit == 0 && number < 1<<16 && notation != asManuals
 	switch {
-	case a.wire || notation == asOnWire && a.notation == "" && a.number < 1<<16:
-		return a.number, table, nil
-	case named == "" && notation == asManuals && a.number >= 1: // "register 105" of a manual that counts from 1
-		return a.number - 1, table, nil
-	case named == "":
-		if a.number >= 1<<16 {
+	case a.wire || notation == asOnWire && a.digit == 0 && number < 1<<16:
+		return number, table, nil
+	case named == 0 && notation == asManuals && number >= 1: // "register 105" of a manual that counts from 1
+		return number - 1, table, nil
+	case named == 0:
+		if number >= 1<<16 {
 			return 0, table, fmt.Errorf("must be 0 to 65535")
 		}
-		return a.number, table, nil
-	case ambiguous && (table == "" || table == named):
+		return number, table, nil
+	case ambiguous && (table == 0 || table == named):
 		return 0, table, fmt.Errorf(`%d is either the address %d on the wire: write "0x%X" in quotes; or %s of a manual, which is the address %d of the table %s: write %d`,
-			a.number, a.number, a.number, registerWords(named, offset+1), offset, named, offset)
+			number, number, number, registerWords(named, offset+1), offset, named, offset)
 	case ambiguous: // of another table: only the wire is left
-		return a.number, table, nil
-	case table != "" && table != named:
+		return number, table, nil
+	case table != 0 && table != named:
 		return 0, table, fmt.Errorf("names the table %s, but the point's table is %s", named, table)
 	}
 	return offset, named, nil
@@ -144,5 +145,5 @@ func inManuals(n int) (table Table, address int) {
 			return tableOf(digit), n - six - 1
 		}
 	}
-	return "", n
+	return 0, n
 }

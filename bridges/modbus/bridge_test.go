@@ -109,7 +109,7 @@ func serial(path, more string) string {
 	return fmt.Sprintf(`{"id":"b","kind":"modbus","link":{"serial":{"port":%q,"baud":115200}},%s}`, path, more)
 }
 
-const cabinetDevices = `"timeout":"200ms","devices":[
+const cabinetDevices = `"timeout":"1s","devices":[
 	{"id":"meter","unit":1,"interval":"50ms","points":[
 		{"id":"voltage","table":"input","address":0,"type":"float32","unit":"V"},
 		{"id":"current","table":"input","address":6,"type":"float32","unit":"A"},

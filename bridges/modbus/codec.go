@@ -20,9 +20,10 @@ const (
 // state is what a point remembers of its last decode. Only the run's goroutine touches it.
 type state struct {
 	why   string // it has no value: a code for the reading
-	power int    // of ten, when another point is scaled by this one
-	known bool   // power is
 	text  *madeText
+	power int8 // of ten, when another point is scaled by this one
+	known bool // power is
+	none  bool // its registers hold no value, which was told
 }
 
 // madeText is a text and what it was made of.
@@ -155,7 +156,7 @@ func (p *Point) decodeInteger(n uint64) bridges.Value {
 	if p.signed() {
 		i = p.extend(n)
 	}
-	p.state.power, p.state.known = int(i), i >= -maxPower && i <= maxPower && (p.signed() || n <= maxPower)
+	p.state.power, p.state.known = int8(i), i >= -maxPower && i <= maxPower && (p.signed() || n <= maxPower)
 	if len(p.Enum) > 0 {
 		if label, ok := p.Enum.Label(i); ok {
 			return bridges.Text(label)
@@ -180,7 +181,7 @@ func (p *Point) without(why string) bridges.Value {
 	return bridges.Value{}
 }
 
-func (p *Point) signed() bool { return strings.HasPrefix(string(p.Type), "int") }
+func (p *Point) signed() bool { return p.Type.signed() }
 
 // width is the number of bits of an integer or float.
 func (p *Point) width() int {
@@ -198,12 +199,12 @@ func (p *Point) extend(n uint64) int64 {
 // scaled applies scale, the power of ten of another point, and offset.
 func (p *Point) scaled(f float64) bridges.Value {
 	if p.from == nil {
-		return bridges.Float(round(f*p.Scale+p.Offset, p.decimals))
+		return bridges.Float(round(f*p.Scale+p.Offset, int(p.decimals)))
 	}
 	if !p.from.state.known {
 		return p.without(codeNoScale)
 	}
-	power, digits := p.from.state.power, p.decimals
+	power, digits := int(p.from.state.power), int(p.decimals)
 	if digits < 0 && p.Type.integer() {
 		digits = min(max(decimals(p.Scale)-power, decimals(p.Offset), 0), maxDecimals)
 	}

@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"fieldgate/bridges"
@@ -12,9 +13,9 @@ import (
 // The codes of a command that was not obeyed, beside those of encode and those of readings.
 const (
 	codeInvalid      = "invalid"
-	codeReadOnly     = "read_only"
-	codeUnknownPoint = "unknown_point"
-	codeExpired      = "expired"
+	codeReadOnly     = bridges.ErrReadOnly
+	codeUnknownPoint = bridges.ErrUnknownPoint
+	codeExpired      = bridges.ErrExpired
 	codeVerify       = "verify" // the device holds another value than was written
 	codeTooMany      = bridges.ErrTooMany
 	codeUnavailable  = bridges.ErrUnavailable
@@ -24,13 +25,11 @@ const (
 // command asks for a write.
 type command = bridges.PendingCommand[*deviceRun]
 
-// subscriptions are the command topics.
+// subscriptions are the command topics, those of devices that are switched off too: who asks gets an answer.
 func (r *run) subscriptions() []mqtt.Subscription {
 	var list []mqtt.Subscription
 	for _, d := range r.devices {
-		if d.enabled() {
-			list = append(list, bridges.SetTopics(d.Topic))
-		}
+		list = append(list, bridges.SetTopics(d.Topic))
 	}
 	return list
 }
@@ -38,7 +37,7 @@ func (r *run) subscriptions() []mqtt.Subscription {
 // deviceAt finds the device whose topic it is.
 func (r *run) deviceAt(topic string) (*deviceRun, bool) {
 	for _, d := range r.devices {
-		if d.enabled() && d.Topic == topic {
+		if d.Topic == topic {
 			return d, true
 		}
 	}
@@ -57,7 +56,7 @@ func (r *run) execute(ctx context.Context, b *bus, c command) error {
 		c.Refuse(codeNotANumber, err.Error())
 		return nil
 	}
-	written, wrong, f := r.write(b, c.Device, p, value)
+	written, wrong, f := r.write(b, c.Device, p, value, c.Expires)
 	switch {
 	case wrong != nil:
 		c.Refuse(wrong.code, wrong.detail)
@@ -92,11 +91,18 @@ func (r *run) execute(ctx context.Context, b *bus, c command) error {
 func (r *run) written(ctx context.Context, b *bus, c command, p *Point, v bridges.Value) {
 	c.Done(bridges.WriteResult{OK: true, Value: v, Took: time.Since(c.Since)})
 	r.alive(c.Device)
-	if p.enabled() {
-		r.report(ctx, bridges.Reading{
-			Device: c.Device.ID, Point: p.ID,
-			Value: v, Unit: p.Unit, Quality: bridges.Good, Time: b.at,
-		})
+	if !p.enabled() {
+		return
+	}
+	r.report(ctx, bridges.Reading{
+		Device: c.Device.ID, Point: p.ID,
+		Value: v, Unit: p.Unit, Quality: bridges.Good, Time: b.at,
+	})
+	p.state.none = false // what is wrong with it is news again
+	for _, x := range c.Device.blocks {
+		if slices.Contains(x.points, p) {
+			x.bad = ""
+		}
 	}
 }
 
@@ -104,7 +110,7 @@ func (r *run) written(ctx context.Context, b *bus, c command, p *Point, v bridge
 func (r *run) readBack(ctx context.Context, b *bus, c command, p *Point, written bridges.Value) {
 	s := ownSpan(p)
 	var answer []byte
-	f := r.again(func() (f *failure) { answer, _, f = b.read(c.Device.Unit, s); return f })
+	f := r.again(time.Time{}, func() (f *failure) { answer, _, f = b.read(c.Device.Unit, s); return f })
 	if f != nil {
 		c.Refuse(f.code, f.words)
 		return
@@ -134,33 +140,40 @@ func inadmissible(c command, p *Point) (code, detail string) {
 }
 
 // write encodes and writes a value, and gives what the device should hold then.
-func (r *run) write(b *bus, d *deviceRun, p *Point, v bridges.Value) (bridges.Value, *refusal, *failure) {
+func (r *run) write(b *bus, d *deviceRun, p *Point, v bridges.Value, expires time.Time) (bridges.Value, *refusal, *failure) {
 	if p.isBit() {
 		on, wrong := p.encodeBit(v)
 		if wrong != nil {
 			return bridges.Value{}, wrong, nil
 		}
 		if p.Table == Coil {
-			return p.boolean(on), nil, r.again(func() *failure { return b.writeCoil(d.Unit, p, on) })
+			return p.boolean(on), nil, r.again(expires, func() *failure { return b.writeCoil(d.Unit, p, on) })
 		}
-		return p.boolean(on), nil, r.writeBit(b, d, p, on)
+		bit := uint64(0)
+		if on {
+			bit = 1
+		}
+		return p.boolean(on), nil, r.writePart(b, d, p, p.part(bit), expires)
 	}
 	registers, wrong := p.encode(v)
 	if wrong != nil {
 		return bridges.Value{}, wrong, nil
 	}
-	return p.decode(registers), nil, r.again(func() *failure { return b.writeRegisters(d.Unit, p, registers) })
+	if p.isPart() {
+		return p.decode(registers), nil, r.writePart(b, d, p, p.part(p.number(registers)), expires)
+	}
+	return p.decode(registers), nil, r.again(expires, func() *failure { return b.writeRegisters(d.Unit, p, registers) })
 }
 
 func ownSpan(p *Point) *span {
 	return &span{table: p.Table, address: p.Address, quantity: p.size(), points: []*Point{p}}
 }
 
-// again tries as often as the settings allow.
-func (r *run) again(try func() *failure) *failure {
+// again tries as often as the settings allow, until the time (zero for any).
+func (r *run) again(expires time.Time, try func() *failure) *failure {
 	f := try()
 	for range r.bridge.settings.Retries {
-		if f == nil || !f.mayPass() {
+		if f == nil || !f.mayPass() || !expires.IsZero() && time.Now().After(expires) {
 			break
 		}
 		r.ledger.retries++

@@ -132,6 +132,7 @@ func TestExecute_WaitingWritesGoBeforeReadBacks(t *testing.T) {
 			return []piece{after(20*msec, sealed(t, fmt.Sprintf("01 03 02 00%02X", holds[request[3]])))}
 		}}
 		line, l := newLine(t, w, nil)
+		line.echo = echoNone
 		s := &Settings{Link: Link{Serial: &Serial{Baud: 9600}}, Devices: []Device{{ID: "d", Unit: 1, Interval: time.Hour, MaxRead: 125}}}
 		for i, id := range []string{"a", "b"} {
 			p := Point{ID: id, Table: Holding, Address: i, Type: TypeUint16, Scale: 1, Order: ABCD, decimals: -1, Write: &Write{Verify: true}}
@@ -168,4 +169,33 @@ func TestExecute_WaitingWritesGoBeforeReadBacks(t *testing.T) {
 		r.errands.refuse(newFailure(bridges.ErrLink, "unplugged"))
 		require.Equal(t, "a=5 link", told[4])
 	})
+}
+
+func TestWrite_IsNotRepeatedAfterItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &script{answer: func([]byte) []piece { return nil }}
+		line, l := newLine(t, w, nil)
+		line.echo = echoNone
+		s := &Settings{Retries: 3, Link: Link{Serial: &Serial{Baud: 9600}}, Devices: []Device{{ID: "d", Unit: 1, Interval: time.Hour, MaxRead: 125}}}
+		s.Devices[0].Points = []Point{{ID: "p", Table: Holding, Type: TypeUint16, Scale: 1, Order: ABCD, decimals: -1, Write: &Write{}}}
+		r := newRun(&bridge{settings: s}, deaf{})
+		b := newBus(w, s, l, newDebts())
+		b.transport = line
+		code := ""
+		r.queue.Push(command{Device: r.devices[0], Point: "p", Value: json.RawMessage("1"), Expires: time.Now().Add(50 * time.Millisecond), Done: func(w bridges.WriteResult) { code = string(w.Code) }})
+		require.NoError(t, r.step(t.Context(), b, time.Now()))
+		require.Equal(t, bridges.ErrTimeout, code)
+		require.Len(t, w.sent, 1)
+	})
+}
+
+func TestByHand_WhatItsCallerGaveUpIsNotDoneLater(t *testing.T) {
+	r := &run{bridge: &bridge{settings: &Settings{}}} // whose bus is busy
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	reply := sharedField{r}.ask(ctx, 0, 1, 6, []byte{0, 0, 0, 1})
+	require.NotNil(t, reply.f)
+	do := r.errands.pop()
+	require.NotNil(t, do)
+	do(nil, nil) // would send on the bus
 }

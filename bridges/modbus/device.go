@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"fieldgate/bridges"
@@ -14,6 +15,7 @@ type deviceRun struct {
 	limits      limits
 	blocks      []*block
 	failing     string    // why all its points are bad, empty while it answers
+	failedAt    time.Time // since when it is failing
 	fails       int       // polls in a row without an answer
 	holdOff     time.Time // nothing is asked before
 	restUntil   time.Time // its pause lasts until then
@@ -33,15 +35,15 @@ type block struct {
 	due       time.Time
 	phase     time.Duration // by which the next interval is shorter (longer when below 0), so that blocks don't come in bursts
 	cost      time.Duration // bus time of a poll, 0 before the first
+	ahead     bool          // others need its values: it goes before all that is due
 	flying    bool          // a poll is under way
 	discovery bool          // the addresses of its points are still to be found
 	tries     int
-	known     bool            // it was read once
-	doubted   bool            // it was read once, and refused the last time
-	refusals  int             // in a row
-	refused   *failure        // the exception that stands, nil when it was read
-	bad       string          // what its points were reported as, empty for good
-	no        map[*Point]bool // points whose registers hold no number
+	known     bool     // it was read once
+	doubted   bool     // it was read once, and refused the last time
+	refusals  int      // in a row
+	refused   *failure // the exception that stands, nil when it was read
+	bad       string   // what its points were reported as, empty for good
 }
 
 func newDeviceRun(d *Device, l Link) *deviceRun {
@@ -73,8 +75,13 @@ func newDeviceRun(d *Device, l Link) *deviceRun {
 	return run
 }
 
+// first tells whether others need its values: it holds a power of ten.
+func (b *block) first() bool {
+	return slices.ContainsFunc(b.points, func(p *Point) bool { return p.scales })
+}
+
 func (d *deviceRun) newBlock(s span, at pace) *block {
-	return &block{span: s, device: d, pace: at, no: map[*Point]bool{}}
+	return &block{span: s, device: d, pace: at}
 }
 
 // point finds a point by its id, nil when there is none.

@@ -105,10 +105,11 @@ func (p *Point) unscaled(f float64) (float64, *refusal) {
 	if !p.from.state.known {
 		return 0, refuse(codeNoScale, "the power of ten, which the point %s holds, is not known yet", p.from.ID)
 	}
-	if power := p.from.state.power; power < 0 {
+	power := int(p.from.state.power)
+	if power < 0 {
 		return raw * math.Pow10(-power), nil
 	}
-	return raw / math.Pow10(p.from.state.power), nil
+	return raw / math.Pow10(power), nil
 }
 
 func (p *Point) encodeFloat(raw float64) ([]byte, *refusal) {
@@ -226,7 +227,7 @@ func (p *Point) limits() (low int64, high uint64) {
 func (p *Point) resolution() string {
 	step := math.Abs(p.Scale)
 	if p.from != nil {
-		step *= math.Pow10(p.from.state.power)
+		step *= math.Pow10(int(p.from.state.power))
 	}
 	return strconv.FormatFloat(step, 'g', 6, 64)
 }

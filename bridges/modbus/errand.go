@@ -1,11 +1,6 @@
 package modbus
 
-import (
-	"context"
-	"sync"
-
-	"fieldgate/bridges"
-)
+import "sync"
 
 // class is how urgent something on the bus is. Writes come before all of these, from the
 // queue of commands, and polls after them.
@@ -109,39 +104,4 @@ func (e *errands) close() {
 	e.closed = true
 	e.mu.Unlock()
 	e.refuse(newFailure(codeUnavailable, "the bridge has stopped"))
-}
-
-// Ask sends a request of any function code to a unit of the running bridge, before
-// the polls and behind the writes, and gives the data of the answer's PDU. Errors:
-// bridges.Fault with the code unavailable when the bridge does not run or its link is down;
-// *failure in words for all else.
-func (b *bridge) Ask(ctx context.Context, unit int, function byte, data []byte) ([]byte, error) {
-	b.mu.Lock()
-	r := b.run
-	b.mu.Unlock()
-	if r == nil {
-		return nil, bridges.Fault("unavailable", "the bridge does not run")
-	}
-	type result struct {
-		pdu []byte
-		f   *failure
-	}
-	answer := make(chan result, 1) // the bus never waits for the caller
-	r.errands.push(manual, func(bus *bus, f *failure) {
-		if f != nil {
-			answer <- result{f: f}
-			return
-		}
-		pdu, _, f := bus.ask(unit, function, data...)
-		answer <- result{pdu: pdu, f: f}
-	})
-	select {
-	case a := <-answer:
-		if a.f != nil {
-			return nil, a.f
-		}
-		return a.pdu[1:], nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }

@@ -126,6 +126,14 @@ func echoed(function byte) int {
 // counted tells whether the answer's third byte counts the data behind it.
 func counted(function byte) bool { return function <= 4 || function == 23 }
 
+// tellsItself tells whether the answer repeats what makes a request of this function code differ from others of it: it is a write.
+func tellsItself(function byte) bool { return echoed(function) >= 4 }
+
+// mirrored tells whether the answer looks just like the request.
+func mirrored(function byte) bool {
+	return function == 5 || function == 6 || function == 22 || function == funcDiagnostics
+}
+
 // finding is what scan found.
 type finding struct {
 	frame    []byte // the answer, nil when there is none (yet)

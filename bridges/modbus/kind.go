@@ -77,31 +77,24 @@ func (b *bridge) Write(ctx context.Context, device, point string, value json.Raw
 	if d.point(point) == nil {
 		return bridges.WriteResult{}, bridges.Fault("not_found", "the device %s has no point %s", device, point)
 	}
-	answer := make(chan bridges.WriteResult, 1) // the bus never waits for the caller
-	c := command{Device: d, Point: point, Value: value, Done: func(w bridges.WriteResult) { answer <- w }}
-	if deadline, ok := ctx.Deadline(); ok {
-		c.Expires = deadline // nothing moves after its caller was told that it did not
-	}
-	r.queue.Push(c)
-	select {
-	case w := <-answer:
-		return w, nil
-	case <-ctx.Done():
-		return bridges.WriteResult{}, ctx.Err()
-	}
+	return r.queue.Ask(ctx, d, point, value)
 }
 
 // devices lists what the settings define, as far as they can be read.
 func devices(c bridges.Config) []bridges.Device {
 	s, _ := decode(c)
 	list := make([]bridges.Device, 0, len(s.Devices))
+	var values bridges.ValueSets
 	for i := range s.Devices {
 		d := &s.Devices[i]
 		out := bridges.Device{ID: d.ID, Topic: d.Topic, Plain: d.Payload == "value", Document: d.Document, HomeAssistant: d.HomeAssistant}
 		out.Points = make([]bridges.Point, 0, len(d.Points))
 		for j := range d.Points {
 			p := &d.Points[j]
-			out.Points = append(out.Points, bridges.Point{ID: p.ID, Unit: p.Unit, Writable: p.Write != nil, Name: p.Name, Publish: p.PublishRule, Disabled: !p.enabled(), Values: p.values(), Fresh: d.fresh(p)})
+			out.Points = append(out.Points, bridges.Point{
+				ID: p.ID, Unit: p.Unit, Name: p.Name, Publish: p.PublishRule.Worth(), Fresh: d.fresh(p),
+				Values: values.Keep(p.values()), Writable: p.Write != nil, Disabled: !p.enabled(),
+			})
 		}
 		list = append(list, out)
 	}

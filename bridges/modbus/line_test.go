@@ -169,9 +169,8 @@ func (l *line) carryRequests() {
 
 // note keeps what was asked when.
 func (l *line) note(request []byte, now time.Time) {
-	if len(request) > 8 { // we were held up, and the bridge has asked again
+	for ; len(request) > 8; request = request[8:] { // we were held up, and the bridge has asked again, maybe more than once
 		l.note(request[:8], now)
-		request = request[8:]
 	}
 	if len(request) != 8 || !crcFits(request) {
 		l.strange.Add(1)

@@ -77,11 +77,14 @@ func (s sharedField) settings() *Settings { return s.run.bridge.settings }
 func (s sharedField) ask(ctx context.Context, timeout time.Duration, unit int, function byte, data []byte) reply {
 	answer := make(chan reply, 1) // the bus never waits for the caller
 	s.run.errands.push(manual, func(b *bus, f *failure) {
-		if f != nil {
+		switch {
+		case ctx.Err() != nil: // nothing moves after its caller was told that it did not
+			answer <- reply{f: failureOf(ctx.Err())}
+		case f != nil:
 			answer <- reply{f: f}
-			return
+		default:
+			answer <- b.askOnce(timeout, unit, function, data)
 		}
-		answer <- b.askOnce(timeout, unit, function, data)
 	})
 	select {
 	case r := <-answer:
@@ -203,9 +206,6 @@ type place struct {
 
 func (p *place) check(f *bridges.Faults, l Link, size int) {
 	checkUnit(f, "/unit", p.Unit, l)
-	if p.Table != "" {
-		f.OneOf("/table", string(p.Table), string(Coil), string(DiscreteInput), string(Holding), string(Input))
-	}
 	if p.Addresses != "" {
 		f.OneOf("/addresses", p.Addresses, asOnWire, asManuals)
 	}

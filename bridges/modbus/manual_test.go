@@ -220,7 +220,7 @@ func found(t *testing.T, f *field, c bridges.Config, question string) (list []br
 func TestScan_FindsTheUnits(t *testing.T) {
 	for _, h := range byHands(t) {
 		t.Run(h.name, func(t *testing.T) {
-			list, last := found(t, h.field, h.config, `{"units":{"from":1,"to":4},"timeout":"60ms"}`)
+			list, last := found(t, h.field, h.config, `{"units":{"from":1,"to":4},"timeout":"250ms"}`)
 			require.Len(t, list, 2)
 			for i, x := range list {
 				require.Equal(t, i+1, x.Unit)
@@ -236,7 +236,7 @@ func TestScan_StopsTheBridgeForOtherFormatsAndStartsItAgain(t *testing.T) {
 	plug(t, link, cabinet())
 	f := start(t, serial(link, cabinetDevices))
 	f.AwaitRetained(t, "fieldgate/meter/voltage", `"quality":"good"`)
-	list, _ := found(t, f, bridges.Config{ID: "b"}, `{"units":{"from":1,"to":2},"timeout":"60ms","formats":[{"baud":9600,"format":"8E1"},{"baud":9600,"format":"8N1"}],"identify":false}`)
+	list, _ := found(t, f, bridges.Config{ID: "b"}, `{"units":{"from":1,"to":2},"timeout":"250ms","formats":[{"baud":9600,"format":"8E1"},{"baud":9600,"format":"8N1"}],"identify":false}`)
 	require.Len(t, list, 2, "the second format is not tried any more")
 	require.Equal(t, "8E1", list[0].Format)
 	before := len(f.Payloads("fieldgate/meter/voltage"))

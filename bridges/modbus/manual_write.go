@@ -49,7 +49,7 @@ func writeByHand(question json.RawMessage, l Link) (work, error) {
 	var f bridges.Faults
 	q.Unit = 1
 	f.Decode(question, &q)
-	if q.Table == "" && (len(q.Coils) > 0 || q.Function == 5 || q.Function == 15) {
+	if q.Table == 0 && (len(q.Coils) > 0 || q.Function == 5 || q.Function == 15) {
 		q.Table = Coil
 	}
 	q.check(&f, l, 1)
@@ -108,7 +108,7 @@ func (q *handWrite) content(f *bridges.Faults) {
 
 // encode makes registers or a coil of a value.
 func (q *handWrite) encode(f *bridges.Faults) {
-	p := &Point{ID: "value", Table: q.Table, Location: Address{set: true, number: q.address, wire: true}, Type: q.Type, Order: q.Order, Length: q.Length, Scale: 1, Write: &Write{}}
+	p := &Point{ID: "value", Table: q.Table, Location: Address{set: true, number: int32(q.address), wire: true}, Type: q.Type, Order: q.Order, Length: q.Length, Scale: 1, Write: &Write{}}
 	p.check(f, "", &Device{MaxRead: maxWriteRegisters, Order: ABCD})
 	if f.Err() != nil {
 		return

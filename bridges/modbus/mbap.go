@@ -143,7 +143,7 @@ func (t *mbap) take(now time.Time) error {
 		if i < 0 {
 			t.ledger.foreign += int64(len(frame))
 			t.ledger.foreignFrames++
-			t.ledger.showOther(withoutHeader(frame), frame, problemLate, "no request with this transaction waits for it")
+			t.ledger.showOther(withoutHeader(frame), frame, bridges.ProblemLate, "no request with this transaction waits for it")
 			continue
 		}
 		x := t.waiting[i]

@@ -17,22 +17,12 @@ func (b *bridge) SetTap(t *bridges.Tap) { b.tap = t }
 
 var _ bridges.Tapped = (*bridge)(nil)
 
-// Directions and problems of frames.
-const (
-	frameRequest   = "request"
-	frameAnswer    = "answer"
-	frameOther     = "other"
-	problemForeign = "foreign"
-	problemLate    = "late"
-	problemEarly   = "early"
-)
-
 // showRequest shows what was sent.
 func (l *ledger) showRequest(adu, wire []byte) {
 	if !l.tap.Open() {
 		return
 	}
-	f := bridges.Frame{Time: time.Now().UTC(), Direction: frameRequest, Unit: int(adu[0]), Hex: hex.EncodeToString(wire)}
+	f := bridges.Frame{Time: time.Now().UTC(), Direction: bridges.FrameRequest, Unit: int(adu[0]), Hex: hex.EncodeToString(wire)}
 	f.Function = int(adu[1])
 	f.Name = functionName(adu[1])
 	describeRequest(&f, adu[:len(adu)-2])
@@ -44,7 +34,7 @@ func (l *ledger) showAnswer(request, adu, wire []byte, at time.Time, took time.D
 	if !l.tap.Open() {
 		return
 	}
-	f := bridges.Frame{Time: at.UTC(), Direction: frameAnswer, Unit: int(request[0]), Hex: hex.EncodeToString(wire), MS: milliseconds(max(0, took))} // an adapter may answer for a line on which the request is not over
+	f := bridges.Frame{Time: at.UTC(), Direction: bridges.FrameAnswer, Unit: int(request[0]), Hex: hex.EncodeToString(wire), MS: milliseconds(max(0, took))} // an adapter may answer for a line on which the request is not over
 	f.Function = int(request[1])
 	f.Name = functionName(request[1])
 	describeRequest(&f, request[:len(request)-2])
@@ -66,7 +56,7 @@ func (l *ledger) showOther(adu, wire []byte, problem, words string) {
 	if len(wire) == 0 || !l.tap.Open() {
 		return
 	}
-	f := bridges.Frame{Time: time.Now().UTC(), Direction: frameOther, Hex: hex.EncodeToString(wire), Problem: problem, Words: words}
+	f := bridges.Frame{Time: time.Now().UTC(), Direction: bridges.FrameOther, Hex: hex.EncodeToString(wire), Problem: problem, Words: words}
 	if adu != nil {
 		f.Unit, f.Function, f.Name = int(adu[0]), int(adu[1]&0x7F), functionName(adu[1]&0x7F)
 	}

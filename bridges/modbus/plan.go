@@ -1,9 +1,9 @@
 package modbus
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"fieldgate/bridges"
@@ -76,10 +76,7 @@ func limitsOf(l Link, d *Device) limits {
 func plan(points []*Point, l limits) []span {
 	sorted := slices.Clone(points)
 	slices.SortStableFunc(sorted, func(a, b *Point) int {
-		if c := strings.Compare(string(a.Table), string(b.Table)); c != 0 {
-			return c
-		}
-		return a.Address - b.Address
+		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Address, b.Address))
 	})
 	var spans []span
 	for _, p := range sorted {

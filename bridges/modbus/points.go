@@ -14,10 +14,11 @@ type Point struct {
 	ID        string           `json:"id"`
 	Name      bridges.Names    `json:"name"` // for a person
 	Enabled   *bool            `json:"enabled"`
-	Table     Table            `json:"table"`
 	Location  Address          `json:"address"`
+	Table     Table            `json:"table"`
 	Type      Type             `json:"type"`
 	Order     Order            `json:"order"`
+	Priority  Priority         `json:"priority"`
 	Length    int              `json:"length"` // registers, of string, raw and bits
 	Bit       *int             `json:"bit"`    // of the register, 0 is the lowest; makes the point a bool
 	Scale     float64          `json:"scale"`  // value = register * scale * 10^scale_from + offset
@@ -29,15 +30,15 @@ type Point struct {
 	Enum      bridges.Labels   `json:"enum"`     // the label is the value; of bits: names of the bits
 	Invalid   bridges.NoValues `json:"invalid"`  // what the registers hold when there is no value
 	Interval  *Interval        `json:"interval"` // in place of the device's
-	Priority  Priority         `json:"priority"` // empty is PriorityNormal
 	Write     *Write           `json:"write"`    // its presence makes the point writable
 	bridges.PublishRule
 
-	Address  int  `json:"-"` // 0-based, as on the wire
-	located  bool // Address was found in the device's SunSpec map
-	decimals int  // to round to; -1 for none
-	from     *Point
+	Address  int    `json:"-"` // 0-based, as on the wire
+	from     *Point // that holds its power of ten, nil for none
 	state    state
+	located  bool // Address was found in the device's SunSpec map
+	scales   bool // another point is scaled by it
+	decimals int8 // to round to; -1 for none
 }
 
 // SetDefaults fills in the scale.
@@ -99,7 +100,6 @@ func (p *Point) check(f *bridges.Faults, at string, d *Device) {
 	if p.Interval != nil && *p.Interval != once {
 		checkDuration(f, at+"/interval", time.Duration(*p.Interval), minInterval, maxInterval)
 	}
-	p.Priority.check(f, at+"/priority")
 	p.PublishRule.Check(f, at)
 	if p.Write != nil {
 		p.checkWrite(f, at+"/write")
@@ -107,9 +107,6 @@ func (p *Point) check(f *bridges.Faults, at string, d *Device) {
 }
 
 func (p *Point) checkAddress(f *bridges.Faults, at, notation string) {
-	if p.Table != "" {
-		f.OneOf(at+"/table", string(p.Table), string(Coil), string(DiscreteInput), string(Holding), string(Input))
-	}
 	if p.Location.set {
 		address, table, err := p.Location.resolve(p.Table, notation)
 		if err != nil {
@@ -134,9 +131,9 @@ func (p *Point) checkNumber(f *bridges.Faults, at string) {
 	p.decimals = -1
 	if p.Precision != nil {
 		bridges.CheckRange(f, at+"/precision", *p.Precision, 0, maxDecimals)
-		p.decimals = *p.Precision
+		p.decimals = int8(min(max(*p.Precision, 0), maxDecimals))
 	} else if p.Type.integer() && !p.exact() && p.ScaleFrom == "" {
-		p.decimals = min(max(decimals(p.Scale), decimals(p.Offset)), maxDecimals)
+		p.decimals = int8(min(max(decimals(p.Scale), decimals(p.Offset)), maxDecimals))
 	}
 	p.Invalid.Check(f, at+"/invalid")
 	p.Enum.Check(f, at+"/enum")
@@ -162,7 +159,7 @@ func (p *Point) link(f *bridges.Faults, at string, d *Device) {
 	case !from.enabled():
 		f.Add(at+"/scale_from", bridges.Invalid, "the point %s is switched off", from.ID)
 	default:
-		p.from = from
+		p.from, from.scales = from, true
 	}
 }
 
@@ -181,8 +178,6 @@ func (p *Point) checkType(f *bridges.Faults, at string) {
 		}
 	}
 	p.Type = cmp.Or(p.Type, TypeInt16)
-	f.OneOf(at+"/type", string(p.Type), typeNames()...)
-	f.OneOf(at+"/order", string(p.Order), string(ABCD), string(CDAB), string(BADC), string(DCBA))
 	p.checkLength(f, at+"/length")
 }
 
@@ -215,7 +210,7 @@ func (p *Point) checkWrite(f *bridges.Faults, at string) {
 	switch {
 	case p.Type == TypeBits:
 		f.Add(at, bridges.Invalid, "bits can't be written; make a point of each, with bit")
-	case p.Bit != nil:
+	case p.isPart():
 		allowed = []int{0, 6, 16, 22}
 	case p.Table.bits():
 		allowed = []int{0, 5, 15}

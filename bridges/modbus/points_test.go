@@ -140,3 +140,75 @@ func TestPoints_OnceIsReadOnceAndPublishSaysWhat(t *testing.T) {
 		require.Equal(t, bridges.Good, v.Quality, v.Point)
 	}
 }
+
+func TestCommands_ChangeOneByteAndLeaveTheOther(t *testing.T) {
+	d := &registers{words: [8]uint16{0x1234, 0x1234, 0x1234}}
+	f := start(t, settings(tcp(t, d), `
+		{"id":"low","address":0,"type":"uint8","write":{"verify":true}},
+		{"id":"high","address":1,"type":"int8","order":"BADC","write":{"function":6}},
+		{"id":"masked","address":2,"type":"int8","write":{"function":22}}`))
+	f.AwaitRetained(t, "fieldgate/d/low", `"value":52`)
+	for _, c := range []struct {
+		point, payload, want string
+		word                 int
+		holds                uint16
+	}{
+		{"low", `86`, `"ok":true,"value":86`, 0, 0x1256},
+		{"high", `-2`, `"ok":true,"value":-2`, 1, 0xFE34},
+		{"masked", `-1`, `"ok":true,"value":-1`, 2, 0x12FF},
+		{"low", `256`, `"code":"out_of_range"`, 0, 0x1256},
+	} {
+		result := "fieldgate/d/" + c.point + "/result"
+		before := len(f.Messages(result))
+		require.NoError(t, f.Publish(t.Context(), set("fieldgate/d/"+c.point+"/set", c.payload), nil))
+		f.Await(t, "the result", func() bool { return len(f.Messages(result)) > before })
+		require.Contains(t, f.Payloads(result)[before], c.want)
+		require.Equal(t, c.holds, d.word(c.word), c.point)
+	}
+}
+
+// stubborn confirms what is written and keeps what it has.
+type stubborn struct{ *registers }
+
+func (stubborn) WriteRegisters(int, []uint16) sim.Exception { return sim.OK }
+
+// holey refuses the second register.
+type holey struct{ stubborn }
+
+func (d holey) ReadRegisters(table sim.Table, address, quantity int) ([]uint16, sim.Exception) {
+	if address+quantity > 1 {
+		return nil, sim.IllegalAddress
+	}
+	return d.registers.ReadRegisters(table, address, quantity)
+}
+
+// What a device still says after a write that it only confirmed is told again.
+func TestCommands_ABadValueIsToldAgainAfterAWrite(t *testing.T) {
+	for _, c := range []struct {
+		name, point, bad string
+		device           sim.Device
+	}{
+		{"no value", `{"id":"p","address":0,"type":"uint16","invalid":["0x8000"],"write":{}}`, `"error":"no_value"`, stubborn{&registers{words: [8]uint16{0x8000}}}},
+		{"a refused address", `{"id":"p","address":1,"type":"uint16","write":{}}`, `"error":"exception_2"`, holey{stubborn{&registers{}}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := start(t, fmt.Sprintf(`{"id":"b","kind":"modbus","link":{"tcp":{"address":%q}},"devices":[{"id":"d","interval":"50ms","points":[%s]}]}`, tcp(t, c.device), c.point))
+			f.AwaitRetained(t, "fieldgate/d/p", c.bad)
+			require.NoError(t, f.Publish(t.Context(), set("fieldgate/d/p/set", "5"), nil))
+			f.Await(t, "good", func() bool {
+				return len(f.Payloads("fieldgate/d/p")) > 1
+			})
+			require.Contains(t, f.Payloads("fieldgate/d/p")[1], `"value":5,`)
+			f.AwaitRetained(t, "fieldgate/d/p", c.bad)
+		})
+	}
+}
+
+func TestCommands_ToADeviceThatIsSwitchedOffAreAnswered(t *testing.T) {
+	f := start(t, fmt.Sprintf(`{"id":"b","kind":"modbus","link":{"tcp":{"address":%q}},"devices":[
+		{"id":"on","points":[{"id":"p","address":0}]},{"id":"off","enabled":false,"points":[{"id":"p","address":0,"write":{}}]}]}`, tcp(t, &registers{})))
+	f.AwaitRetained(t, "fieldgate/on/p", `"quality":"good"`)
+	require.NoError(t, f.Publish(t.Context(), set("fieldgate/off/p/set", "5"), nil))
+	f.Await(t, "the result", func() bool { return len(f.Messages("fieldgate/off/p/result")) == 1 })
+	require.Contains(t, f.Payloads("fieldgate/off/p/result")[0], `"code":"disabled"`)
+}

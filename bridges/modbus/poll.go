@@ -9,6 +9,9 @@ import (
 
 // poll reads one block, or asks for it. The error is that of a lost link.
 func (r *run) poll(ctx context.Context, b *bus, x *block, start time.Time) (lost error) {
+	if d := x.device; d.lostMap(start) {
+		x = d.forgetMap(start)
+	}
 	if x.discovery {
 		return r.find(ctx, b, x, start)
 	}
@@ -67,11 +70,11 @@ func (r *run) good(ctx context.Context, x *block, answer []byte, at time.Time) {
 // reading makes a reading of a value; one that is no number is told once.
 func (r *run) reading(x *block, p *Point, v bridges.Value, at time.Time) (reading bridges.Reading, tell bool) {
 	if v.IsNone() {
-		told := x.no[p] && x.bad == ""
-		x.no[p] = true
+		told := p.state.none && x.bad == ""
+		p.state.none = true
 		return r.badReading(x.device, p, p.state.why, at), !told
 	}
-	delete(x.no, p)
+	p.state.none = false
 	return bridges.Reading{Device: x.device.ID, Point: p.ID, Value: v, Unit: p.Unit, Quality: bridges.Good, Time: at}, true
 }
 
@@ -119,7 +122,13 @@ func (r *run) setDevice(d *deviceRun, state bridges.State, reason string) {
 
 // take makes all points of a device bad, once for each code.
 func (r *run) take(ctx context.Context, d *deviceRun, code, reason string, now time.Time) {
+	if d.failing == "" {
+		d.failedAt = now
+	}
 	d.failing = code
+	for i := range d.Points {
+		d.Points[i].state.known = false // it may come back with another power of ten
+	}
 	r.setDevice(d, bridges.Offline, reason)
 	for _, x := range d.blocks {
 		x.refused = nil

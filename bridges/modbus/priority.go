@@ -1,25 +1,25 @@
 package modbus
 
-import (
-	"time"
-
-	"fieldgate/bridges"
-)
+import "time"
 
 // Priority says whose polls an overloaded bus delays last.
-type Priority string
+type Priority uint8
 
-// The priorities; an empty one is PriorityNormal.
+// The priorities.
 const (
-	PriorityHigh   Priority = "high"
-	PriorityNormal Priority = "normal"
-	PriorityLow    Priority = "low"
+	PriorityNormal Priority = iota
+	PriorityHigh
+	PriorityLow
 )
 
-func (p Priority) check(f *bridges.Faults, at string) {
-	if p != "" {
-		f.OneOf(at, string(p), string(PriorityHigh), string(PriorityNormal), string(PriorityLow))
-	}
+func priorityNames() []string { return []string{"", "normal", "high", "low"} }
+
+// UnmarshalText reads a name.
+func (p *Priority) UnmarshalText(text []byte) error {
+	var n Priority
+	err := setNamed(&n, string(text), priorityNames())
+	*p = max(n, 1) - 1
+	return err
 }
 
 // rank is 0 for what is delayed last.
@@ -47,12 +47,9 @@ type pace struct {
 
 // paceOf is the point's own interval and priority, else the device's interval.
 func (d *deviceRun) paceOf(p *Point) pace {
-	at := pace{interval: d.Interval, priority: PriorityNormal}
+	at := pace{interval: d.Interval, priority: p.Priority}
 	if p.Interval != nil {
 		at.interval = time.Duration(*p.Interval)
-	}
-	if p.Priority != "" {
-		at.priority = p.Priority
 	}
 	return at
 }

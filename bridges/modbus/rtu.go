@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -31,7 +32,7 @@ type rtu struct {
 
 	last    time.Time // when something was sent or heard last
 	dirty   bool      // the line may still be talking
-	echoes  bool      // the line gives back what is sent
+	echo    echo      // whether the line gives back what is sent
 	cut     bool      // the beginning of buf, an echo included, was dropped
 	useless int       // failures in a row
 	buf     []byte
@@ -119,12 +120,12 @@ func (t *rtu) show(b []byte) {
 	}
 	for len(b) > 0 {
 		n, adu := t.framing.next(b)
-		problem, words := problemForeign, "a frame of somebody else"
+		problem, words := bridges.ProblemForeign, "a frame of somebody else"
 		switch {
 		case adu == nil:
 			words = "noise"
 		case t.debts.awaits(adu):
-			problem, words = problemLate, "the request that it answers was given up"
+			problem, words = bridges.ProblemLate, "the request that it answers was given up"
 		}
 		t.ledger.showOther(adu, b[:n], problem, words)
 		b = b[n:]
@@ -148,10 +149,13 @@ func (t *rtu) count(b []byte) {
 
 func (t *rtu) exchange(request []byte) ([]byte, time.Time, error) {
 	begin := time.Now()
+	if err := t.lookForEcho(request); err != nil {
+		return nil, time.Time{}, err
+	}
 	answer, at, err := t.converse(request)
 	if ours := shapeOf(request); err == nil && t.debts.doubts[ours] {
 		delete(t.debts.doubts, ours)
-		if counted(request[1]) {
+		if !tellsItself(request[1]) {
 			t.dirty, t.hush = true, doubtGap
 			answer, at, err = t.converse(request)
 		}
@@ -186,6 +190,7 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 		t.ledger.showAnswer(request, answer, t.framing.wire(answer), at, at.Sub(sent), t.disbelief(request))
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
+		t.learnEcho(request, out)
 		now := time.Now()
 		t.ledger.showAnswer(request, nil, t.buf, now, now.Sub(sent), f)
 		t.dirty = true
@@ -199,10 +204,10 @@ func (t *rtu) converse(request []byte) ([]byte, time.Time, error) {
 
 // disbelief says why the answer to the request will not be used; nil when it will.
 func (t *rtu) disbelief(request []byte) *failure {
-	if !t.debts.doubts[shapeOf(request)] || !counted(request[1]) {
+	if !t.debts.doubts[shapeOf(request)] || tellsItself(request[1]) {
 		return nil
 	}
-	return newFailure(problemLate, "it may be the answer to the request before, which timed out: asked once more")
+	return newFailure(bridges.ProblemLate, "it may be the answer to the request before, which timed out: asked once more")
 }
 
 // broadcast is the unit identifier that all units obey and none answers.
@@ -306,6 +311,9 @@ func (t *rtu) await(request, out []byte, sent time.Time) ([]byte, time.Time, err
 
 // find looks for the answer in what came. What looks like it and can't be is dropped.
 func (t *rtu) find(request, out []byte, sent, now time.Time) finding {
+	if t.echo != echoNone && !t.cut && len(t.buf) < len(out) && bytes.HasPrefix(out, t.buf) {
+		return finding{unending: true} // it may be an echo
+	}
 	for {
 		in := t.withoutEcho(out)
 		f := t.framing.scan(request, in)
@@ -317,9 +325,9 @@ func (t *rtu) find(request, out []byte, sent, now time.Time) finding {
 		switch {
 		case t.timed && now.Before(sent.Add(time.Duration(used)*t.char*9/10-time.Millisecond)):
 			t.ledger.early++
-			t.ledger.showOther(f.frame, in[begin:begin+used], problemEarly, "it came faster than the line can carry it, so it answers another request")
+			t.ledger.showOther(f.frame, in[begin:begin+used], bridges.ProblemEarly, "it came faster than the line can carry it, so it answers another request")
 		case t.disputed(request, f.frame):
-			t.ledger.showOther(f.frame, in[begin:begin+used], problemLate, "it may be the exception to another request, which timed out")
+			t.ledger.showOther(f.frame, in[begin:begin+used], bridges.ProblemLate, "it may be the exception to another request, which timed out")
 		default:
 			t.learnEcho(request, out)
 			t.show(in[:begin])
@@ -375,28 +383,6 @@ func (t *rtu) missing(f finding, want int) *failure {
 		return newFailure(codeFrame, "%d bytes came that are no answer to the request", len(t.buf))
 	}
 	return newFailure(bridges.ErrTimeout, "no answer within %v", t.timeout)
-}
-
-// withoutEcho leaves out the request where the line is known to give it back: the
-// answer to a write of one register looks just like its request.
-func (t *rtu) withoutEcho(out []byte) []byte {
-	if t.echoes && !t.cut && hasPrefix(t.buf, out) {
-		return t.buf[min(len(out), len(t.buf)):]
-	}
-	return t.buf
-}
-
-// learnEcho sees from a read whether the line echoes.
-func (t *rtu) learnEcho(request, out []byte) {
-	if counted(request[1]) && !t.cut {
-		t.echoes = len(t.buf) >= len(out) && hasPrefix(t.buf, out)
-	}
-}
-
-// hasPrefix tells whether buf begins with as much of prefix as it has bytes.
-func hasPrefix(buf, prefix []byte) bool {
-	n := min(len(buf), len(prefix))
-	return string(buf[:n]) == string(prefix[:n])
 }
 
 func (t *rtu) retryAfter(f *failure) time.Duration {

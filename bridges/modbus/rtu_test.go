@@ -303,3 +303,68 @@ func TestRTU_AfterATimeoutTheFirstAnswerIsNotBelieved(t *testing.T) {
 		require.Len(t, w.sent, 4, "believed again")
 	})
 }
+
+// The echo of a write looks just like its answer.
+func TestRTU_AnEchoIsNoAnswerToTheFirstWrite(t *testing.T) {
+	write, loopback := sealed(t, "01 06 0010 0007"), sealed(t, "01 08 0000 A537")
+	mask, several := sealed(t, "01 16 0004 00F2 0025"), sealed(t, "01 10 0010 0001 02 0007")
+	for _, c := range []struct {
+		name    string
+		request []byte
+		noise   []byte
+		answers bool
+	}{
+		{"to a dead unit", write, nil, false},
+		{"behind noise", write, []byte{0}, false},
+		{"of a loopback", loopback, nil, false},
+		{"of a mask write", mask, nil, false},
+		{"of several registers, slowly obeyed", several, nil, true},
+		{"of a write that is obeyed", write, nil, true},
+		{"of a write that is obeyed, behind noise", write, []byte{0x55}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &script{}
+				w.answer = func(request []byte) []piece {
+					echo := []piece{after(8*msec, append(slices.Clone(c.noise), request...))}
+					switch {
+					case !c.answers:
+						return echo
+					case request[1] == 3:
+						return append(echo, after(70*msec, sealed(t, "01 83 02")))
+					case request[1] == 16:
+						return append(echo[:0], after(4*msec, request[:9]), after(9*msec, request[9:]), after(90*msec, sealed(t, "01 10 0010 0001")))
+					}
+					return append(echo, after(70*msec, request))
+				}
+				line, _ := newLine(t, w, nil)
+				begin := time.Now()
+				_, _, err := line.exchange(c.request)
+				if !c.answers {
+					require.Error(t, err)
+					return
+				}
+				require.NoError(t, err)
+				require.GreaterOrEqual(t, time.Since(begin), 70*msec, "not the echo")
+			})
+		})
+	}
+}
+
+func TestRTU_ALateQueueOfAnotherAddressIsNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &script{}
+		w.answer = func([]byte) []piece {
+			if len(w.sent) == 1 {
+				return []piece{after(590*msec, sealed(t, "01 18 0004 0001 1111"))}
+			}
+			return []piece{after(20*msec, sealed(t, "01 18 0004 0001 2222"))}
+		}
+		line, _ := newLine(t, w, nil)
+		_, _, err := line.exchange(sealed(t, "01 18 0010"))
+		require.Error(t, err)
+		got, _, err := line.exchange(sealed(t, "01 18 0020"))
+		require.NoError(t, err)
+		require.Equal(t, byte(0x22), got[6])
+	})
+}

@@ -53,6 +53,7 @@ func (s *schedule) begin(now time.Time) {
 		if b.interval > soon {
 			b.phase = time.Duration(part*float64(b.interval+soon)) - soon
 		}
+		b.ahead = b.first()
 		b.tries, b.flying, b.doubted, b.refusals = 0, false, false, 0
 	})
 	for _, d := range s.devices {
@@ -96,7 +97,11 @@ func (s *schedule) next(now time.Time) (*block, time.Time) {
 				wake = earlier(wake, at)
 				continue
 			}
-			if end := b.due.Add(min(s.interval(b), latest)); first == nil || end.Before(deadline) {
+			end := b.due.Add(min(s.interval(b), latest))
+			if b.ahead {
+				end = time.Time{}
+			}
+			if first == nil || end.Before(deadline) {
 				first, deadline = b, end
 			}
 		}
@@ -125,7 +130,7 @@ func (s *schedule) interval(b *block) time.Duration {
 
 // done gives the block its next time: an interval after the last, or now when that is over.
 func (s *schedule) done(b *block, now time.Time) {
-	b.tries = 0
+	b.tries, b.ahead = 0, false
 	b.due = later(b.due.Add(s.interval(b)-b.phase), now)
 	b.phase = 0
 }
@@ -218,7 +223,7 @@ func (s *schedule) answered(d *deviceRun, now time.Time) (back bool) {
 	}
 	d.failing = ""
 	for _, b := range d.blocks {
-		b.due, b.refusals = earlier(b.due, now), 0
+		b.due, b.refusals, b.ahead = earlier(b.due, now), 0, b.first()
 	}
 	s.probes = now
 	for _, other := range s.devices {

@@ -208,7 +208,6 @@ func (d *Device) check(f *bridges.Faults, at string, tcp bool) {
 	f.OneOf(at+"/payload", d.Payload, "json", "value")
 	bridges.CheckRange(f, at+"/max_read", d.MaxRead, 1, maxRegisters)
 	checkDuration(f, at+"/pause", d.Pause, 0, 10*time.Second)
-	f.OneOf(at+"/order", string(d.Order), string(ABCD), string(CDAB), string(BADC), string(DCBA))
 	if d.Addresses != "" {
 		f.OneOf(at+"/addresses", d.Addresses, asOnWire, asManuals)
 	}

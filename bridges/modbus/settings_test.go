@@ -30,7 +30,7 @@ func TestSample_IsRightAndListed(t *testing.T) {
 	require.Equal(t, "fieldgate/main-meter", devices[0].Topic)
 	low, high := -10.0, 60.0
 	require.Equal(t, bridges.Point{
-		ID: "setpoint", Unit: "°C", Writable: true, Values: bridges.ValueSet{Form: bridges.NumberForm, Min: &low, Max: &high, Step: 0.5},
+		ID: "setpoint", Unit: "°C", Writable: true, Values: &bridges.ValueSet{Form: bridges.NumberForm, Min: &low, Max: &high, Step: 0.5},
 		Fresh: 10 * time.Second,
 	}, devices[0].Points[4])
 	require.Equal(t, "site/roof/inverter", devices[2].Topic)

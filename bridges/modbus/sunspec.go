@@ -29,6 +29,10 @@ const (
 	sunSpecEnd       = 0xFFFF // identifier after the last model
 	sunSpecNone      = 0      // no identifier: a map that was not ended
 	sunSpecMark      = "SunS" // stands before the first model
+	// newMapAfter is how long a device must have been silent for its map to be looked for again: it may be another one now.
+	newMapAfter = 10 * time.Second
+	// lookAgain is how often models are looked for that a device did not have: some build their map while they start.
+	lookAgain = 10 * time.Minute
 )
 
 // check refuses what does not go with an address that the device tells.
@@ -50,7 +54,7 @@ func (s *SunSpec) check(f *bridges.Faults, at string, p *Point) {
 	}
 	bridges.CheckRange(f, at+"/nth", s.Nth, 0, maxSunSpecNth)
 	bridges.CheckRange(f, at+"/offset", s.Offset, 0, 1<<16-1)
-	if p.Location.set || p.Table != "" && p.Table != Holding {
+	if p.Location.set || p.Table != 0 && p.Table != Holding {
 		f.Add(at, bridges.Invalid, "takes the place of table and address; leave them out")
 	}
 }
@@ -137,8 +141,30 @@ func (d *deviceRun) sunSpecBlock() *block {
 	if points == nil {
 		return nil
 	}
-	b := d.newBlock(span{table: Holding, address: 40000, quantity: 2, points: points}, pace{interval: d.Interval})
+	return d.searchFor(points, d.Interval)
+}
+
+func (d *deviceRun) searchFor(points []*Point, interval time.Duration) *block {
+	b := d.newBlock(span{table: Holding, address: 40000, quantity: 2, points: points}, pace{interval: interval})
 	b.discovery = true
+	return b
+}
+
+func (b *block) isMapped() bool { return b.points[0].SunSpec != nil }
+
+// lostMap tells whether the device was away for so long that its map may be another one.
+func (d *deviceRun) lostMap(now time.Time) bool {
+	return d.failing != "" && now.Sub(d.failedAt) >= newMapAfter && slices.ContainsFunc(d.blocks, func(b *block) bool { return b.isMapped() && !b.discovery })
+}
+
+// forgetMap puts the search for the map in the place of the reads that were made by it.
+func (d *deviceRun) forgetMap(now time.Time) *block {
+	b := d.sunSpecBlock()
+	b.due, b.bad = now, d.failing
+	for _, p := range b.points {
+		p.located = false
+	}
+	d.blocks = append(slices.DeleteFunc(d.blocks, (*block).isMapped), b)
 	return b
 }
 
@@ -164,11 +190,29 @@ func (d *deviceRun) discover(b *bus, x *block) (missing []*Point, f *failure) {
 	for at, points := range classes {
 		for _, s := range plan(points, d.limits) {
 			found := d.newBlock(s, at)
-			found.due, found.bad = x.due, x.bad
+			found.due, found.bad, found.ahead = x.due, x.bad, found.first()
 			d.blocks = append(d.blocks, found)
 		}
 	}
 	return missing, nil
+}
+
+// missing tells of points that the device does not have, unless that was told, and has them looked for again.
+func (r *run) missing(ctx context.Context, d *deviceRun, points []*Point, told bool, now time.Time) {
+	if len(points) == 0 {
+		return
+	}
+	again := d.searchFor(points, lookAgain)
+	again.due, again.bad = now.Add(lookAgain), codeNoModel
+	d.blocks = append(d.blocks, again)
+	if told {
+		return
+	}
+	readings := make([]bridges.Reading, 0, len(points))
+	for _, p := range points {
+		readings = append(readings, r.badReading(d, p, codeNoModel, now))
+	}
+	r.report(ctx, readings...)
 }
 
 // find is the poll of a block whose addresses are not known. The error is that of a lost link.
@@ -179,11 +223,7 @@ func (r *run) find(ctx context.Context, b *bus, x *block, start time.Time) error
 	switch {
 	case f == nil:
 		r.alive(d)
-		var readings []bridges.Reading
-		for _, p := range missing {
-			readings = append(readings, r.badReading(d, p, codeNoModel, now))
-		}
-		r.report(ctx, readings...)
+		r.missing(ctx, d, missing, x.bad == codeNoModel, now)
 	case f.code == bridges.ErrLink:
 		return f
 	case f.answered():

@@ -79,7 +79,7 @@ func (t *trial) try(d *Device) error {
 		x := dev.blocks[i]
 		var answer []byte
 		var at time.Time
-		f := t.run.again(func() (f *failure) {
+		f := t.run.again(time.Time{}, func() (f *failure) {
 			if x.discovery {
 				missing, f := dev.discover(t.bus, x)
 				t.missing(dev, missing)

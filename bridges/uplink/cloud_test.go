@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,4 +170,49 @@ func TestUplink_TellsThatTheFarSideIsNoBroker(t *testing.T) {
 	_, err = conn.Write([]byte("\x30\x02HTTP"))
 	require.NoError(t, err)
 	require.Contains(t, g.awaitState(t, bridges.Disconnected), "does not speak MQTT")
+}
+
+// What could not be kept is not acknowledged, and asked for again: a cloud sends it anew on the next connection only.
+func TestUplink_AsksAgainForWhatCouldNotBeKept(t *testing.T) {
+	c, g := newCloud(t), newGateway()
+	g.unkept = 1
+	start(t, g, fmt.Sprintf(`{"id":"cloud","url":"mqtt://%s","in":[{"filter":"cmd/#","qos":1}]}`, c.ln.Addr()))
+	command := (&packet.Publish{Topic: []byte("cmd/x"), Payload: []byte("1"), QoS: 1, PacketID: 7}).Append(nil, mqtt.V311)
+	for attempt := range 2 {
+		v := c.accept(true)
+		require.Equal(t, packet.SUBSCRIBE, packet.TypeOf(v.read()[0]))
+		v.send((&packet.Suback{PacketID: 65535, Reasons: []mqtt.ReasonCode{1}}).Append(nil, mqtt.V311))
+		v.send(command)
+		raw, err := readPacket(v.r)
+		if attempt == 0 {
+			if err != nil {
+				require.ErrorIs(t, err, io.EOF)
+			} else {
+				require.Equal(t, packet.DISCONNECT, packet.TypeOf(raw[0]), "no PUBACK")
+			}
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, packet.PUBACK, packet.TypeOf(raw[0]))
+	}
+}
+
+// A topic that is too long on the other side must not end the link again and again.
+func TestUplink_LeavesOutTopicsThatTheOtherSideCantHave(t *testing.T) {
+	c, g := newCloud(t), newGateway()
+	start(t, g, fmt.Sprintf(`{"id":"cloud","url":"mqtt://%s","in":[{"filter":"c/#","qos":1,"remote_prefix":"c/","local_prefix":"commands/"},
+		{"filter":"d/#","qos":1,"remote_prefix":"d/"}],"out":[{"filter":"l/#","qos":1,"local_prefix":"l/","remote_prefix":"longer/"}]}`, c.ln.Addr()))
+	g.offer("l/"+strings.Repeat("x", 65_530), "too long", mqtt.AtLeastOnce)
+	g.offer("l/short", "ok", mqtt.AtLeastOnce)
+	v := c.accept(true)
+	require.Equal(t, packet.SUBSCRIBE, packet.TypeOf(v.read()[0]))
+	v.send((&packet.Suback{PacketID: 65535, Reasons: []mqtt.ReasonCode{1, 1}}).Append(nil, mqtt.V311))
+	require.Equal(t, "ok", string(v.publish().Payload))
+	g.await(t, "the long one is gone", func() bool { return g.waiting() == 1 })
+	for i, topic := range []string{"c/" + strings.Repeat("x", 65_530), "d/$SYS/broker/uptime", "c/x"} {
+		v.send((&packet.Publish{Topic: []byte(topic), QoS: 1, PacketID: uint16(i + 1)}).Append(nil, mqtt.V311))
+		require.Equal(t, packet.PUBACK, packet.TypeOf(v.read()[0]), topic[:3])
+	}
+	g.await(t, "one came down", func() bool { return len(g.down) == 1 })
+	require.Equal(t, "commands/x", g.down[0].Topic)
 }

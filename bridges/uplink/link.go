@@ -38,6 +38,7 @@ type link struct {
 	acked  atomic.Bool // something was acknowledged
 	began  time.Time
 	sentAt atomic.Int64  // when the last message was handed to the writer, in nanoseconds after began
+	unkept atomic.Int64  // when our broker first could not keep what came, in nanoseconds after began
 	pong   chan struct{} // capacity 1: PINGRESP came
 
 	mu  sync.Mutex
@@ -193,7 +194,7 @@ func (l *link) send(ctx context.Context, f flight) error {
 		}
 		p.Expiry, p.HasExpiry = uint32(max(1, left/time.Second)), true
 	}
-	if l.maxSend > 0 && len(m.Payload)+len(topic)+len(m.Props)+16 > l.maxSend {
+	if size := p.Size(l.u.cfg.Version); size > packet.MaxSize || l.maxSend > 0 && size > l.maxSend {
 		l.u.counters.refused.Add(1)
 		l.u.log.Warn("message is larger than the cloud takes and was dropped", "topic", m.Topic, "bytes", len(m.Payload))
 		l.window.acknowledge(f.packetID)
@@ -227,7 +228,8 @@ func (l *link) waitForWriter(ctx context.Context) error {
 
 // read handles what the cloud sends. Any packet shows that it lives.
 func (l *link) read(ctx context.Context) error {
-	buf := make([]byte, 0, 4096)
+	const usual = 4096
+	buf := make([]byte, 0, usual)
 	for {
 		n, err := packet.Length(buf, maxPacket)
 		if err != nil {
@@ -237,7 +239,9 @@ func (l *link) read(ctx context.Context) error {
 			if err := l.handle(ctx, buf[:n]); err != nil {
 				return err
 			}
-			buf = buf[:copy(buf, buf[n:])]
+			if buf = buf[:copy(buf, buf[n:])]; len(buf) == 0 && cap(buf) > maxBuffered {
+				buf = make([]byte, 0, usual) // a large packet is rare
+			}
 			continue
 		}
 		if len(buf) == cap(buf) {
@@ -345,9 +349,11 @@ func (l *link) received(ctx context.Context, raw []byte) error {
 	var safe func(error)
 	if id := p.PacketID; id != 0 {
 		safe = func(err error) {
-			if err == nil {
-				l.put(func(dst []byte) []byte { return packet.AppendAck(dst, packet.PUBACK, id) })
+			if err != nil {
+				l.unkept.CompareAndSwap(0, int64(max(1, time.Since(l.began))))
+				return
 			}
+			l.put(func(dst []byte) []byte { return packet.AppendAck(dst, packet.PUBACK, id) })
 		}
 	}
 	topic, ok := rename(l.u.in, string(p.Topic))
@@ -366,7 +372,10 @@ func (l *link) received(ctx context.Context, raw []byte) error {
 	return l.host.Publish(ctx, m, safe)
 }
 
-// report shows the counters while they change.
+var errUnkept = errors.New("what the cloud sent could not be kept: it is to send it again")
+
+// report shows the counters while they change. It ends a connection on which something could not be kept: the cloud
+// sends that again on the next one only, and nothing more once it waits for enough acknowledgements.
 func (l *link) report(ctx context.Context) error {
 	tick := time.NewTicker(countersEvery)
 	defer tick.Stop()
@@ -376,6 +385,9 @@ func (l *link) report(ctx context.Context) error {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
+		}
+		if since := time.Duration(l.unkept.Load()); since > 0 && time.Since(l.began)-since >= l.u.lastPause {
+			return errUnkept
 		}
 	}
 }

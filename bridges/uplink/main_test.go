@@ -3,6 +3,7 @@ package uplink_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -37,6 +38,7 @@ type gateway struct {
 	counters map[string]int64
 	changed  chan struct{} // replaced and closed at every change
 	unsafe   bool          // publications are accepted and never become safe
+	unkept   int           // publications that can't be kept, from the first one on
 }
 
 func newGateway() *gateway { return &gateway{changed: make(chan struct{})} }
@@ -93,7 +95,15 @@ func (g *gateway) waiting() int { return len(g.queue) }
 
 func (g *gateway) Publish(_ context.Context, m *mqtt.Message, safe func(error)) error {
 	g.change(func() { g.down = append(g.down, m) })
-	if safe != nil && !g.unsafe {
+	g.mu.Lock()
+	unkept := g.unkept > 0
+	g.unkept--
+	g.mu.Unlock()
+	switch {
+	case safe == nil || g.unsafe:
+	case unkept:
+		safe(errors.New("full"))
+	default:
 		safe(nil)
 	}
 	return nil

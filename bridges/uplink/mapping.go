@@ -34,14 +34,16 @@ func (m mapping) check(faults *bridges.Faults, at string, qos mqtt.QoS, cutName,
 }
 
 // rename gives the topic's name on the other side by the first mapping that matches it. It fails
-// when none does, or when nothing of the name would be left.
+// when none does, when nothing of the name would be left or it would be too long, and when what is put in
+// place of nothing makes it one of the topics that are the broker's own.
 func rename(mappings []mapping, topic string) (string, bool) {
 	for _, m := range mappings {
 		if !mqtt.Match(m.filter, topic) {
 			continue
 		}
 		rest, ok := strings.CutPrefix(topic, m.cut)
-		if name := m.put + rest; ok && name != "" {
+		name := m.put + rest
+		if own := strings.HasPrefix(name, "$") && m.put == "" && m.cut != ""; ok && !own && mqtt.CheckName(name) == nil {
 			return name, true
 		}
 	}

@@ -35,10 +35,13 @@ func (m *Manager) apply(s section) {
 			m.parts.HomeAssistant(m.homeAssistant())
 		}
 	}
-	if err != nil {
-		m.log.Error("settings not applied", "section", s.name, "err", err)
-		m.alarms.Raise(settingsPart, fault.Internal, "the "+s.name+" could not be applied; restart the gateway: "+err.Error())
+	code := fault.Code("not_applied_" + s.name) // of its own: a change of another section does not put it right
+	if err == nil {
+		m.alarms.Clear(settingsPart, code)
+		return
 	}
+	m.log.Error("settings not applied", "section", s.name, "err", err)
+	m.alarms.Raise(settingsPart, code, "the "+s.name+" could not be applied; restart the gateway: "+err.Error())
 }
 
 // homeAssistant gives the switch for all devices; what is wrong in it is an alarm, and then it is off.

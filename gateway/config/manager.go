@@ -214,7 +214,7 @@ func (m *Manager) commit(author, words string, next document, edits secretEdits)
 	m.mu.Lock()
 	m.doc = next
 	m.mu.Unlock()
-	m.alarms.Clear(settingsPart)
+	m.alarms.Clear(settingsPart, fault.Internal) // what was stored is what stands
 	m.log.Info("settings changed", "revision", number, "author", author, "summary", words)
 	for _, s := range sections() {
 		if slices.ContainsFunc(changes, func(c change) bool { return c.Section == s.name }) {

@@ -434,3 +434,24 @@ func TestManager_ResolvesWhatSomebodyTries(t *testing.T) {
 	require.Contains(t, string(last(h.uplinks)[0].Settings), `"one"`)
 	require.Len(t, h.summaries(t), 1)
 }
+
+func TestManager_AlarmOfASectionStandsUntilItIsApplied(t *testing.T) {
+	h := newHouse(t)
+	fail := errors.New("no more goroutines")
+	h.Start(config.Parts{Bridges: func([]bridges.Config) error { return fail }})
+	messages := func() []string {
+		all, _ := h.alarms.List()
+		words := []string{}
+		for _, a := range all {
+			words = append(words, a.Message)
+		}
+		return words
+	}
+	want := []string{"the bridges could not be applied; restart the gateway: no more goroutines"}
+	require.Equal(t, want, messages())
+	h.put(t, "accounts", "sensor", `{"username":"sensor","password":"`+theSecret+`"}`)
+	require.Equal(t, want, messages(), "a change of something else does not put it right")
+	fail = nil
+	h.put(t, "bridges", "cabinet", `{"id":"cabinet","kind":"field"}`)
+	require.Empty(t, messages())
+}

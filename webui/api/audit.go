@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,9 @@ const (
 	maxRefused  = 50               // refused logins that are written in a window of the throttle, from all addresses together
 	auditQuiet  = 10 * time.Minute // the same again within it is not written: flash wears out
 )
+
+// auditWhere is the key in a request's context of what a handler adds to the entry's path.
+const auditWhere = "audit where"
 
 // The operations of logins in the audit.
 const (
@@ -46,10 +50,14 @@ type audit struct {
 	last   int64                // the last key, in nanoseconds
 }
 
-// note writes that the caller has done what the operation is for. Reading is not noted.
+// note writes that the caller has done what the operation is for. Reading is not noted, nor is a dry run: nothing was
+// done, and the same done in earnest within auditQuiet would be missing.
 func (a *API) note(ctx context.Context, operation string) {
 	r := requestOf(ctx)
 	if r.echo == nil || r.caller.name == "" {
+		return
+	}
+	if dry, err := strconv.ParseBool(r.echo.QueryParam("dry_run")); err == nil && dry {
 		return
 	}
 	a.keep(auditBucket, entryFor(r, r.caller.name, r.caller.role, operation))
@@ -72,6 +80,9 @@ func entryFor(r request, author string, role Role, operation string) auditEntry 
 	}
 	if topic := q.URL.Query().Get("topic"); topic != "" {
 		e.Path += "?topic=" + topic
+	}
+	if where, ok := r.echo.Get(auditWhere).(string); ok {
+		e.Path += "?" + where
 	}
 	e.Path = e.Path[:min(len(e.Path), 1024)]
 	return e

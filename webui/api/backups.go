@@ -69,6 +69,11 @@ func (a *API) getBackup(ctx context.Context, in *backupInput) (*huma.StreamRespo
 	a.note(ctx, "get-backup") // although it only reads: it holds every secret
 	a.log.Info("backup begun", "author", requestOf(ctx).caller.name, "messages", in.Messages)
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		defer func() {
+			if err := snapshot.Close(); err != nil {
+				a.log.Warn("snapshot not removed", "err", err)
+			}
+		}()
 		w := requestOf(ctx.Context()).echo.Response()
 		w.Header().Set("Content-Type", gzipType)
 		w.Header().Set("Content-Disposition", `attachment; filename="fieldgate-`+time.Now().UTC().Format("20060102-150405")+`.backup"`)
@@ -77,16 +82,15 @@ func (a *API) getBackup(ctx context.Context, in *backupInput) (*huma.StreamRespo
 		if err != nil { // what was sent lacks its end, which tells the reader
 			a.log.Warn("backup not sent", "err", err)
 		}
-		if err := snapshot.Close(); err != nil {
-			a.log.Warn("snapshot not removed", "err", err)
-		}
 	}}, nil
 }
 
 func (a *API) restoreBackup(ctx context.Context, in *backupBody) (*struct{}, error) {
 	r := requestOf(ctx)
-	from := &patientReader{from: in.body, control: http.NewResponseController(r.echo.Response())}
-	if err := a.Backups.Restore(ctx, from); err != nil {
+	control := http.NewResponseController(r.echo.Response())
+	// The server's time for an answer began with the request; all of it may have gone by while the body came.
+	defer func() { _ = control.SetWriteDeadline(time.Now().Add(chunkTimeout)) }() // an in-process call has none
+	if err := a.Backups.Restore(ctx, &patientReader{from: in.body, control: control}); err != nil {
 		return nil, err
 	}
 	a.log.Info("backup is restored", "author", r.caller.name)

@@ -5,7 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,4 +81,25 @@ func TestRestore_ReadsBodiesLargerThanOthers(t *testing.T) {
 	anna.send("POST", "/restore", "x").want(415)
 	h.backups.fail = fault.New(fault.Invalid, "this is no backup of fieldgate")
 	require.Contains(t, anna.send("POST", "/restore", "x", "Content-Type", "application/gzip").want(422).body, "this is no backup of fieldgate")
+}
+
+func TestRestore_IsAnsweredHoweverLongItTook(t *testing.T) {
+	h := newHouse(t)
+	s := httptest.NewUnstartedServer(h.echo)
+	s.Config.WriteTimeout = time.Nanosecond // over before the body is read
+	s.Start()
+	defer s.Close()
+	for name, fail := range map[string]error{"done": nil, "refused": fault.New(fault.Invalid, "this is no backup")} {
+		t.Run(name, func(t *testing.T) {
+			h.backups.fail = fail
+			r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/api/v1/restore", strings.NewReader("backup"))
+			require.NoError(t, err)
+			r.Header.Set("Content-Type", "application/gzip")
+			r.Header.Set("Cookie", h.login("anna").header.Get("Cookie"))
+			resp, err := s.Client().Do(r)
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			require.Equal(t, map[string]int{"done": 202, "refused": 422}[name], resp.StatusCode)
+		})
+	}
 }

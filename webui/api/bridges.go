@@ -97,6 +97,9 @@ func (a *API) addTests(s section) {
 
 // test tries settings. Faults of the settings are the caller's; a link that fails is a result.
 func (a *API) test(ctx context.Context, s section, o object, device string) (*testOutput, error) {
+	if err := mayRefer(requestOf(ctx).caller, a.find(s, o.Text(s.key)), o.JSON()); err != nil {
+		return nil, err
+	}
 	c, err := bridges.NewConfig(o.JSON(), s.kind)
 	if err != nil {
 		return nil, err

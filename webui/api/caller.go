@@ -147,10 +147,10 @@ func (a *API) refuseUnkept(ctx huma.Context, next func(huma.Context)) {
 // keeps tells whether an operation changes what is kept; others act, or ask.
 func keeps(operation string) bool {
 	switch operation {
-	case "login", "logout", "restart", "check-access", "disconnect-client", "publish", "write-point", "cancel-job":
+	case "login", "logout", "restart", "check-access", "disconnect-client", "publish", "cancel-job", "delete-job":
 		return false
 	}
-	return !strings.HasPrefix(operation, "test-") && !strings.HasPrefix(operation, "scan-")
+	return !slices.ContainsFunc([]string{"test-", "scan-", "read-", "write-"}, func(verb string) bool { return strings.HasPrefix(operation, verb) })
 }
 
 // requireContentType refuses bodies that do not say that they are what the route reads.

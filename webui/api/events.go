@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"fieldgate/bridges"
 	"fieldgate/internal/fault"
 	"fieldgate/internal/logring"
 )
@@ -24,7 +26,7 @@ const (
 func (a *API) addEvents() {
 	op := operation{
 		method: http.MethodGet, path: "/events", id: "stream-events", tag: "values", role: Viewer, errors: []int{http.StatusServiceUnavailable},
-		summary: "Server-sent events: values, bridges, uplinks, alarms, jobs, log, each {\"items\":[...]}; the first of each holds all",
+		summary: "Server-sent events: values, bridges, uplinks, alarms, jobs, log, each {\"items\":[...]}; the first of each holds all, and values with \"all\":true; beat after 15 s of silence",
 	}
 	add(a, op, a.openStream)
 	a.describeStream(op.path)
@@ -73,6 +75,7 @@ type stream struct {
 	request request
 	out     bytes.Buffer
 	version uint64 // of the values that the reader has
+	points  []pointList
 	logged  uint64 // seq of the last log record that it has
 	last    map[string]string
 	quiet   time.Time // when something was last sent
@@ -123,13 +126,45 @@ func (s *stream) run(ctx context.Context) error {
 	}
 }
 
-// collect gathers what changed since the last time.
-func (s *stream) collect(all bool) {
+// pointList tells one list of a device's points from another: it is never changed in place, see Bridges.Devices.
+type pointList struct {
+	device string
+	first  *bridges.Point
+	n      int
+}
+
+func (a *API) pointLists() []pointList {
+	devices := a.Bridges.Devices()
+	lists := make([]pointList, len(devices))
+	for i, d := range devices {
+		lists[i] = pointList{device: d.ID, n: len(d.Points)}
+		if len(d.Points) > 0 {
+			lists[i].first = &d.Points[0]
+		}
+	}
+	return lists
+}
+
+// values gathers the values that changed; all of them when there are other points than before, for else the reader
+// would keep those that are gone.
+func (s *stream) values(all bool) {
+	points := s.api.pointLists() // before the values: what changes meanwhile is seen the next time
+	if all = all || !slices.Equal(points, s.points); all {
+		s.points, s.version = points, 0
+	}
 	readings, version := s.api.Bridges.ValuesSince(s.version)
 	s.version = version
 	if all || len(readings) > 0 {
-		s.event("values", values(readings, s.api.writable()))
+		s.tell("values", struct {
+			Items []value `json:"items"`
+			All   bool    `json:"all,omitempty"`
+		}{values(readings, s.api.writable()), all})
 	}
+}
+
+// collect gathers what changed since the last time.
+func (s *stream) collect(all bool) {
+	s.values(all)
 	s.changed("bridges", statusList(s.api.Bridges.Statuses(), bridgeStatusOf))
 	s.changed("uplinks", statusList(s.api.Uplinks.Statuses(), uplinkStatusOf))
 	alarms, _ := s.api.Alarms.List()
@@ -187,7 +222,8 @@ func (s *stream) send() error {
 		if time.Since(s.quiet) < heartbeat {
 			return nil
 		}
-		s.out.WriteString(": still here\n\n")
+		// An event and no comment: a page learns of events only, and must know that the stream lives.
+		s.out.WriteString("event: beat\ndata: {}\n\n")
 	}
 	s.quiet = time.Now()
 	w := s.request.echo.Response()

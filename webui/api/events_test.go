@@ -139,6 +139,36 @@ func TestEvents_BeginWithEverythingAndGoOnWithChanges(t *testing.T) {
 	require.False(t, r.scan.Scan(), "the stream ends with the server")
 }
 
+func TestEvents_TellAllWhenPointsAreGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		s, wg, cancel := h.follow(h.login("vera"))
+		defer wg.Wait()
+		defer cancel()
+		synctest.Wait()
+		require.Contains(t, s.take(), `"point":"power"`)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Empty(t, s.take(), "nothing changed")
+		h.bridges.mu.Lock()
+		h.bridges.devices = []bridges.Device{{ID: "meter", Points: []bridges.Point{{ID: "limit", Writable: true}}}}
+		h.bridges.values = func(version uint64) ([]bridges.Reading, uint64) {
+			if version > 0 {
+				return nil, version
+			}
+			return []bridges.Reading{{Device: "meter", Point: "limit", Quality: bridges.Bad, Error: bridges.ErrNoValueYet}}, 7
+		}
+		h.bridges.mu.Unlock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		text := s.take()
+		require.Equal(t, 1, strings.Count(text, "event: values\n"), text)
+		require.Contains(t, text, `"all":true`)
+		require.Contains(t, text, `"point":"limit"`)
+		require.NotContains(t, text, `"point":"power"`)
+	})
+}
+
 func TestEvents_AreBounded(t *testing.T) {
 	h := newHouse(t)
 	s := h.serve()
@@ -221,7 +251,7 @@ func TestEvents_BeatWhileNothingHappens(t *testing.T) {
 		require.Equal(t, 6, strings.Count(s.take(), "event: "))
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
-		require.Equal(t, ": still here\n\n", s.take())
+		require.Equal(t, "event: beat\ndata: {}\n\n", s.take())
 		cancel()
 		wg.Wait()
 	})

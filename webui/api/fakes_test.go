@@ -156,6 +156,7 @@ func checkSample(section string, o map[string]any) error {
 
 // fakeLinks is bridges and uplinks that do what the test says.
 type fakeLinks struct {
+	mu       sync.Mutex // of devices and values, for those who change them while somebody looks
 	statuses func() []bridges.Status
 	devices  []bridges.Device
 	values   func(version uint64) ([]bridges.Reading, uint64)
@@ -175,9 +176,18 @@ var (
 
 func (f *fakeLinks) Statuses() []bridges.Status { return f.statuses() }
 
-func (f *fakeLinks) Devices() []bridges.Device { return f.devices }
+func (f *fakeLinks) Devices() []bridges.Device {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.devices
+}
 
-func (f *fakeLinks) ValuesSince(version uint64) ([]bridges.Reading, uint64) { return f.values(version) }
+func (f *fakeLinks) ValuesSince(version uint64) ([]bridges.Reading, uint64) {
+	f.mu.Lock()
+	values := f.values
+	f.mu.Unlock()
+	return values(version)
+}
 
 // Check judges like the settings.
 func (f *fakeLinks) Check(c bridges.Config) error {

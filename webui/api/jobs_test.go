@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -141,29 +142,31 @@ func TestScan_IsCancelled(t *testing.T) {
 }
 
 func TestScan_RefusesAtOnceAndFailsLater(t *testing.T) {
-	h := newHouse(t)
-	otto := h.login("otto")
-	for _, c := range []struct {
-		name   string
-		err    error
-		status int
-	}{
-		{"question", fault.List{fault.At("/units/to", fault.OutOfRange, "must be 1 to 247")}, 422},
-		{"busy", fault.New(fault.Conflict, "a test runs already"), 409},
-		{"gone", fault.New(fault.NotFound, "there is no bridge"), 404},
-		{"mistake", errors.New("secret"), 500},
-	} {
-		h.field.scan = func(context.Context, bridges.Config, json.RawMessage, func(bridges.ScanStep)) error { return c.err }
-		otto.send("POST", "/bridges/cabinet/scan", `{}`).want(c.status)
-	}
-	require.Empty(t, otto.send("GET", "/jobs", "").json()["items"])
-	h.field.scan = func(context.Context, bridges.Config, json.RawMessage, func(bridges.ScanStep)) error {
-		return fault.New(fault.Unreachable, "open serial port: plug the adapter in")
-	}
-	job := otto.send("POST", "/bridges/cabinet/scan", `{}`).want(202).json()
-	require.Equal(t, "failed", job["state"])
-	require.Equal(t, "open serial port: plug the adapter in", job["error"])
-	otto.send("POST", "/bridges/scan", `{"units":{}}`).want(422)
+	synctest.Test(t, func(t *testing.T) { // else a slow machine takes the second for up that a call waits for its job
+		h := newHouse(t)
+		otto := h.login("otto")
+		for _, c := range []struct {
+			name   string
+			err    error
+			status int
+		}{
+			{"question", fault.List{fault.At("/units/to", fault.OutOfRange, "must be 1 to 247")}, 422},
+			{"busy", fault.New(fault.Conflict, "a test runs already"), 409},
+			{"gone", fault.New(fault.NotFound, "there is no bridge"), 404},
+			{"mistake", errors.New("secret"), 500},
+		} {
+			h.field.scan = func(context.Context, bridges.Config, json.RawMessage, func(bridges.ScanStep)) error { return c.err }
+			otto.send("POST", "/bridges/cabinet/scan", `{}`).want(c.status)
+		}
+		require.Empty(t, otto.send("GET", "/jobs", "").json()["items"])
+		h.field.scan = func(context.Context, bridges.Config, json.RawMessage, func(bridges.ScanStep)) error {
+			return fault.New(fault.Unreachable, "open serial port: plug the adapter in")
+		}
+		job := otto.send("POST", "/bridges/cabinet/scan", `{}`).want(202).json()
+		require.Equal(t, "failed", job["state"])
+		require.Equal(t, "open serial port: plug the adapter in", job["error"])
+		otto.send("POST", "/bridges/scan", `{"units":{}}`).want(422)
+	})
 }
 
 func TestByHand_PassesQuestionAndSettings(t *testing.T) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -269,7 +270,34 @@ func (a *API) deleteObject(ctx context.Context, s section, in *idChange) error {
 func (a *API) change(ctx context.Context, section, key string, edit func(old json.RawMessage) (json.RawMessage, error)) (json.RawMessage, error) {
 	a.changes.Lock()
 	defer a.changes.Unlock()
-	return a.Settings.Change(ctx, requestOf(ctx).caller.name, section, key, edit)
+	who := requestOf(ctx).caller
+	return a.Settings.Change(ctx, who.name, section, key, func(old json.RawMessage) (json.RawMessage, error) {
+		wanted, err := edit(old)
+		if err != nil || wanted == nil {
+			return wanted, err
+		}
+		return wanted, mayRefer(who, old, wanted)
+	})
+}
+
+// mayRefer refuses a secret that is a reference ({file: PATH}, {env: NAME}, {secret: NAME}) to who is no administrator, unless
+// it stands there already: the gateway would read for them what they may not, and send it where they say.
+func mayRefer(who caller, old, wanted json.RawMessage) error {
+	if who.role.Allows(Admin) {
+		return nil
+	}
+	o, err := parseObject(wanted)
+	if err != nil {
+		return nil // the settings say what is wrong with it
+	}
+	reference := bytes.TrimSpace(o.Get("password"))
+	if len(reference) == 0 || reference[0] != '{' {
+		return nil
+	}
+	if was, err := parseObject(old); err == nil && was.Has("password") && etag(was.Get("password")) == etag(reference) {
+		return nil
+	}
+	return fault.At("/password", fault.Forbidden, "only an administrator may have the gateway read it from a file, a variable or another secret")
 }
 
 // readBody reads the object of a body without what GET added to it: a body that was read may be sent back.

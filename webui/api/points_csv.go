@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"fieldgate/internal/fault"
@@ -17,7 +18,8 @@ import (
 )
 
 // Points as a table: a row a point, a column a key of its settings. Keys of name and write
-// have columns of their own with a dot between; enum and invalid have a short form; any other object is JSON.
+// have columns of their own with a dot between; enum and invalid have a short form; any other object is JSON, and so
+// is a text that would be read as something else ("5", with its quotes).
 
 const (
 	maxRows    = 2000
@@ -38,36 +40,61 @@ func plainTexts() []string {
 }
 
 // cells flattens a point into cells by column.
-func cells(p object) map[string]string {
+func (f tableForm) cells(p object) map[string]string {
 	out := map[string]string{}
 	for _, m := range p {
 		nested, err := parseObject(m.Value)
 		switch {
-		case err != nil && m.Key == "invalid":
-			out[m.Key] = joined(m.Value)
-		case err != nil:
-			out[m.Key] = cell(m.Value)
-		case m.Key == "enum":
-			var parts []string
-			for _, label := range nested {
-				parts = append(parts, label.Key+"="+cell(label.Value))
-			}
-			out[m.Key] = strings.Join(parts, "|")
-		case m.Key == "write" && len(nested) == 0:
+		case isNull(m.Value): // the same as left out
+		case err == nil && m.Key == "write" && len(nested) == 0:
 			out[m.Key] = "true"
-		case m.Key == "write" || m.Key == "name":
+		case err == nil && (m.Key == "write" || m.Key == "name"):
 			for _, n := range nested {
-				out[m.Key+"."+n.Key] = cell(n.Value)
+				if column := m.Key + "." + n.Key; !isNull(n.Value) {
+					out[column] = f.cell(column, n.Value)
+				}
 			}
 		default:
-			out[m.Key] = string(m.Value)
+			out[m.Key] = f.cell(m.Key, m.Value)
 		}
 	}
 	return out
 }
 
-// cell writes a JSON value that is no object: a text without quotes.
-func cell(v json.RawMessage) string {
+// cell writes a setting in its short form, or as JSON where that would be read as something else.
+func (f tableForm) cell(column string, v json.RawMessage) string {
+	short := shortForm(column, v)
+	// White space at the ends goes when a table is read, and spreadsheets make of a line break what they like.
+	if short != "" && short == strings.TrimSpace(short) && !strings.ContainsFunc(short, unicode.IsControl) {
+		if back, err := settingOf(column, short, f.comma()); err == nil && back != nil && etag(back) == etag(v) {
+			return short
+		}
+	}
+	var b bytes.Buffer
+	if json.Compact(&b, v) != nil {
+		return short
+	}
+	return b.String()
+}
+
+// shortForm writes a setting as people do.
+func shortForm(column string, v json.RawMessage) string {
+	if column == "invalid" {
+		return joined(v)
+	}
+	labels, err := parseObject(v)
+	if err != nil || column != "enum" {
+		return plain(v)
+	}
+	var parts []string
+	for _, label := range labels {
+		parts = append(parts, label.Key+"="+plain(label.Value))
+	}
+	return strings.Join(parts, "|")
+}
+
+// plain writes a JSON value, a text without quotes.
+func plain(v json.RawMessage) string {
 	var s string
 	if json.Unmarshal(v, &s) == nil && !isNull(v) {
 		return s
@@ -79,27 +106,30 @@ func cell(v json.RawMessage) string {
 func joined(v json.RawMessage) string {
 	var list []json.RawMessage
 	if json.Unmarshal(v, &list) != nil {
-		return cell(v)
+		return plain(v)
 	}
 	parts := make([]string, len(list))
 	for i, x := range list {
-		parts[i] = cell(x)
+		parts[i] = plain(x)
 	}
 	return strings.Join(parts, "|")
 }
 
-// table is how a CSV is written.
+// tableForm is how a CSV is written.
 type tableForm struct {
 	separator rune
 	decimal   string // "." or ","
 	bom       bool
 }
 
+// comma tells that who reads it takes a comma between digits for a decimal one.
+func (f tableForm) comma() bool { return f.separator != ',' }
+
 // writePoints makes a CSV [RFC 4180] that is safe to open in a spreadsheet.
 func writePoints(points []object, form tableForm) []byte {
 	rows, used := make([]map[string]string, len(points)), map[string]bool{"id": true}
 	for i, p := range points {
-		rows[i] = cells(p)
+		rows[i] = form.cells(p)
 		for column := range rows[i] {
 			used[column] = true
 		}
@@ -190,12 +220,13 @@ func readPoints(text []byte) ([]row, []rowFault) {
 		if errors.Is(err, io.EOF) {
 			return rows, faults
 		}
-		if len(record) > 0 {
-			number, _ = r.FieldPos(0) // blank lines count too
+		if e, broken := errors.AsType[*csv.ParseError](err); broken {
+			return rows, append(faults, rowFault{Row: e.StartLine, Code: fault.Invalid, Detail: e.Err.Error()})
 		}
 		if err != nil {
-			return rows, append(faults, rowFault{Row: number, Code: fault.Invalid, Detail: csvWords(err)})
+			return rows, append(faults, rowFault{Row: number, Code: fault.Invalid, Detail: err.Error()})
 		}
+		number, _ = r.FieldPos(0) // blank lines count too
 		if blank(record) {
 			continue
 		}
@@ -213,13 +244,6 @@ func readPoints(text []byte) ([]row, []rowFault) {
 		faults = append(faults, wrong...)
 		rows = append(rows, row{number: number, point: p})
 	}
-}
-
-func csvWords(err error) string {
-	if e, ok := errors.AsType[*csv.ParseError](err); ok {
-		return e.Err.Error()
-	}
-	return err.Error()
 }
 
 func checkHeader(header []string) []rowFault {
@@ -304,8 +328,15 @@ func settingOf(column, text string, comma bool) (json.RawMessage, error) {
 	}
 	lower := strings.ToLower(text)
 	switch {
+	case text[0] == '"' && json.Valid([]byte(text)): // a text that would be read as something else
+		return json.RawMessage(text), nil
 	case slices.Contains(plainTexts(), column):
 		return ordered.Quote(text), nil
+	case text[0] == '{' || text[0] == '[':
+		if !json.Valid([]byte(text)) || depth([]byte(text)) > maxDepth {
+			return nil, errors.New("begins like JSON and is none")
+		}
+		return json.RawMessage(text), nil
 	case column == "enum":
 		return enumOf(text)
 	case column == "invalid":
@@ -318,11 +349,6 @@ func settingOf(column, text string, comma bool) (json.RawMessage, error) {
 		return json.RawMessage(lower), nil
 	case isNumber(number):
 		return json.RawMessage(number), nil
-	case text[0] == '{' || text[0] == '[':
-		if !json.Valid([]byte(text)) || depth([]byte(text)) > maxDepth {
-			return nil, errors.New("begins like JSON and is none")
-		}
-		return json.RawMessage(text), nil
 	}
 	return ordered.Quote(text), nil
 }

@@ -47,6 +47,43 @@ func TestPoints_GoOutAndComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+func TestPoints_KeepWhatLooksLikeSomethingElse(t *testing.T) {
+	for name, point := range map[string]string{
+		"text of digits":         `{"id":"a","group":"1","request":"5","write":{"ack":"1","command":"true"}}`,
+		"text that is JSON":      `{"id":"a","request":"{\"cmd\":1}","write":{"nack":"[0]"}}`,
+		"quoted text":            `{"id":"a","unit":"\"","request":"\"x\""}`,
+		"white space":            `{"id":"a","request":" PV? ","write":{"command":"SP{value}\r"},"unit":"\tkg"}`,
+		"line breaks":            `{"id":"a","request":"a\rb\nc\r\nd"}`,
+		"empty text":             `{"id":"a","unit":"","request":""}`,
+		"labels with bars":       `{"id":"a","enum":{"0":"off|idle","1":"a=b","2":" on "}}`,
+		"labels":                 `{"id":"a","enum":{"0":"off","1":"on"}}`,
+		"no labels":              `{"id":"a","enum":{}}`,
+		"invalid":                `{"id":"a","invalid":["5",5,"a|b","1,5"]}`,
+		"no invalid":             `{"id":"a","invalid":[]}`,
+		"decimal comma in texts": `{"id":"a","request":"1,5","scale":0.5}`,
+		"nested":                 `{"id":"a","write":{"values":{"true":"FAN ON\r","false":"FAN OFF\r"},"wait":"1s"}}`,
+		"name without language":  `{"id":"a","name":"7"}`,
+		"formulas":               `{"id":"a","unit":"'","request":"=1+1","name":{"en":"-5"}}`,
+	} {
+		for _, query := range []string{"", "?separator=%3B&decimal=%2C", "?separator=%3B"} {
+			t.Run(name+query, func(t *testing.T) {
+				h := newHouse(t)
+				h.withPoints("[" + point + "]")
+				otto := h.login("otto")
+				file := otto.send("GET", "/devices/meter/points/export"+query, "").want(200).body
+				plan := otto.send("POST", "/devices/meter/points/import?dry_run=true&mode=replace", file, "Content-Type", "text/csv").want(200).json()
+				require.Equal(t, []any{"a"}, plan["unchanged"], file)
+			})
+		}
+	}
+}
+
+func TestPoints_LeaveOutNulls(t *testing.T) {
+	h := newHouse(t)
+	h.withPoints(`[{"id":"a","unit":null,"write":{"min":null}}]`)
+	require.Equal(t, "id\r\na\r\n", h.login("otto").send("GET", "/devices/meter/points/export", "").want(200).body)
+}
+
 func TestImport_ReadsWhatSpreadsheetsWrite(t *testing.T) {
 	h := newHouse(t)
 	h.withPoints(`[{"id":"power","address":1},{"id":"kept","address":2}]`)
@@ -83,6 +120,8 @@ func TestImport_NamesRowAndColumn(t *testing.T) {
 		{"JSON", "id,sunspec\r\na,{x\r\n", 2, "sunspec"},
 		{"too many cells", "id\r\na,1\r\n", 2, ""},
 		{"quote", "id\r\n\"a\r\n", 2, ""},
+		{"quote in a later row", "id\r\na\r\nb\r\n\"c\r\n", 4, ""},
+		{"bare quote", "id\r\na\r\n\r\nb\"c\r\n", 4, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := otto.send("POST", "/devices/meter/points/import?dry_run=true", c.text, "Content-Type", "text/csv").want(200).json()

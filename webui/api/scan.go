@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -66,12 +68,32 @@ func (a *API) addScan() {
 	})
 	a.addByHand("read", "Read once by hand", read, errs, a.Field.ReadByHand)
 	a.addByHand("write", "Write once by hand", write, errs, func(ctx context.Context, c bridges.Config, q json.RawMessage) (bridges.HandAnswer, error) {
+		where := handPlace(q)
+		if e := requestOf(ctx).echo; e != nil {
+			e.Set(auditWhere, where)
+		}
 		answer, err := a.Field.WriteByHand(ctx, c, q)
 		if err == nil {
-			a.log.Info("written by hand", "bridge", c.ID, "author", requestOf(ctx).caller.name, "ok", answer.Answered())
+			a.log.Info("written by hand", "bridge", c.ID, "where", where, "author", requestOf(ctx).caller.name, "ok", answer.Answered())
 		}
 		return answer, err
 	})
+}
+
+// handPlace says where a question writes, for the audit and the log: unit=1&table=holding&address=104. What is written is not told.
+func handPlace(question json.RawMessage) string {
+	const most = 32 // bytes of a value
+	o, err := parseObject(question)
+	if err != nil {
+		return ""
+	}
+	var words []string
+	for _, key := range []string{"unit", "table", "address", "function"} {
+		if v := o.Get(key); v != nil && len(v) <= most {
+			words = append(words, key+"="+url.QueryEscape(plain(v)))
+		}
+	}
+	return strings.Join(words, "&")
 }
 
 // addByHand adds a call for saved bridges and one for links that are not saved.

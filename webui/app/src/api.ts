@@ -22,7 +22,18 @@ import type {
   Value,
   WriteResult,
 } from "./types";
-import type { Found, History, Job, Read, ReadResult, Scan, Template, TemplateEntry } from "./tool-types";
+import type {
+  Found,
+  HandWrite,
+  HandWritten,
+  History,
+  Job,
+  Read,
+  ReadResult,
+  Scan,
+  Template,
+  TemplateEntry,
+} from "./tool-types";
 
 const base = "/api/v1";
 
@@ -192,6 +203,8 @@ export const api = {
       body,
       seconds: 60,
     }),
+  writeByHand: (bridge: string, body: HandWrite) =>
+    data<HandWritten>("POST", `/bridges/${id(bridge)}/write`, { body, seconds: 60 }),
   job: (name: string, after: number) =>
     data<Job & { results: Found[] | null }>("GET", `/jobs/${id(name)}?after=${after}`),
   cancel: (name: string) => data<undefined>("POST", `/jobs/${id(name)}/cancel`),

@@ -13,6 +13,7 @@ import { DeviceScreen } from "./screens/device";
 import { DeviceAdd, DeviceEdit } from "./screens/device-form";
 import { Devices } from "./screens/devices";
 import { FramesScreen } from "./screens/frames";
+import { HandScreen } from "./screens/by-hand";
 import { Login } from "./screens/login";
 import { Mqtt } from "./screens/mqtt";
 import { Overview } from "./screens/overview";
@@ -157,6 +158,7 @@ function Screen() {
       return third === "edit" ? <DeviceEdit key={second} id={second} /> : <DeviceScreen key={second} id={second} />;
     case "wires":
       if (second === undefined) return <Devices />;
+      if (third === "hand") return <HandScreen key={second} id={second} />;
       return third === "frames" ? <FramesScreen key={second} id={second} /> : <WireScreen key={second} id={second} />;
     case "templates":
       return <TemplatesScreen id={second} />;

@@ -8,7 +8,21 @@ function current(): string {
 }
 
 export const path = signal(current());
-export const segments = computed(() => path.value.split("/").filter(Boolean).map(decodeURIComponent));
+export const segments = computed(() => parts(path.value));
+
+/** parts gives the names of a path; one whose % stands for nothing is taken as it is written. */
+export function parts(of: string): string[] {
+  return of
+    .split("/")
+    .filter(Boolean)
+    .map((part) => {
+      try {
+        return decodeURIComponent(part);
+      } catch {
+        return part;
+      }
+    });
+}
 
 /** Asked before the page leaves a form; true lets go. */
 export type Guard = () => Promise<boolean>;

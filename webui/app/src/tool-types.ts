@@ -59,12 +59,53 @@ export interface Scan {
   identify?: boolean;
 }
 
+/** Of a table, or with a function code that only reads. */
 export interface Read {
   bridge?: Bridge;
   unit: number;
+  table?: string;
+  address?: number | string;
+  addresses?: "wire" | "manual";
+  quantity?: number;
+  function?: number;
+  sub_function?: number;
+}
+
+export interface Register {
+  address: number;
+  hex: string;
+  unsigned: number;
+  signed: number;
+}
+
+/** A value with its type, or registers, or coils. */
+export interface HandWrite {
+  unit: number;
   table: string;
   address: number | string;
-  quantity: number;
+  addresses: "wire" | "manual";
+  type?: string;
+  order?: string;
+  length?: number;
+  value?: Scalar;
+  registers?: number[];
+  coils?: boolean[];
+  function?: number;
+  verify?: boolean;
+  read_address?: number;
+  read_quantity?: number;
+}
+
+export interface HandWritten {
+  ok: boolean;
+  ms: number;
+  function: number;
+  raw: string;
+  verified: boolean;
+  registers: Register[] | null;
+  error: string;
+  code: string;
+  exception: number;
 }
 
 export interface Decode {
@@ -84,9 +125,10 @@ export interface ReadResult {
   code: string;
   exception: number;
   raw: string;
-  registers: { address: number; hex: string; unsigned: number; signed: number }[] | null;
+  registers: Register[] | null;
   bits: { address: number; value: boolean }[] | null;
   decodes: Decode[] | null;
+  said?: { name: string; value: number; text: string }[] | null;
 }
 
 export interface Frame {

@@ -19,7 +19,7 @@ export function scalar(v: Scalar, t: Messages): string {
   if (v === null) return "–";
   if (typeof v === "boolean") return v ? t.on : t.off;
   if (typeof v === "string") return v;
-  if (Number.isInteger(v)) return String(v);
+  if (Number.isInteger(v)) return Number.isSafeInteger(v) ? String(v) : `≈ ${v}`; // no more digits than a browser knows
   return String(Number(v.toPrecision(7)));
 }
 

@@ -188,6 +188,8 @@ export const en = {
     switchOn: "Switch on",
     switchOff: "Switch off",
     lookOnly: "You may look, but not write.",
+    choose: "choose…",
+    otherNumber: "a number without a label…",
   },
 
   wire: {
@@ -388,6 +390,7 @@ export const en = {
   own: {
     required: "This is needed.",
     not_a_number: "This must be a number.",
+    not_exact: "A browser cannot send so long a number exactly. Use the REST interface or MQTT for it.",
     out_of_range: (min: number, max: number) => `Must be ${min} to ${max}.`,
     bad_name: "Only a to z, 0 to 9 and - _ . after a letter or digit, at most 64.",
     taken: "This name is used twice.",

@@ -181,6 +181,8 @@ export const zh: Messages = {
     switchOn: "打开",
     switchOff: "关闭",
     lookOnly: "您只能查看，不能写入。",
+    choose: "请选择…",
+    otherNumber: "没有文字的数值…",
   },
 
   wire: {
@@ -376,6 +378,7 @@ export const zh: Messages = {
   own: {
     required: "必须填写。",
     not_a_number: "必须是数字。",
+    not_exact: "浏览器无法精确发送这么长的数字，请使用 REST 接口或 MQTT。",
     out_of_range: (min, max) => `必须在 ${min} 至 ${max} 之间。`,
     bad_name: "只能用 a 至 z、0 至 9 以及 - _ .，以字母或数字开头，最多 64 个字符。",
     taken: "这个名称用了两次。",

@@ -36,6 +36,8 @@ export class Checks {
       return undefined;
     }
     if (range && (n < range[0] || n > range[1])) this.add(pointer, "out_of_range", range);
+    // It would be rounded on its way, and another number set or written than was typed.
+    else if (/^[+-]?\d+$/.test(s) && !Number.isSafeInteger(n)) this.add(pointer, "not_exact");
     return n;
   }
 

@@ -15,6 +15,11 @@ const rs485: Setting = {
   as: "choice",
   options: ["auto", "on", "off"],
 };
+const names: Setting[] = [
+  { name: "name_en", path: "/name/en", as: "text" },
+  { name: "name_zh", path: "/name/zh", as: "text" },
+];
+const document: Setting = { name: "document", path: "/document", as: "yes" };
 const topic: Setting = { name: "topic", path: "/topic", as: "text" };
 const payload: Setting = { name: "payload", path: "/payload", as: "choice", options: ["json", "value"] };
 const pointInterval: Setting = { name: "interval", path: "/interval", as: "seconds", range: [0.01, 86_400] };
@@ -23,7 +28,9 @@ const pointInterval: Setting = { name: "interval", path: "/interval", as: "secon
 export const modbusNumber: Setting[] = [{ name: "scale_from", path: "/scale_from", as: "text" }, precision];
 export const modbusLength: Setting = { name: "length", path: "/length", as: "whole", range: [1, 125] };
 export const modbusPoint: Setting[] = [
+  ...names,
   { ...pointInterval, also: "once" },
+  { name: "priority", path: "/priority", as: "choice", options: ["normal", "high", "low"] },
   enumeration,
   invalid,
   ...gate,
@@ -44,6 +51,7 @@ export const modbusDevice: Setting[] = [
   { name: "addresses", path: "/addresses", as: "choice", options: ["", "wire", "manual"] },
   topic,
   payload,
+  document,
 ];
 
 export const modbusSerial: Setting[] = [{ name: "ascii", path: "/link/serial/ascii", as: "yes" }, rs485];
@@ -150,8 +158,10 @@ export const lineDevice: Setting[] = [
   { name: "throttle", path: "/throttle", as: "millis", range: [0, 3_600_000] },
   topic,
   payload,
+  document,
 ];
 export const linePoint: Setting[] = [
+  ...names,
   { name: "scale", path: "/scale", as: "number", placeholder: "1" },
   { name: "offset", path: "/offset", as: "number", placeholder: "0" },
   precision,

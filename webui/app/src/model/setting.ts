@@ -41,11 +41,16 @@ function isTree(v: unknown): v is Tree {
   return typeof v === "object" && v !== null && !Array.isArray(v);
 }
 
+/** inside gives what a value holds: a bare text, as a name may be, is the English one. */
+function inside(v: unknown): Tree {
+  return isTree(v) ? v : typeof v === "string" ? { en: v } : {};
+}
+
 function valueAt(object: object, path: string): unknown {
   return path
     .slice(1)
     .split("/")
-    .reduce<unknown>((at, key) => (isTree(at) ? at[key] : undefined), object);
+    .reduce<unknown>((at, key) => inside(at)[key], object);
 }
 
 /** withValue gives the object with the value at the path; without it for undefined. Objects on the way are copied, and go when they become empty. */
@@ -57,7 +62,7 @@ function withValue(object: Tree, keys: string[], value: unknown): Tree {
     return out;
   }
   const had = out[key];
-  const inner = withValue(isTree(had) ? had : {}, rest, value);
+  const inner = withValue(inside(had), rest, value);
   if (Object.keys(inner).length > 0 || isTree(had)) out[key] = inner;
   return out;
 }

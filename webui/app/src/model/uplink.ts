@@ -131,6 +131,15 @@ export function fromUplink(u: Uplink): UplinkDraft {
   };
 }
 
+/** withHost takes what was typed for the host; of a whole URL that was pasted each part goes to its field. */
+export function withHost(d: UplinkDraft, text: string): Partial<UplinkDraft> {
+  const host = text.trim();
+  const pasted = host.length > d.host.length + 3 && /^(mqtts?|wss?):\/\/[^\s/]+(\/\S*)?$/.test(host);
+  if (!pasted) return { host };
+  const u = fromUplink({ id: d.id, url: host });
+  return { host: u.host, port: u.port, tls: u.tls, websocket: u.websocket, path: u.path };
+}
+
 function moreOf(u: Uplink) {
   const { tls = {}, queue = {} } = u;
   return {

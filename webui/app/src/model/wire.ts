@@ -182,6 +182,8 @@ export function splitAddress(address: string): [host: string, port: string] {
   return [address.slice(0, at), address.slice(at + 1)];
 }
 
+/** joinAddress joins them; a host that was pasted with its port keeps that. */
 export function joinAddress(host: string, port: number): string {
+  if (/^[^:]+:\d+$/.test(host)) return host;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

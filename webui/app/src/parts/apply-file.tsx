@@ -10,6 +10,7 @@ import { useAttempt } from "./attempt";
 import { Diff } from "./diff";
 import { AreaField } from "./field";
 import { FileButton } from "./file-button";
+import { useGuard } from "./form";
 import { Icon } from "./icon";
 import { tellFailure } from "./remove-wire";
 import { tell } from "./toast";
@@ -20,8 +21,11 @@ export function ApplyFile() {
   const [plan, setPlan] = useState<Applied>();
   const attempt = useAttempt();
   const { busy, error } = attempt;
-  const change = (next: string): void => {
+  const [typed, setTyped] = useState(false);
+  useGuard(typed);
+  const change = (next: string, byHand = false): void => {
     setText(next);
+    setTyped(byHand && next !== "");
     setPlan(undefined);
     attempt.forget();
   };
@@ -43,18 +47,25 @@ export function ApplyFile() {
           label={t.history.file}
           accept=".yaml,.yml,.json,application/yaml,text/yaml"
           testid="apply-file"
-          chosen={(file) => void file.text().then(change, tellFailure)}
+          chosen={(file) => void file.text().then((next) => change(next), tellFailure)}
         />
         <button
           type="button"
           class="button"
           data-testid="apply-load"
-          onClick={() => void admin.exported().then(change, tellFailure)}
+          onClick={() => void admin.exported().then((next) => change(next), tellFailure)}
         >
           {t.history.intoEditor}
         </button>
       </div>
-      <AreaField label={t.history.yaml} at="/yaml" value={text} set={change} rows={10} testid="apply-text" />
+      <AreaField
+        label={t.history.yaml}
+        at="/yaml"
+        value={text}
+        set={(next) => change(next, true)}
+        rows={10}
+        testid="apply-text"
+      />
       {error !== undefined && <Wrong error={error} />}
       <div role="status">{plan && <Plan plan={plan} />}</div>
       <div class="actions">

@@ -30,21 +30,16 @@ export function Control({ device, point }: { device: string; point: Point }) {
   };
 
   const words = choices(point);
-  const single = (isTable(point.table) && bits(point.table)) || point.type === "bool" || point.bit !== undefined;
+  const common = { device, point, busy, write };
+  const wrong = (text: string): void => setOutcome({ ok: false, text });
   return (
     <div class="control">
       {words.length > 0 ? (
-        <Choose device={device} point={point} words={words} busy={busy} write={write} />
-      ) : single ? (
-        <Switch device={device} point={point} busy={busy} write={write} />
+        <Choose {...common} words={words} wrong={wrong} />
+      ) : isSwitch(point) ? (
+        <Switch {...common} />
       ) : (
-        <Amount
-          device={device}
-          point={point}
-          busy={busy}
-          write={write}
-          wrong={(text) => setOutcome({ ok: false, text })}
-        />
+        <Amount {...common} name="write" wrong={wrong} />
       )}
       <div aria-live="polite" data-testid={`write-result-${device}-${point.id}`} data-ok={outcome?.ok}>
         {outcome && (
@@ -83,19 +78,28 @@ function choices(point: Point): string[] {
   return point.type === "bits" ? [] : Object.values(point.enum ?? {});
 }
 
-function Choose({ device, point, words, busy, write }: ControlProps & { words: string[] }) {
+/** isSwitch tells whether a point is on or off and nothing else. */
+function isSwitch(point: Point): boolean {
+  return (isTable(point.table) && bits(point.table)) || point.type === "bool" || point.bit !== undefined;
+}
+
+/** takesNumbers tells whether a point with labels takes numbers that have none: registers do, line devices do not. */
+function takesNumbers(point: Point): boolean {
+  return isTable(point.table) && !isSwitch(point) && point.write?.values === undefined;
+}
+
+const number = "\u0000number"; // no label
+
+/** Choose begins with what the device has: nobody writes the first of the list because they did not look. */
+function Choose(p: ControlProps & Wrong & { words: string[] }) {
+  const { device, point, words } = p;
   const t = useText();
-  const [chosen, choose] = useState(words[0] ?? "");
+  const [picked, pick] = useState<string>();
   const id = useId();
-  const word: Scalar = chosen === "true" ? true : chosen === "false" ? false : chosen;
-  return (
-    <form
-      class="amount"
-      onSubmit={(e) => {
-        e.preventDefault();
-        if (!busy) void write(word);
-      }}
-    >
+  const present = String(live.picture.values.value.get(valueKey(device, point.id))?.value.value);
+  const chosen = picked ?? (words.includes(present) ? present : "");
+  const choice = (
+    <>
       <label class="hidden" for={id}>
         {t.control.newValue(point.id)}
       </label>
@@ -103,16 +107,46 @@ function Choose({ device, point, words, busy, write }: ControlProps & { words: s
         id={id}
         value={chosen}
         data-testid={`write-${device}-${point.id}`}
-        onChange={(e) => choose(e.currentTarget.value)}
+        onChange={(e) => pick(e.currentTarget.value)}
       >
+        {chosen === "" && (
+          <option value="" disabled>
+            {t.control.choose}
+          </option>
+        )}
         {words.map((w) => (
           <option key={w} value={w}>
             {w === "true" ? t.on : w === "false" ? t.off : w}
           </option>
         ))}
+        {takesNumbers(point) && <option value={number}>{t.control.otherNumber}</option>}
       </select>
-      <button type="submit" class="button" data-testid={`write-submit-${device}-${point.id}`}>
-        {busy ? t.control.writing : t.control.write}
+    </>
+  );
+  if (chosen === number)
+    return (
+      <>
+        <div class="amount">{choice}</div>
+        <Amount {...p} name="write-number" />
+      </>
+    );
+  return (
+    <form
+      class="amount"
+      onSubmit={(e) => {
+        e.preventDefault();
+        if (p.busy || chosen === "") return;
+        void p.write(chosen === "true" ? true : chosen === "false" ? false : chosen);
+      }}
+    >
+      {choice}
+      <button
+        type="submit"
+        class="button"
+        aria-disabled={chosen === ""}
+        data-testid={`write-submit-${device}-${point.id}`}
+      >
+        {p.busy ? t.control.writing : t.control.write}
       </button>
     </form>
   );
@@ -162,7 +196,12 @@ function Switch({ device, point, busy, write }: ControlProps) {
   );
 }
 
-function Amount(p: ControlProps & { wrong: (text: string) => void }) {
+interface Wrong {
+  wrong: (text: string) => void;
+}
+
+/** Amount takes a number or a text; name begins its test id. */
+function Amount(p: ControlProps & Wrong & { name: string }) {
   const t = useText();
   const id = useId();
   const [text, setText] = useState("");
@@ -198,7 +237,7 @@ function Amount(p: ControlProps & { wrong: (text: string) => void }) {
         step={step}
         autocomplete="off"
         aria-describedby={`${id}-unit`}
-        data-testid={`write-${p.device}-${p.point.id}`}
+        data-testid={`${p.name}-${p.device}-${p.point.id}`}
         onInput={(e) => setText(e.currentTarget.value)}
       />
       <span id={`${id}-unit`} class="unit">

@@ -4,7 +4,7 @@ import { Icon } from "./icon";
 import { tell } from "./toast";
 
 /** copyText puts a text on the clipboard, also on pages without TLS, where browsers hide navigator.clipboard. */
-async function copyText(text: string): Promise<boolean> {
+export async function copyText(text: string): Promise<boolean> {
   if (window.isSecureContext) {
     try {
       await navigator.clipboard.writeText(text);

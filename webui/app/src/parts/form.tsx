@@ -11,11 +11,22 @@ import { ask } from "./dialog";
 import { Faults } from "./field";
 import { Icon } from "./icon";
 
+/** useGuard asks before the screen is left while something typed would be lost. */
+export function useGuard(dirty: boolean): void {
+  const t = useText();
+  useEffect(() => {
+    if (!dirty) return;
+    const { leaveTitle, leaveText, leave, stay } = t.form;
+    setGuard(() => ask({ title: leaveTitle, text: leaveText, yes: leave, no: stay, danger: true }));
+    return () => setGuard(null);
+  }, [dirty, t]);
+}
+
 /** useDraft holds a form's entries and guards them from the first change on. change merges into them. */
 export function useDraft<T extends object>(make: () => T) {
   const [draft, set] = useState(make);
   const [dirty, setDirty] = useState(false);
-  const t = useText();
+  useGuard(dirty);
   const change = useCallback((part: Partial<T>) => {
     set((d) => ({ ...d, ...part }));
     setDirty(true);
@@ -24,12 +35,6 @@ export function useDraft<T extends object>(make: () => T) {
     set(next);
     setDirty(false);
   }, []);
-  useEffect(() => {
-    if (!dirty) return;
-    const { leaveTitle, leaveText, leave, stay } = t.form;
-    setGuard(() => ask({ title: leaveTitle, text: leaveText, yes: leave, no: stay, danger: true }));
-    return () => setGuard(null);
-  }, [dirty, t]);
   return { draft, change, reset };
 }
 

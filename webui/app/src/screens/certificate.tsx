@@ -8,7 +8,7 @@ import { AreaField } from "../parts/field";
 import { ask } from "../parts/dialog";
 import { Facts, type Fact } from "../parts/facts";
 import { FileButton } from "../parts/file-button";
-import { useSaving } from "../parts/form";
+import { useGuard, useSaving } from "../parts/form";
 import { Icon } from "../parts/icon";
 import { InlineForm } from "../parts/inline-form";
 import { Failed, Skeleton, useLoad } from "../parts/load";
@@ -91,6 +91,7 @@ function Replace({ reload }: { reload: () => void }) {
   const t = useText();
   const saving = useSaving();
   const [draft, set] = useState({ certificate: "", key: "" });
+  useGuard(draft.certificate + draft.key !== "");
   const replace = (): void => {
     const missing = (["certificate", "key"] as const).filter((part) => draft[part].trim() === "");
     if (missing.length > 0)

@@ -50,9 +50,20 @@ export function Devices() {
   );
 }
 
+/** pointCounts counts the points by device, those of templates too: the settings do not have them. */
+function pointCounts(): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const key of live.picture.values.value.keys()) {
+    const device = key.slice(0, key.indexOf("/"));
+    counts.set(device, (counts.get(device) ?? 0) + 1);
+  }
+  return counts;
+}
+
 function DeviceList({ devices }: { devices: Device[] }) {
   const t = useText();
   const states = deviceStatuses();
+  const counts = pointCounts();
   if (devices.length === 0) return <Empty icon="devices" title={t.devices.empty} text={t.devices.emptyText} />;
   return (
     <ul class="cards">
@@ -68,7 +79,7 @@ function DeviceList({ devices }: { devices: Device[] }) {
               {[
                 d.bridge ? t.devices.onWire(d.bridge) : "",
                 d.unit === undefined ? "" : t.devices.unit(d.unit),
-                t.devices.points(d.points?.length ?? 0),
+                t.devices.points(counts.get(d.id) ?? d.points?.length ?? 0),
               ]
                 .filter(Boolean)
                 .join(" · ")}

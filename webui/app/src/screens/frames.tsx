@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api } from "../api";
 import { language, useText, type Messages } from "../i18n";
+import { copyText } from "../parts/copy";
 import { Icon } from "../parts/icon";
 import { Empty } from "../parts/load";
 import { Page } from "../parts/page";
@@ -29,14 +30,10 @@ export function FramesScreen({ id }: { id: string }) {
   const units = [...new Set(rows.map((r) => r.unit))].sort((a, b) => a - b);
   const shown = rows.filter((r) => (unit === "" || r.unit === Number(unit)) && (!faulty || isFaulty(r)));
 
-  const copy = (): void => {
+  const copy = async (): Promise<void> => {
     const text = shown.map(asText).join("\n");
-    // Without HTTPS a browser has no clipboard to write to.
-    const done = "clipboard" in navigator ? navigator.clipboard.writeText(text) : Promise.reject(new Error());
-    done.then(
-      () => tell(t.field.copied),
-      () => saveText(`${id}-frames.txt`, text),
-    );
+    if (await copyText(text)) tell(t.field.copied);
+    else saveText(`${id}-frames.txt`, text);
   };
 
   return (
@@ -53,7 +50,7 @@ export function FramesScreen({ id }: { id: string }) {
           <Icon name={paused ? "play" : "pause"} />
           {paused ? t.resume : t.pause}
         </button>
-        <button type="button" class="button" onClick={copy} data-testid="frames-copy">
+        <button type="button" class="button" onClick={() => void copy()} data-testid="frames-copy">
           <Icon name="copy" />
           {t.field.copyFrames}
         </button>

@@ -2,10 +2,11 @@ import { useState } from "preact/hooks";
 import { api, ApiError } from "../api";
 import { useText } from "../i18n";
 import { Checks } from "../model/check";
-import { Form, useSaving } from "../parts/form";
+import { useSaving } from "../parts/form";
 import { PasswordField, TextField } from "../parts/field";
+import { Gate } from "../parts/gate";
 import { LanguageField } from "../parts/language";
-import { enter, setup } from "../session";
+import { enter } from "../session";
 
 /** Login stands alone, or in front of a page whose session has ended; again says which. */
 export function Login({ again }: { again: boolean }) {
@@ -30,44 +31,32 @@ export function Login({ again }: { again: boolean }) {
   };
 
   return (
-    <main class="gate" id="main">
-      <h1>{t.login.title}</h1>
-      <p class="muted">{setup.value?.hostname ?? "fieldgate"}</p>
-      {again && <p class="note stale">{t.login.again}</p>}
-      <Form
-        testid="login"
-        saving={saving.state}
-        onSubmit={submit}
-        actions={
-          <button
-            type="submit"
-            class="button primary wide"
-            data-testid="login-submit"
-            aria-disabled={saving.state.busy}
-          >
-            {saving.state.busy ? t.login.submitting : t.login.submit}
-          </button>
-        }
-      >
-        <TextField
-          label={t.setup.name}
-          at="/name"
-          value={name}
-          set={setName}
-          testid="login-name"
-          autocomplete="username"
-        />
-        <PasswordField
-          label={t.setup.password}
-          at="/password"
-          value={password}
-          set={setPassword}
-          testid="login-password"
-          autocomplete="current-password"
-          hint={t.login.forgot}
-        />
-        <LanguageField />
-      </Form>
-    </main>
+    <Gate
+      title={t.login.title}
+      intro={again && <p class="note stale">{t.login.again}</p>}
+      testid="login"
+      saving={saving.state}
+      submit={saving.state.busy ? t.login.submitting : t.login.submit}
+      onSubmit={submit}
+    >
+      <TextField
+        label={t.setup.name}
+        at="/name"
+        value={name}
+        set={setName}
+        testid="login-name"
+        autocomplete="username"
+      />
+      <PasswordField
+        label={t.setup.password}
+        at="/password"
+        value={password}
+        set={setPassword}
+        testid="login-password"
+        autocomplete="current-password"
+        hint={t.login.forgot}
+      />
+      <LanguageField />
+    </Gate>
   );
 }

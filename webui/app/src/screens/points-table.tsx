@@ -5,6 +5,7 @@ import { language, useText } from "../i18n";
 import { NotDone, useAttempt } from "../parts/attempt";
 import { AreaField, ChoiceField } from "../parts/field";
 import { FileButton } from "../parts/file-button";
+import { useGuard } from "../parts/form";
 import { Icon } from "../parts/icon";
 import { Empty, Failed, Skeleton, useLoad } from "../parts/load";
 import { Page } from "../parts/page";
@@ -74,8 +75,13 @@ function useBringing(saved: Stored<Device>, reload: () => void) {
   const [mode, setMode] = useState("merge");
   const [plan, setPlan] = useState<ImportResult>();
   const { busy, error, run, forget } = useAttempt();
-  const change = (next: { text?: string; mode?: string }): void => {
-    if (next.text !== undefined) setText(next.text);
+  const [typed, setTyped] = useState(false);
+  useGuard(typed);
+  const change = (next: { text?: string; mode?: string }, byHand = false): void => {
+    if (next.text !== undefined) {
+      setText(next.text);
+      setTyped(byHand && next.text !== "");
+    }
     if (next.mode !== undefined) setMode(next.mode);
     setPlan(undefined);
     forget();
@@ -140,7 +146,7 @@ function BringIn({ saved, reload }: { saved: Stored<Device>; reload: () => void 
         hint={t.table.textHint}
         at="/csv"
         value={text}
-        set={take}
+        set={(csv) => change({ text: csv }, true)}
         rows={8}
         testid="table-text"
       />

@@ -2,8 +2,9 @@ import { useState } from "preact/hooks";
 import { api, ApiError } from "../api";
 import { language, useText, type Messages } from "../i18n";
 import { Checks, type OwnFault } from "../model/check";
-import { Form, useSaving } from "../parts/form";
+import { useSaving } from "../parts/form";
 import { PasswordField, TextField } from "../parts/field";
+import { Gate } from "../parts/gate";
 import { LanguageField } from "../parts/language";
 import { tell } from "../parts/toast";
 import { begin, enter, setup } from "../session";
@@ -37,58 +38,46 @@ export function Setup() {
   };
 
   return (
-    <main class="gate" id="main">
-      <h1>{t.setup.title}</h1>
-      <p class="muted">{setup.value?.hostname}</p>
-      <p>{t.setup.intro}</p>
-      <Form
-        testid="setup"
-        saving={saving.state}
-        onSubmit={submit}
-        actions={
-          <button
-            type="submit"
-            class="button primary wide"
-            data-testid="setup-submit"
-            aria-disabled={saving.state.busy}
-          >
-            {saving.state.busy ? t.setup.submitting : t.setup.submit}
-          </button>
-        }
-      >
-        <LanguageField />
-        {codeRequired && (
-          <TextField
-            label={t.setup.code}
-            hint={t.setup.codeHint}
-            at="/code"
-            value={code}
-            set={setCode}
-            testid="setup-code"
-            autocomplete="one-time-code"
-            code
-          />
-        )}
+    <Gate
+      title={t.setup.title}
+      intro={<p>{t.setup.intro}</p>}
+      testid="setup"
+      saving={saving.state}
+      submit={saving.state.busy ? t.setup.submitting : t.setup.submit}
+      onSubmit={submit}
+    >
+      <LanguageField />
+      {codeRequired && (
         <TextField
-          label={t.setup.name}
-          hint={t.setup.nameHint}
-          at="/name"
-          value={name}
-          set={setName}
-          testid="setup-name"
-          autocomplete="username"
+          label={t.setup.code}
+          hint={t.setup.codeHint}
+          at="/code"
+          value={code}
+          set={setCode}
+          testid="setup-code"
+          autocomplete="one-time-code"
+          code
         />
-        <PasswordField
-          label={t.setup.password}
-          hint={<span aria-live="polite">{password !== "" && strength(password, t)}</span>}
-          at="/password"
-          value={password}
-          set={setPassword}
-          testid="setup-password"
-          autocomplete="new-password"
-        />
-      </Form>
-    </main>
+      )}
+      <TextField
+        label={t.setup.name}
+        hint={t.setup.nameHint}
+        at="/name"
+        value={name}
+        set={setName}
+        testid="setup-name"
+        autocomplete="username"
+      />
+      <PasswordField
+        label={t.setup.password}
+        hint={<span aria-live="polite">{password !== "" && strength(password, t)}</span>}
+        at="/password"
+        value={password}
+        set={setPassword}
+        testid="setup-password"
+        autocomplete="new-password"
+      />
+    </Gate>
   );
 }
 

@@ -12,6 +12,7 @@ import {
   newUplink,
   toUplink,
   usualPort,
+  withHost,
   type UplinkDraft,
 } from "../model/uplink";
 import { CheckField, PasswordField, TextField } from "../parts/field";
@@ -226,7 +227,7 @@ function LinkFields({ draft, change, saved }: FieldsProps) {
           label={t.uplinks.host}
           at="/url"
           value={draft.host}
-          set={(host) => change({ host: host.trim() })}
+          set={(host) => change(withHost(draft, host))}
           placeholder="broker.example.com"
           inputMode="url"
           testid="uplink-host"

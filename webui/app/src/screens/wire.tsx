@@ -61,6 +61,12 @@ function Head({ bridge }: { bridge: Bridge }) {
           <Icon name="eye" />
           {t.field.frames}
         </a>
+        {mayChange.value && bridge.kind === "modbus" && (
+          <a class="button" href={href("wires", bridge.id, "hand")} data-testid={`wire-hand-${bridge.id}`}>
+            <Icon name="edit" />
+            {t.field.hand.open}
+          </a>
+        )}
         {mayChange.value && (
           <a class="button" href={href("devices", "new", "on", bridge.id)} data-testid={`wire-add-${bridge.id}`}>
             <Icon name="plus" />

@@ -121,6 +121,8 @@ describe.runIf(FG_ACCESS)("access to a real gateway", () => {
     await click("apply-dry-run");
     await seen(at("apply-wrong"));
     expect(await b.page.innerText(at("apply-wrong"))).toMatch(/line [234]: /);
+    await click("tab-gateway");
+    await click("ask-yes"); // what was typed is left
     for (const [tab, wait] of [
       ["gateway", "gateway-version"],
       ["log", "log"],

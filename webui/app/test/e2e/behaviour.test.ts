@@ -1,26 +1,15 @@
 // What the page does when things go wrong or change under it, against the gateway in memory.
 import { describe, expect, it } from "vitest";
-import type { Bridge, Uplink } from "../../src/types";
+import type { Uplink } from "../../src/types";
 import { at, expectAccessible } from "./browser";
-import { atDesk } from "./desk";
+import { atDesk, meterOn } from "./desk";
 
-const cabinet = (): Bridge => ({
-  id: "cabinet",
-  kind: "modbus",
-  link: { tcp: { address: "127.0.0.1:502" } },
-  devices: [
-    {
-      id: "meter",
-      unit: 1,
-      interval: "1s",
-      points: [
-        { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
-        { id: "setpoint", table: "holding", address: 104, type: "int16", unit: "°C", write: { min: -10, max: 60 } },
-        { id: "pump", table: "coil", address: 0, write: {} },
-      ],
-    },
-  ],
-});
+const cabinet = () =>
+  meterOn({ tcp: { address: "127.0.0.1:502" } }, [
+    { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
+    { id: "setpoint", table: "holding", address: 104, type: "int16", unit: "°C", write: { min: -10, max: 60 } },
+    { id: "pump", table: "coil", address: 0, write: {} },
+  ]);
 const cloud = (): Uplink => ({
   id: "cloud",
   url: "mqtt://broker:1883",
@@ -351,4 +340,18 @@ it("shows what failed to load, and tries again", async () => {
   await desk.b.context.setOffline(false);
   await desk.b.page.click(`${at("load-failed")} button`);
   await seen(at("device-meter"));
+});
+
+it("survives an address that a person mistyped", async () => {
+  await open("/devices/100%");
+  await seen(".empty");
+  expect(await desk.b.page.innerText(".empty")).toContain("100%");
+});
+
+it("forgets the value of a point that is gone", async () => {
+  await open("/devices/meter");
+  await seen(`${at("value-meter-power")}[data-quality="good"]`);
+  const meter = desk.g.bridges[0]?.devices?.[0];
+  if (meter) meter.points = meter.points?.filter((p) => p.id !== "power") ?? [];
+  await seen(`${at("value-meter-power")}[data-quality="none"]`);
 });

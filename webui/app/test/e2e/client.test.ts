@@ -198,8 +198,8 @@ describe.runIf(FG_CLIENT)("in a page of somebody else", () => {
     await load("/strict");
     const state = await page.evaluate(
       async ([options]) => {
-        const client = await window.connect({ ...options, heartbeat: 1000 });
-        await new Promise((resolve) => setTimeout(resolve, 3000)); // longer than the gateway bears silence
+        const client = await window.connect({ ...options, heartbeat: 4000 }); // the gateway bears 6 s of silence
+        await new Promise((resolve) => setTimeout(resolve, 7000));
         const { connected } = client;
         await client.disconnect();
         return connected;

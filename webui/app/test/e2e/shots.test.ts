@@ -202,6 +202,7 @@ describe.each(looks)("at $name", { timeout: 300_000 }, (look) => {
       ["account", "/account", at("logout")],
       ["points-table", "/devices/main-meter/points", at("table-text")],
       ["frames", "/wires/cabinet/frames", at("frame")],
+      ["by-hand", "/wires/cabinet/hand", at("hand-write-submit")],
       ["templates", "/templates", at("template-acme-em3")],
       ["template-new", "/templates/new", at("template-yaml")],
       ["mqtt", "/mqtt/connect", at("connect-0")],
@@ -256,10 +257,30 @@ describe.each(looks)("at $name", { timeout: 300_000 }, (look) => {
       await seen(at("table-removed"));
       await look1("points-table-plan");
       await open("/devices/new/on/cabinet");
+      await click("ask-yes"); // the typed table is left
       await unfold("scan-open");
       await click("scan-start");
       await seen(`${at("scan")}[data-state="done"]`);
       await look1("scan");
+      await open("/wires/cabinet/hand");
+      await b.page.selectOption(at("hand-read-what"), "8");
+      await click("hand-read-submit");
+      await seen(at("hand-said-bus_crc_errors"));
+      await fill("hand-write-address", "104");
+      await fill("hand-write-unit", "99");
+      await fill("hand-write-value", "215");
+      await b.page.selectOption(at("hand-write-code"), "23");
+      await click("hand-write-submit");
+      await seen("dialog");
+      await look1("by-hand-ask");
+      await click("ask-yes");
+      await seen(`${at("hand-write-result")}[data-ok="false"]`);
+      await b.page.selectOption(at("hand-read-what"), "holding");
+      await fill("hand-read-address", "104");
+      await fill("hand-read-quantity", "4");
+      await click("hand-read-submit");
+      await seen(at("hand-registers"));
+      await look1("by-hand-done");
       await open("/uplinks/new");
       await b.page.selectOption(at("uplink-preset"), "aws-iot-core");
       await seen(at("preset-advice"));

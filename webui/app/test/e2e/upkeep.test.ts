@@ -105,6 +105,21 @@ describe("values", () => {
     expect(await text("write-result-meter-mode")).toContain("it refuses the value");
   });
 
+  it("with words begin with what the device has, and take a number without a word", async () => {
+    desk.g.written.set("meter/mode", "eco");
+    await open("/devices/meter");
+    await desk.b.page.waitForFunction(
+      (sel) => document.querySelector<HTMLSelectElement>(sel)?.value === "eco",
+      at("write-meter-mode"),
+    );
+    await desk.b.page.selectOption(at("write-meter-mode"), { label: "a number without a label…" });
+    await fill("write-number-meter-mode", "7");
+    await expectAccessible(desk.b.page, "a number in place of a word");
+    await click("write-submit-meter-mode");
+    await seen(`${at("write-result-meter-mode")}[data-ok="true"]`);
+    expect(desk.g.written.get("meter/mode")).toBe(7);
+  });
+
   it("of a device with 500 points are found by a word, and only what is near is drawn", async () => {
     const many = Array.from({ length: 500 }, (_, i): Point => ({ id: `p${i}`, table: "input", address: i }));
     const relays = device("relays");

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
-import type { Read, Scan, Template } from "../../src/tool-types";
+import type { HandWrite, Read, Scan, Template } from "../../src/tool-types";
 import { AdminMock } from "./admin";
 import type {
   Alarm,
@@ -24,7 +24,7 @@ import type {
 } from "../../src/types";
 
 import { presets, readTable, usualHome, writeTable } from "./upkeep";
-import { checkTemplate, history, MockScan, monitor, readBack, templates } from "./tools";
+import { checkTemplate, history, MockScan, monitor, readBack, templates, writeBack } from "./tools";
 
 const dist = join(import.meta.dirname, "../../../dist");
 const policy =
@@ -87,6 +87,7 @@ export class MockGateway {
   ];
   sick = new Set<string>(); // devices that give no answer
   written = new Map<string, number | boolean | string>();
+  byHand: HandWrite[] = []; // what was written on wires
   sessions = new Set<string>();
   streams = 0; // open streams of events
   templates: Template[] = structuredClone(templates);
@@ -251,6 +252,10 @@ export class MockGateway {
     if (resource !== "bridges" || method !== "POST") return undefined;
     const what = action || id;
     if (what === "read") return ok(readBack(body as Read));
+    if (what === "write") {
+      this.byHand.push(body as HandWrite);
+      return ok(writeBack(body as HandWrite));
+    }
     if (what !== "scan") return undefined;
     const scan = body as Scan;
     if (scan.bridge) refuse(this.checkBridge({ ...scan.bridge, id: "" }));
@@ -582,7 +587,7 @@ export class MockGateway {
         alarms: this.alarms,
       };
       for (const [name, items] of Object.entries(all)) {
-        const data = JSON.stringify({ items });
+        const data = JSON.stringify({ items, ...(name === "values" && { all: true }) });
         if (last.get(name) !== data) r.write(`event: ${name}\ndata: ${data}\n\n`);
         last.set(name, data);
       }

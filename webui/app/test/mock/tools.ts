@@ -1,6 +1,18 @@
 // Templates and tools of docs/api.md for the gateway in memory.
 import type { ServerResponse } from "node:http";
-import type { Decode, Found, Frame, History, Job, Read, ReadResult, Scan, Template } from "../../src/tool-types";
+import type {
+  Decode,
+  Found,
+  Frame,
+  HandWrite,
+  HandWritten,
+  History,
+  Job,
+  Read,
+  ReadResult,
+  Scan,
+  Template,
+} from "../../src/tool-types";
 import type { Fault } from "../../src/types";
 
 const none = { bridge: null, device: null, own: false };
@@ -55,6 +67,7 @@ export function readBack(q: Read): ReadResult {
     bits: [],
     decodes: [],
   };
+  if (q.function === 8) return { ...base, said: [{ name: "bus_crc_errors", value: 7, text: "" }] };
   if (q.table === "coil" || q.table === "discrete_input")
     return { ...base, bits: [{ address: Number(q.address), value: true }] };
   if (Number(q.address) >= 9000)
@@ -68,7 +81,7 @@ export function readBack(q: Read): ReadResult {
   const bytes = Buffer.alloc(8);
   bytes.writeFloatBE(230.1, 0);
   bytes.swap32().swap16(); // now the low word comes first
-  const registers = Array.from({ length: q.quantity }, (_, i) => {
+  const registers = Array.from({ length: q.quantity ?? 1 }, (_, i) => {
     const unsigned = bytes.readUInt16BE(2 * i);
     return {
       address: Number(q.address) + i,
@@ -78,6 +91,22 @@ export function readBack(q: Read): ReadResult {
     };
   });
   return { ...base, registers, decodes: decodes(bytes, Number(q.address)) };
+}
+
+/** writeBack answers a write by hand; the unit identifier 99 is silent. */
+export function writeBack(q: HandWrite): HandWritten {
+  const base = { ms: 21, function: q.function ?? 6, raw: "00d7", registers: [], error: "", code: "", exception: 0 };
+  if (q.unit === 99)
+    return {
+      ...base,
+      ok: false,
+      verified: false,
+      error: "no answer within 500ms; check that the device is on",
+      code: "timeout",
+    };
+  if (Number(q.address) > 65_535)
+    return { ...base, ok: false, verified: false, error: "must be 0 to 65535", code: "out_of_range" };
+  return { ...base, ok: true, verified: q.verify === true };
 }
 
 function decodes(bytes: Buffer, address: number): Decode[] {

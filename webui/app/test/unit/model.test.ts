@@ -12,8 +12,8 @@ import {
   type PointDraft,
 } from "../../src/model/device";
 import { durationOf, secondsOf } from "../../src/model/duration";
-import { fromUplink, mergePatch, newUplink, toUplink } from "../../src/model/uplink";
-import { freeName, fromBridge, newWire, splitAddress, toBridge } from "../../src/model/wire";
+import { fromUplink, mergePatch, newUplink, toUplink, withHost } from "../../src/model/uplink";
+import { freeName, fromBridge, joinAddress, newWire, splitAddress, toBridge } from "../../src/model/wire";
 import { escaped, unescaped } from "../../src/model/escape";
 import type { Bridge, Device, Uplink } from "../../src/types";
 
@@ -186,12 +186,33 @@ describe("a wire", () => {
     ["fe80::1", "fe80::1", ""],
   ])("splits %s", (address, host, port) => expect(splitAddress(address)).toEqual([host, port]));
 
+  it.each([
+    ["10.0.0.5", "10.0.0.5:502"],
+    ["10.0.0.5:1502", "10.0.0.5:1502"], // pasted with its port
+    ["fe80::1", "[fe80::1]:502"],
+  ])("joins %s", (host, address) => expect(joinAddress(host, 502)).toBe(address));
+
   it.each(["\r\n", "\n", "\u0003", "a\\b", "\t", "\\r"])("escapes %j and back", (text) => {
     expect(unescaped(escaped(text))).toBe(text);
   });
 });
 
 describe("an uplink", () => {
+  it.each([
+    [
+      "mqtts://a1-ats.iot.example.com:8883",
+      { host: "a1-ats.iot.example.com", port: "8883", tls: true, websocket: false, path: "" },
+    ],
+    ["ws://broker/mqtt", { host: "broker", port: "80", tls: false, websocket: true, path: "/mqtt" }],
+    [" broker.example.com ", { host: "broker.example.com" }],
+    ["http://broker", { host: "http://broker" }],
+  ])("takes a pasted %s apart", (text, part) => expect(withHost(newUplink("site-7"), text)).toEqual(part));
+
+  it("leaves an address alone while it is typed", () => {
+    const text = "mqtts://b";
+    expect(withHost({ ...newUplink("site-7"), host: text.slice(0, -1) }, text)).toEqual({ host: text });
+  });
+
   const saved: Uplink = {
     id: "cloud",
     url: "mqtts://broker.example.com:8883",

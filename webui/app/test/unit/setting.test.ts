@@ -86,6 +86,7 @@ describe("what somebody set by YAML", () => {
       { id: "b", address: "4x105", table: "holding", type: "bits", length: 2, enum: { "0": "run" } },
       { id: "c", address: 105, table: "input", type: "string", length: 8, order: "BADC" },
       { id: "d", sunspec: { models: [101], offset: 14 }, type: "int16", scale_from: "sf", publish: false },
+      { id: "f", address: "4x9", name: "Frequency", priority: "high" },
       { id: "e", address: "0x9CA9", write: { step: 0.5, verify: true, function: 16 }, interval: "once" },
     ],
   } as Device;
