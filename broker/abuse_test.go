@@ -21,12 +21,12 @@ import (
 
 const crowdSize = 1000
 
-// abused is a broker over TCP whose log is kept, with a short connect timeout for those who say half of it.
-func abused(t testing.TB, spool session.Spool, log io.Writer) *testBroker {
+// abused is a broker over TCP whose log is kept, with a connect timeout for those who say half of it.
+func abused(t testing.TB, spool session.Spool, log io.Writer, connect time.Duration) *testBroker {
 	cfg := broker.DefaultConfig()
 	onTCP(&cfg)
 	cfg.AllowAnonymous = true
-	cfg.ConnectTimeout = 500 * time.Millisecond
+	cfg.ConnectTimeout = connect
 	cfg.MaxQueuedMessages = 1000
 	b, err := broker.New(cfg, spool, nil, &fault.Alarms{}, slog.New(slog.NewTextHandler(log, nil)))
 	require.NoError(t, err)
@@ -80,7 +80,7 @@ func (c *testClient) roundTrip(i, n int) error {
 func TestAbusers_HurtNobodyElse(t *testing.T) {
 	const each = 5
 	var log lockedBuffer
-	b := abused(t, memory(t), &log)
+	b := abused(t, memory(t), &log, 5*time.Second) // a slow machine takes its time for a CONNECT, too
 	clients := crowd(t, b)
 	var seen closings
 	stop := sync.OnceFunc(letLoose(b.address(t).String(), abusers(&seen)))

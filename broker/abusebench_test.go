@@ -66,7 +66,7 @@ func BenchmarkAbuse(b *testing.B) {
 
 func benchmarkAbuse(b *testing.B, which string) {
 	const turns, length = 2, 4 * time.Second
-	house := abused(b, memory(b), io.Discard)
+	house := abused(b, memory(b), io.Discard, 500*time.Millisecond)
 	clients := crowd(b, house)
 	address := house.address(b).String()
 	for _, c := range clients {

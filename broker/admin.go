@@ -67,10 +67,7 @@ func (b *Broker) endByHand(ctx context.Context, cl *client, by string) error {
 	b.endWill(cl.id, true)
 	b.log.Info("session ended", "client_id", cl.id, "by", by)
 	if err := wait(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fmt.Errorf("end session: %w", err)
+		return orContext(ctx, fmt.Errorf("end session: %w", err))
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func (c *conn) answerLater(x answer) (safe func(error)) {
 
 // write puts an acknowledgement into the out buffer; out.mu is held.
 func (c *conn) write(w *batch, x answer) {
-	if !c.out.accepts() || c.refused {
+	if x.kind == 0 || !c.out.accepts() || c.refused {
 		return
 	}
 	if m := c.modern; m != nil {
@@ -114,8 +114,6 @@ func (c *conn) write(w *batch, x answer) {
 	}
 	c.out.grow(max(len(x.raw), ackRoom))
 	switch {
-	case x.kind == 0:
-		return
 	case x.raw != nil:
 		c.out.buf = append(c.out.buf, x.raw...)
 	case c.modern != nil && x.reason != mqtt.Success:

@@ -28,16 +28,17 @@ type batch struct {
 	pub    publication
 	count  counts
 
-	owed   []session.Owed // of pub
-	owedTo []*client      // the same sessions
-	topic  []byte         // of pub, when it came from inside
-	name   []byte         // of a message that is encoded for one client
-	topics [][]byte       // that cache was told of
-	gone   []mqtt.MsgID   // what the spool owes one client that must not get it any more
-	taken  int            // receivers of pub
-	unsent int            // bytes that were appended since dirty was empty
+	owed   []session.Owed         // of pub
+	owedTo []*client              // the same sessions
+	rest   []route.Match[*client] // receivers of pub that get it when the spool has taken it
+	topic  []byte                 // of pub, when it came from inside
+	name   []byte                 // of a message that is encoded for one client
+	topics [][]byte               // that cache was told of
+	gone   []mqtt.MsgID           // what the spool owes one client that must not get it any more
+	taken  int                    // receivers of pub
+	unsent int                    // bytes that were appended since dirty was empty
 
-	passage passage // of pub, when it is retained
+	passage passage // of pub, when it is retained; see fence
 }
 
 // lookAhead tells the cache of the topics of the next publications in data, and gives how many bytes
@@ -204,10 +205,11 @@ func (p *publication) frame(v mqtt.Version, qos mqtt.QoS) *frame {
 }
 
 // isAsReceived tells whether the packet that came says the same to a receiver of
-// the version, but for its flags and packet identifier.
+// the version, but for its flags and packet identifier. One of 3.x may have a
+// remaining length of more bytes than it needs: not every receiver takes that.
 func (p *publication) isAsReceived(v mqtt.Version) bool {
 	if v < mqtt.V5 || p.version < mqtt.V5 {
-		return v < mqtt.V5 && p.version < mqtt.V5
+		return v < mqtt.V5 && p.version < mqtt.V5 && len(p.raw) == p.Size(v)
 	}
 	return p.TopicAlias == 0
 }

@@ -60,6 +60,7 @@ type Broker struct {
 
 	throttledTold atomic.Int64 // when the log was told that logins are refused unseen, in nanoseconds since started
 
+	mayRefuse      atomic.Bool // a session may have a queue that refuses what does not fit
 	retainedExpire atomic.Bool // a retained message has an expiry interval
 	retaining      fence
 	retainOrder    sync.Mutex // held from Append to the change of the retained index
@@ -103,6 +104,7 @@ func New(cfg Config, spool session.Spool, auth Authenticator, alarms *fault.Alar
 		traces:   map[string][]*Trace{},
 	}
 	b.unsent.budget = cfg.MaxUnsentBytes
+	b.mayRefuse.Store(cfg.QueueFull == Reject)
 	b.ruleless = access.New(nil, cfg.Access())
 	if err := b.load(); err != nil {
 		return nil, err

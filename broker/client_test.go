@@ -30,6 +30,9 @@ func dial(t testing.TB, b *testBroker, connect packet.Connect) *testClient {
 	return c
 }
 
+// connected is how long a client's connection may take at most, on the slowest machine: a test that hangs ends then.
+const connected = 5 * time.Minute
+
 // connectTo sends CONNECT and waits for nothing.
 func connectTo(t testing.TB, b *testBroker, connect packet.Connect) *testClient {
 	t.Helper()
@@ -42,7 +45,7 @@ func connectTo(t testing.TB, b *testBroker, connect packet.Connect) *testClient 
 func connectOver(t testing.TB, nc net.Conn, connect packet.Connect) *testClient {
 	t.Helper()
 	c := &testClient{TB: t, nc: nc, in: bufio.NewReaderSize(nc, 64<<10)}
-	require.NoError(t, nc.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, nc.SetDeadline(time.Now().Add(connected)))
 	c.send(connect.Append(nil))
 	return c
 }

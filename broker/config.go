@@ -36,6 +36,9 @@ type Config struct {
 	MaxQueuedBytes     int64           `json:"max_queued_bytes"`      // per session
 	MaxSessionExpiry   int64           `json:"max_session_expiry"`    // seconds; 4,294,967,295 and more for never
 	MaxSubscriptions   int             `json:"max_subscriptions"`     // per session, 1 to 1,000,000
+	MaxSessions        int             `json:"max_sessions"`          // that may live on without a connection, and others, 1 to 10,000,000
+	MaxRetained        int             `json:"max_retained_messages"` // 1 to 100,000,000, without $SYS; parts of the gateway are not refused
+	MaxRetainedBytes   int64           `json:"max_retained_bytes"`    // topic names, payloads and properties, 1 KiB to 1 TiB; they are in RAM
 	MaxUnsentBytes     int64           `json:"max_unsent_bytes"`      // what all slow readers together let wait in RAM, 1 MiB to 1 TiB; their shares shrink towards it
 	QueueFull          string          `json:"queue_full"`            // DropOldest or Reject
 	QueueQoS0          bool            `json:"queue_qos0"`            // QoS 0 for offline sessions
@@ -64,6 +67,9 @@ func DefaultConfig() Config {
 		MaxQueuedBytes:     1 << 30,
 		MaxSessionExpiry:   7 * 24 * 3600,
 		MaxSubscriptions:   10_000,
+		MaxSessions:        100_000,
+		MaxRetained:        200_000,
+		MaxRetainedBytes:   128 << 20,
 		MaxUnsentBytes:     64 << 20,
 		QueueFull:          DropOldest,
 		ConnectTimeout:     10 * time.Second,
@@ -97,6 +103,9 @@ func (c Config) Validate() error {
 		{"max_topic_alias", int64(c.MaxTopicAlias), 0, 65535},
 		{"max_qos", int64(c.MaxQoS), 0, 2},
 		{"max_unsent_bytes", c.MaxUnsentBytes, 1 << 20, 1 << 40},
+		{"max_sessions", int64(c.MaxSessions), 1, 10_000_000},
+		{"max_retained_messages", int64(c.MaxRetained), 1, 100_000_000},
+		{"max_retained_bytes", c.MaxRetainedBytes, 1024, 1 << 40},
 		{"max_subscriptions", int64(c.MaxSubscriptions), 1, 1_000_000},
 		{"max_queued_messages", int64(c.MaxQueuedMessages), 1, 1_000_000_000},
 		{"max_queued_bytes", c.MaxQueuedBytes, 1024, 1 << 50},

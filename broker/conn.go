@@ -216,6 +216,7 @@ func (c *conn) awaitTurn() {
 // turns is the politeness of a connection that always has something to read.
 type turns struct {
 	bytes  int   // that were handled while the client always had more
+	own    int64 // bytes of this connection that count as little
 	others int64 // what the others had sent at the last turn's end
 	polite int   // turns for which it still knows that there are others
 }
@@ -224,6 +225,7 @@ const (
 	turnBytes  = readSize / 2
 	turnPause  = 50 * time.Microsecond // while nobody else says anything
 	turnShare  = 4                     // the pause in turns, while somebody does
+	turnMost   = 20 * time.Millisecond // the longest pause: a turn may have waited for a queue or a disk
 	turnMemory = 64                    // turns
 )
 
@@ -243,14 +245,14 @@ func (c *conn) takeTurns(used int) {
 		return
 	}
 	t.bytes = 0
-	if others := c.b.stats.littleReceived.Load(); others != t.others {
+	if others := c.b.stats.littleReceived.Load() - t.own; others != t.others {
 		t.others, t.polite = others, turnMemory
 	}
 	pause := turnPause
 	if t.polite > 0 {
 		t.polite--
 		took := time.Since(c.b.started) - time.Duration(c.heard.Load())
-		pause = max(pause, turnShare*took)
+		pause = min(max(pause, turnShare*took), turnMost)
 	}
 	time.Sleep(pause)
 }
@@ -298,6 +300,7 @@ func (c *conn) handleAll(w *batch, data []byte) (used int, err error) {
 	if c.in.filled(used) {
 		c.b.stats.muchReceived.Add(int64(used))
 	} else {
+		c.turns.own += int64(used)
 		c.b.stats.littleReceived.Add(int64(used))
 	}
 	if used > 0 {

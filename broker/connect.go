@@ -153,16 +153,17 @@ func (c *conn) reasonOf(err error) mqtt.ReasonCode {
 func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	present, err := c.b.claim(c, p)
 	if err != nil {
-		if !errors.Is(err, errGivenUp) {
-			c.refuse(p.Version, mqtt.ServerUnavailable)
+		reason := mqtt.ServerUnavailable
+		if errors.Is(err, errTooManySessions) {
+			reason = mqtt.QuotaExceeded
 		}
-		c.end(ending{text: "the session can't be kept", reason: mqtt.ServerUnavailable, err: err})
+		if !errors.Is(err, errGivenUp) {
+			c.refuse(p.Version, reason)
+		}
+		c.end(ending{text: "the session can't be kept", reason: reason, err: err})
 		return errEnded
 	}
 	c.b.entitle(c.client)
-	if p.HasWill {
-		c.keepWill(&p.Will)
-	}
 	ack := packet.Connack{SessionPresent: present && p.Version > mqtt.V31} // 3.1 has no such flag
 	window := c.b.cfg.MaxInflight
 	if c.modern != nil {
@@ -176,6 +177,9 @@ func (c *conn) begin(w *batch, p *packet.Connect, assigned bool) error {
 	if c.modern != nil && c.modern.maxPacket > 0 && len(raw) > c.modern.maxPacket {
 		c.end(ending{text: "connection refused", reason: mqtt.PacketTooLarge, err: errors.New("CONNACK is larger than the client's maximum packet size")})
 		return errEnded
+	}
+	if p.HasWill {
+		c.keepWill(&p.Will)
 	}
 	c.out.mu.Lock()
 	c.out.grow(len(raw))
@@ -225,6 +229,8 @@ func (b *Broker) claim(c *conn, p *packet.Connect) (present bool, err error) {
 	return false, nil
 }
 
+var errTooManySessions = errors.New("there are max_sessions already")
+
 // seize makes c the owner of the session to go on with, old when that is the one
 // that there is, after its present owner has gone.
 func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) {
@@ -241,7 +247,11 @@ func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) 
 		holder := old.owner
 		b.mu.Unlock()
 		holder.end(ending{text: "another connection took the session over", reason: mqtt.SessionTakenOver})
-		<-holder.done
+		select {
+		case <-holder.done:
+		case <-c.dead:
+			return nil, nil, errGivenUp
+		}
 	}
 	defer b.mu.Unlock()
 	if old != nil && !p.CleanStart && !old.hasExpired(time.Now()) {
@@ -251,6 +261,9 @@ func (b *Broker) seize(c *conn, p *packet.Connect) (cl, old *client, err error) 
 	durable := !p.CleanStart
 	if c.modern != nil {
 		durable = c.modern.expiry > 0
+	}
+	if durable && old == nil && len(b.clients) >= b.cfg.MaxSessions {
+		return nil, nil, errTooManySessions
 	}
 	cl = b.newClient(p.ClientID, durable)
 	cl.owner = c

@@ -60,3 +60,12 @@ func (b *OutBuffers) Get(need int) []byte { return b.get(need) }
 
 // Put takes a buffer back.
 func (b *OutBuffers) Put(buf []byte) { b.put(buf) }
+
+// Mark is how far a session was sent.
+type Mark struct{ mark }
+
+// Open notes that the record of a turn is committed.
+func (m *Mark) Open(turn uint64) { m.open(turn) }
+
+// Opened gives the last turn that is.
+func (m *Mark) Opened() uint64 { return m.opened.Load() }

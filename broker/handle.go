@@ -98,11 +98,10 @@ func (c *conn) changeExpiry(seconds uint32) error {
 	}
 	c.modern.expiry = expiry
 	cl.mu.Lock()
+	defer cl.mu.Unlock()
 	cl.meta.Expiry = expiry
-	record := cl.record()
-	cl.mu.Unlock()
-	if cl.isDurable() && expiry > 0 { // else it ends in a moment
-		c.b.spool.Apply(session.Change{Session: cl.sid, Put: record}, nil)
+	if expiry > 0 { // else it ends in a moment
+		cl.keepRecord(false, nil)
 	}
 	return nil
 }

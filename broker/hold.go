@@ -2,7 +2,6 @@ package broker
 
 import (
 	"log/slog"
-	"slices"
 	"time"
 
 	"fieldgate/broker/session"
@@ -20,7 +19,6 @@ const (
 // refuse a message with. When that takes too long, the entry is refused after all
 // and the connection ends; its client will send the message again.
 func (c *conn) holdBack(w *batch, e session.Entry, safe func(error)) error {
-	owed, owedTo := slices.Clone(w.owed), slices.Clone(w.owedTo)
 	c.held.Store(true)
 	defer c.held.Store(false)
 	c.log(slog.LevelInfo, "publisher waits: a queue is full", "topic", e.Message.Topic)
@@ -39,9 +37,21 @@ func (c *conn) holdBack(w *batch, e session.Entry, safe func(error)) error {
 		case <-again.C:
 		}
 		again.Stop()
-		w.owed, w.owedTo = append(w.owed[:0], owed...), append(w.owedTo[:0], owedTo...)
-		if w.store(e, safe) || !e.Tentative {
+		if w.distribute(e, safe) || !e.Tentative {
 			return nil
 		}
 	}
+}
+
+// distribute gives w.pub to those who are there now; false when the spool refuses it, and nobody gets it.
+func (w *batch) distribute(e session.Entry, safe func(error)) bool {
+	w.enter(&e)
+	defer w.leave(&e)
+	w.fanOut()
+	if w.needsSpool(&e) {
+		return w.store(e, safe)
+	}
+	w.giveRest() // the sessions with the full queues have ended
+	safe(nil)
+	return true
 }

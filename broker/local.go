@@ -40,7 +40,6 @@ func (b *Broker) Attach(ctx context.Context, a mqtt.Attachment) (*Local, error) 
 	if err != nil {
 		return nil, err
 	}
-	l.cl = cl
 	if err := b.changeLocal(ctx, cl, change); err != nil {
 		_ = l.Close() // it never fails
 		if change.Put != nil && ctx.Err() == nil {
@@ -75,10 +74,7 @@ func (b *Broker) attachLocal(l *Local, a mqtt.Attachment) (*client, session.Chan
 	defer b.mu.Unlock()
 	cl := b.clients[a.ClientID]
 	if cl != nil && cl.isDurable() != a.Durable {
-		if cl.local != nil || cl.isDurable() {
-			return nil, change, fault.New(fault.Conflict, "session %s exists and is not of that kind", a.ClientID)
-		}
-		cl = nil
+		return nil, change, fault.New(fault.Conflict, "session %s exists and is not of that kind", a.ClientID)
 	}
 	if cl == nil {
 		cl = b.newClient(a.ClientID, a.Durable)
@@ -91,7 +87,7 @@ func (b *Broker) attachLocal(l *Local, a mqtt.Attachment) (*client, session.Chan
 	if cl.local != nil {
 		return nil, change, fault.New(fault.Conflict, "session %s is attached already", a.ClientID)
 	}
-	cl.local = l
+	l.cl, cl.local = cl, l
 	cl.attended.Store(true)
 	cl.cursor, cl.backlog = 0, true
 	if a.MaxMessages > 0 {
@@ -118,6 +114,9 @@ func (b *Broker) localLimits(a mqtt.Attachment) session.Limits {
 		l.Bytes = a.MaxBytes
 	}
 	l.Age, l.Reject = a.MaxAge, a.Reject
+	if l.Reject {
+		b.mayRefuse.Store(true)
+	}
 	return l
 }
 
@@ -136,35 +135,54 @@ func difference(have map[string]mqtt.Subscription, want []mqtt.Subscription) (su
 	return subscribe, unsubscribe
 }
 
-// changeLocal makes the subscriptions what was asked for, here and in the spool.
+// changeLocal makes the subscriptions what was asked for, here and in the spool. It fails with ErrClosed when
+// the session was ended meanwhile.
 func (b *Broker) changeLocal(ctx context.Context, cl *client, change session.Change) error {
+	fresh, wait, err := cl.change(change, ctx.Done())
+	if err != nil {
+		return err
+	}
+	if len(fresh) > 0 {
+		b.retaining.wait()
+		w := b.batch()
+		for _, sub := range fresh {
+			for m := range b.retained.Match(sub.Filter) {
+				cl.giveRetained(w, retainedFor(sub, m))
+			}
+		}
+		w.done()
+	}
+	return orContext(ctx, wait())
+}
+
+// change makes the subscriptions of an in-process session what was asked for, and gives those that want retained
+// messages and what waits for the commit.
+func (cl *client) change(change session.Change, giveUp <-chan struct{}) (fresh []mqtt.Subscription, wait func() error, err error) {
+	cl.ending.Lock()
+	defer cl.ending.Unlock()
+	if cl.isOver() {
+		return nil, nil, ErrClosed
+	}
 	if len(change.Unsubscribe) > 0 {
 		cl.unsubscribe(change.Unsubscribe)
 	}
-	var fresh []mqtt.Subscription
 	for _, sub := range change.Subscribe {
 		if cl.subscribe(sub) && wantsRetained(sub, true) {
 			fresh = append(fresh, sub)
 		}
 	}
-	wait := func() error { return nil }
-	if cl.isDurable() && (change.Put != nil || len(change.Subscribe)+len(change.Unsubscribe) > 0) {
-		wait = b.apply(change, ctx.Done())
+	if !cl.isDurable() || change.Put == nil && len(change.Subscribe)+len(change.Unsubscribe) == 0 {
+		return fresh, func() error { return nil }, nil
 	}
-	w := b.batch()
-	for _, sub := range fresh {
-		for m := range b.retained.Match(sub.Filter) {
-			cl.giveRetained(w, retainedFor(sub, m))
-		}
+	return fresh, cl.b.apply(change, giveUp), nil
+}
+
+// orContext gives the error of ctx for any other one when ctx is done.
+func orContext(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
-	w.done()
-	if err := wait(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return err
-	}
-	return nil
+	return err
 }
 
 // notify lets Next look. It never blocks.
@@ -216,17 +234,7 @@ func (l *Local) take(limit int) ([]mqtt.Delivery, error) {
 func (l *Local) takeSome(limit int) (got []mqtt.Delivery, more bool, err error) {
 	cl, now := l.cl, time.Now()
 	cl.mu.Lock()
-	for len(got) < limit {
-		d, ok := cl.queue.Pop()
-		if !ok {
-			break
-		}
-		if hasExpired(d.Message, now) {
-			cl.b.stats.messagesExpired.Add(1)
-			continue
-		}
-		got = append(got, d)
-	}
+	got = cl.popQueue(limit, now)
 	after, looks := cl.cursor, cl.isDurable() && len(got) < limit && (cl.cursor < cl.newest || cl.backlog)
 	cl.backlog = false
 	cl.mu.Unlock()
@@ -244,28 +252,47 @@ func (l *Local) takeSome(limit int) (got []mqtt.Delivery, more bool, err error) 
 	if err != nil {
 		return got, false, err
 	}
-	for _, q := range page {
-		id := q.Message.ID
+	if cl.local != l { // closed meanwhile: where the cursor stands is somebody else's
+		return got, false, nil
+	}
+	for i := range page {
+		id := page[i].Message.ID
 		if !cl.mayBegin(id) {
 			return got, false, nil
 		}
-		if hasExpired(q.Message, now) && !cl.wasSent(id) { // what was begun comes to its end
+		cl.cursor = id
+		if hasExpired(page[i].Message, now) && !cl.wasSent(id) { // what was begun comes to its end
 			cl.b.stats.messagesExpired.Add(1)
 			gone = append(gone, id)
-			cl.cursor = id
 			continue
 		}
-		got = append(got, mqtt.Delivery{
-			Message:         q.Message,
-			PacketID:        id.PacketID(),
-			QoS:             q.QoS,
-			Retain:          q.Retain,
-			Dup:             cl.wasSent(id),
-			SubscriptionIDs: q.SubscriptionIDs,
-		})
-		cl.cursor = id
+		got = append(got, cl.deliveryOf(&page[i]))
 	}
 	return got, len(page) > 0, nil
+}
+
+// popQueue takes at most limit deliveries from the queue in RAM; mu is held.
+func (cl *client) popQueue(limit int, now time.Time) (got []mqtt.Delivery) {
+	for len(got) < limit {
+		d, ok := cl.queue.Pop()
+		if !ok {
+			break
+		}
+		if hasExpired(d.Message, now) {
+			cl.b.stats.messagesExpired.Add(1)
+			continue
+		}
+		got = append(got, d)
+	}
+	return got
+}
+
+// deliveryOf is what somebody in process gets of what the spool owes; mu is held.
+func (cl *client) deliveryOf(q *session.Queued) mqtt.Delivery {
+	id := q.Message.ID
+	return mqtt.Delivery{
+		Message: q.Message, PacketID: id.PacketID(), QoS: q.QoS, Retain: q.Retain, Dup: cl.wasSent(id), SubscriptionIDs: q.SubscriptionIDs,
+	}
 }
 
 // Ack says that deliveries of QoS 1 and 2 are done for good: they leave the queue
@@ -308,6 +335,7 @@ func (l *Local) Close() error {
 
 func (cl *client) detachLocal(l *Local) {
 	b := cl.b
+	b.mu.Lock() // until it is out of the registry: nobody must attach to a session that ends
 	cl.mu.Lock()
 	if cl.local == l {
 		cl.local = nil
@@ -317,11 +345,7 @@ func (cl *client) detachLocal(l *Local) {
 		cl.offline = time.Now()
 	}
 	cl.mu.Unlock()
-	if cl.isDurable() {
-		return
-	}
-	b.mu.Lock()
-	ends := b.clients[cl.id] == cl
+	ends := !cl.isDurable() && b.clients[cl.id] == cl
 	if ends {
 		delete(b.clients, cl.id)
 	}
@@ -350,11 +374,5 @@ func (b *Broker) Forget(ctx context.Context, clientID string) error {
 	if l != nil {
 		_ = l.Close() // it never fails
 	}
-	if err := b.endSession(cl, ctx.Done())(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return err
-	}
-	return nil
+	return orContext(ctx, b.endSession(cl, ctx.Done())())
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"fieldgate/broker/mqtt"
-	"fieldgate/broker/session"
 )
 
 // markState is what the spool's record of a durable session says of how far the
@@ -30,7 +29,16 @@ type mark struct {
 	state markState
 	turn  uint64 // counts the changes of state
 
-	opened atomic.Uint64 // the turn whose markOpening is committed; needs no lock
+	opened atomic.Uint64 // the last turn whose markOpening is committed; needs no lock
+}
+
+// open notes that the markOpening of a turn is committed, or has taken too long: an earlier turn may come later.
+func (m *mark) open(turn uint64) {
+	for last := m.opened.Load(); last < turn; last = m.opened.Load() {
+		if m.opened.CompareAndSwap(last, turn) {
+			return
+		}
+	}
 }
 
 func (m *mark) set(state markState) {
@@ -74,7 +82,7 @@ func (cl *client) openMark() {
 	cl.meta.Sent = 0
 	turn, local := cl.mark.turn, cl.local
 	opened := func() {
-		cl.mark.opened.Store(turn)
+		cl.mark.open(turn)
 		if local != nil {
 			local.notify()
 		} else {
@@ -82,7 +90,7 @@ func (cl *client) openMark() {
 		}
 	}
 	late := time.AfterFunc(openPatience, opened)
-	cl.b.spool.Apply(session.Change{Session: cl.sid, Put: cl.record()}, func(error) {
+	cl.keepRecord(false, func(error) {
 		late.Stop()
 		opened()
 	})
@@ -97,5 +105,5 @@ func (cl *client) closeMark() {
 	cl.mark.to = max(cl.mark.to, cl.sentTo)
 	cl.mark.set(markClosed)
 	cl.meta.Sent = uint64(cl.mark.to) + 1
-	cl.b.spool.Apply(session.Change{Session: cl.sid, Put: cl.record(), Unhurried: true}, nil)
+	cl.keepRecord(true, nil)
 }

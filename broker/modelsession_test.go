@@ -65,6 +65,7 @@ type modelClient struct {
 	lastPID uint16
 	member  bool // of the shared subscription
 	heir    bool // it is or was one, and may have shared messages that did not come yet
+	strayed bool // it was one before the broker started
 }
 
 // expectedZero is a message of QoS 0 that is to come, or may.
@@ -77,7 +78,7 @@ type expectedZero struct {
 func (c *modelClient) forget() {
 	for _, d := range c.owed {
 		if d.shared != nil {
-			d.shared.orphan(d, c.member)
+			d.shared.orphan(d, c.strayed)
 		}
 	}
 	existed := c.exists

@@ -29,11 +29,11 @@ type sharedMessage struct {
 	doubtful bool // it may be lost, for nobody was there to take it over
 }
 
-// orphan is called when the session ends that has the delivery. One that left the group before takes it along:
-// that it goes to another member is a should [v5 4.8.2].
-func (s *sharedMessage) orphan(d *owed, member bool) {
+// orphan is called when the session ends that has the delivery. One that left the group before a restart takes it
+// along: that it goes to another member is a should [v5 4.8.2].
+func (s *sharedMessage) orphan(d *owed, strayed bool) {
 	s.taken = false
-	s.doubtful = s.doubtful || !member
+	s.doubtful = s.doubtful || strayed
 	s.done = s.done || d.qos == mqtt.ExactlyOnce && d.pid != 0
 }
 
@@ -44,7 +44,7 @@ func (w *world) join(r *rapid.T) {
 		r.Skip("3.1.1 knows no shared subscriptions")
 	}
 	pid, qos := c.nextPID(), mqtt.QoS(rapid.IntRange(1, 2).Draw(r, "qos"))
-	c.member = true
+	c.member, c.strayed = true, false
 	s := mqtt.Subscription{Filter: sharedFilter, QoS: qos}
 	w.send(c, (&packet.Subscribe{PacketID: pid, Subscriptions: []mqtt.Subscription{s}}).Append(nil, c.version))
 	w.settle(r, []fields{{"": "SUBACK", "pid": fmt.Sprint(pid), "codes": fmt.Sprint(qos)}}, c)
@@ -109,8 +109,8 @@ func (w *world) claimZero(r *rapid.T, c *modelClient, got fields) {
 
 // mourn is called when a session has ended: what it had is with the other members, if there are any.
 func (w *world) mourn(ended *modelClient) {
-	left := ended.heir && !ended.member
-	ended.member, ended.heir = false, false
+	left := ended.strayed
+	ended.member, ended.heir, ended.strayed = false, false, false
 	others := slices.ContainsFunc(w.sorted(), func(c *modelClient) bool {
 		if c.member && c.exists && (c.peer != nil || c.durable) {
 			c.heir = true

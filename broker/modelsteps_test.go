@@ -443,6 +443,7 @@ func (w *world) restart(r *rapid.T) {
 	}
 	connected := map[*modelClient]bool{}
 	for _, c := range w.sorted() {
+		c.strayed = c.heir && !c.member
 		connected[c] = c.peer != nil
 		if c.peer != nil {
 			c.left = time.Now()

@@ -98,14 +98,20 @@ func (c *conn) dropPublish(w *batch, kind packet.Type, pid uint16, reason mqtt.R
 		c.accepted(w, kind, pid, mqtt.Success)
 		return
 	}
-	if kind == packet.PUBREC {
-		c.client.mu.Lock()
-		c.client.received.Forget(pid)
-		c.client.mu.Unlock()
-	}
+	c.forgetReceived(kind, pid)
 	if kind != 0 {
 		c.answerNow(w, answer{kind: kind, pid: pid, reason: reason})
 	}
+}
+
+// forgetReceived forgets a message that is not accepted; kind is that of its answer.
+func (c *conn) forgetReceived(kind packet.Type, pid uint16) {
+	if kind != packet.PUBREC {
+		return
+	}
+	c.client.mu.Lock()
+	defer c.client.mu.Unlock()
+	c.client.received.Forget(pid)
 }
 
 // tell warns the first time on a connection: a client that is refused goes on.

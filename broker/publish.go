@@ -33,33 +33,42 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 		return nil
 	}
 	p.raw, p.version, p.origin = raw, c.version, c.client.id
-	kind := packet.Type(0)
-	switch p.QoS {
-	case mqtt.AtLeastOnce:
-		kind = packet.PUBACK
-	case mqtt.ExactlyOnce:
-		kind = packet.PUBREC
-	}
-	if p.Topic[0] == '$' || p.Retain && !isShallow(p.Topic) {
-		return c.refusePublish(w, kind, p)
+	kind := answerTo(p.QoS)
+	if reason := c.b.refuses(&p.Publish); reason.Failed() {
+		return c.refusePublish(w, kind, p, reason)
 	}
 	if !c.mayWrite(p.Topic) {
 		return c.denyPublish(w, kind, p)
 	}
 	p.unanswered = !c.mayBeAnswered(&p.Publish)
-	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable, Publisher: c.number}
-	if e.Retain {
-		c.b.retaining.enter(&w.passage)
+	return c.acceptPublish(w, kind, p)
+}
+
+// answerTo is the packet that acknowledges a PUBLISH; 0 for none.
+func answerTo(q mqtt.QoS) packet.Type {
+	switch q {
+	case mqtt.AtLeastOnce:
+		return packet.PUBACK
+	case mqtt.ExactlyOnce:
+		return packet.PUBREC
 	}
+	return 0
+}
+
+// acceptPublish distributes a message that the client may publish, and sees to its answer.
+func (c *conn) acceptPublish(w *batch, kind packet.Type, p *publication) error {
+	e := session.Entry{Retain: p.Retain && c.b.cfg.RetainAvailable, Publisher: c.number}
+	if p.QoS == mqtt.ExactlyOnce {
+		e.From, e.PacketID = c.client.sid, p.PacketID
+	}
+	w.enter(&e)
 	w.fanOut()
 	reason := mqtt.Success
 	if w.taken == 0 {
 		reason = mqtt.NoMatchingSubscribers
 	}
-	if p.QoS == mqtt.ExactlyOnce {
-		e.From, e.PacketID = c.client.sid, p.PacketID
-	}
-	if len(w.owed) == 0 && !e.Retain && e.From == 0 {
+	if !w.needsSpool(&e) {
+		w.giveRest()
 		c.accepted(w, kind, p.PacketID, reason)
 		return nil
 	}
@@ -67,25 +76,60 @@ func (c *conn) handlePublish(w *batch, raw []byte) error {
 	safe := c.answerLater(answer{kind: kind, pid: p.PacketID, reason: reason, cost: session.Cost(e.Message)})
 	e.Tentative = kind != 0 && c.modern == nil // 5.0 has a word for a full queue
 	taken := w.store(e, safe)
-	if e.Retain {
-		c.b.retaining.leave(&w.passage)
-	}
+	w.leave(&e)
 	if !taken && e.Tentative {
 		return c.holdBack(w, e, safe)
 	}
 	return nil
 }
 
-// refusePublish answers a PUBLISH to a topic that is not open to clients, or to one
-// that can't be retained. 3.x has no word for either: what must not be written to is
+// enter and leave enclose the distribution of what is retained, for new subscriptions to wait for.
+func (w *batch) enter(e *session.Entry) {
+	if e.Retain {
+		w.b.retaining.enter(&w.passage)
+	}
+}
+
+func (w *batch) leave(e *session.Entry) {
+	if e.Retain {
+		w.b.retaining.leave(&w.passage)
+	}
+}
+
+// needsSpool tells whether anything of the entry, of which fanOut has found the receivers, has to be stored.
+func (w *batch) needsSpool(e *session.Entry) bool { return len(w.owed) > 0 || e.Retain || e.From != 0 }
+
+// refuses tells why a client's PUBLISH is refused: its topic is not open to clients, or it can't be retained.
+func (b *Broker) refuses(p *packet.Publish) mqtt.ReasonCode {
+	switch {
+	case p.Topic[0] == '$' || p.Retain && !isShallow(p.Topic):
+		return mqtt.TopicNameInvalid
+	case p.Retain && len(p.Payload) > 0 && !b.mayRetain(p.Topic, len(p.Payload)+len(p.Props)):
+		return mqtt.QuotaExceeded
+	}
+	return mqtt.Success
+}
+
+// mayRetain tells whether a retained message of a client with so many bytes beside its topic name finds room.
+func (b *Broker) mayRetain(topic []byte, bytes int) bool {
+	return !b.cfg.RetainAvailable || b.retained.HasRoom(topic, int64(len(topic)+bytes), b.cfg.MaxRetained, b.cfg.MaxRetainedBytes)
+}
+
+// refusePublish answers a PUBLISH that is refused. 3.x has no word for it: what must not be written to is
 // acknowledged and dropped [v3.1.1 MQTT-3.3.5-2], what should be kept and can't be
 // closes the connection.
-func (c *conn) refusePublish(w *batch, kind packet.Type, p *publication) error {
+func (c *conn) refusePublish(w *batch, kind packet.Type, p *publication, reason mqtt.ReasonCode) error {
 	w.count.dropped++
-	if c.modern == nil && p.Topic[0] != '$' {
-		return &packet.Error{Reason: mqtt.TopicNameInvalid, Clause: "v3.1.1 MQTT-3.3.5-2", Detail: fmt.Sprintf("PUBLISH: a retained topic name has more than %d levels", maxLevels)}
+	detail := fmt.Sprintf("PUBLISH: a retained topic name has more than %d levels", maxLevels)
+	if reason == mqtt.QuotaExceeded {
+		detail = "PUBLISH: there are max_retained_messages or max_retained_bytes already"
+		c.tell(&c.deniedOne, "retained message refused: max_retained_messages or max_retained_bytes is reached", "topic", string(p.Topic))
 	}
-	c.dropPublish(w, kind, p.PacketID, mqtt.TopicNameInvalid)
+	if c.modern == nil && p.Topic[0] != '$' {
+		c.forgetReceived(kind, p.PacketID) // the session may live on
+		return &packet.Error{Reason: reason, Clause: "v3.1.1 MQTT-3.3.5-2", Detail: detail}
+	}
+	c.dropPublish(w, kind, p.PacketID, reason)
 	return nil
 }
 
@@ -114,9 +158,10 @@ func (c *conn) accepted(w *batch, kind packet.Type, pid uint16, reason mqtt.Reas
 }
 
 // fanOut gives w.pub to everybody who needs no spool and gathers in w.owed to
-// which durable sessions it is owed.
+// which durable sessions it is owed. Where the spool may refuse it, those who need
+// none are gathered too, in w.rest: a publisher that is refused sends it again.
 func (w *batch) fanOut() {
-	w.owed, w.owedTo, w.taken = w.owed[:0], w.owedTo[:0], 0
+	w.owed, w.owedTo, w.rest, w.taken = w.owed[:0], w.owedTo[:0], w.rest[:0], 0
 	p := &w.pub
 	found := w.cache.Match(p.Topic)
 	p.name = found.Topic
@@ -151,16 +196,36 @@ func (w *batch) deliver(m *route.Match[*client]) {
 		return
 	}
 	w.taken++
-	retain := p.Retain && m.RetainAsPublished
-	switch qos := m.Delivered(p.QoS); {
-	case qos == mqtt.AtMostOnce && !cl.keepsQoS0():
-		cl.offer(w, p, retain, m.IDs)
-	case cl.isDurable():
-		w.owed = append(w.owed, session.Owed{Session: cl.sid, QoS: qos, Retain: retain, SubscriptionIDs: m.IDs, Live: cl.isLive()})
+	qos := m.Delivered(p.QoS)
+	switch {
+	case cl.isDurable() && (qos > mqtt.AtMostOnce || cl.keepsQoS0()):
+		w.owed = append(w.owed, session.Owed{Session: cl.sid, QoS: qos, Retain: p.Retain && m.RetainAsPublished, SubscriptionIDs: m.IDs, Live: cl.isLive()})
 		w.owedTo = append(w.owedTo, cl)
+	case p.QoS > mqtt.AtMostOnce && w.b.mayRefuse.Load():
+		w.rest = append(w.rest, *m)
 	default:
-		cl.give(w, p, qos, retain, m.IDs)
+		w.give(m, qos)
 	}
+}
+
+// give gives w.pub to a subscriber who needs no spool for it.
+func (w *batch) give(m *route.Match[*client], qos mqtt.QoS) {
+	retain := w.pub.Retain && m.RetainAsPublished
+	if qos == mqtt.AtMostOnce {
+		m.Subscriber.offer(w, &w.pub, retain, m.IDs)
+	} else {
+		m.Subscriber.give(w, &w.pub, qos, retain, m.IDs)
+	}
+}
+
+// giveRest gives w.pub to those who waited for the spool to take it.
+func (w *batch) giveRest() {
+	for i := range w.rest {
+		m := &w.rest[i]
+		w.give(m, m.Delivered(w.pub.QoS))
+		w.flushEarly()
+	}
+	w.rest = w.rest[:0]
 }
 
 // pick chooses the member of a shared subscription that gets a message: the next
@@ -170,7 +235,7 @@ func pick(g *route.Group[*client]) *route.Match[*client] {
 	var later *route.Match[*client]
 	for i := range g.Members {
 		m := &g.Members[(first+i)%len(g.Members)]
-		if m.Subscriber.online.Load() != nil {
+		if m.Subscriber.isLive() {
 			return m
 		}
 		if later == nil && m.Subscriber.isDurable() {
@@ -195,11 +260,13 @@ func (w *batch) store(e session.Entry, safe func(error)) (taken bool) {
 		id = b.spool.Append(e, safe)
 	}
 	if id == 0 {
+		w.rest = w.rest[:0]
 		return false // a queue is full, or the spool is closed
 	}
 	for _, cl := range w.owedTo {
 		cl.owe(w, id)
 	}
+	w.giveRest()
 	return true
 }
 
@@ -295,7 +362,8 @@ func (b *Broker) publish(w *batch, m *mqtt.Message, unhurried bool, safe func(er
 	if m.Retain && !e.Retain {
 		b.retained.Set(m) // what the broker says of itself is not worth a write
 	}
-	if len(w.owed) == 0 && !e.Retain {
+	if !w.needsSpool(&e) {
+		w.giveRest()
 		safe(nil)
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,13 +60,9 @@ func sorted(names map[string]bool) []string {
 
 func TestSystem_HasTheTopicsOfMosquitto(t *testing.T) {
 	tool(t, "mosquitto_sub")
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(free.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, free.Close())
-	conf := filepath.Join(t.TempDir(), "mosquitto.conf")
-	require.NoError(t, os.WriteFile(conf, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\nsys_interval 1\n"), 0o600))
+	dir := t.TempDir()
+	socket, conf := filepath.Join(dir, "s"), filepath.Join(dir, "mosquitto.conf")
+	require.NoError(t, os.WriteFile(conf, []byte("listener 0 "+socket+"\nallow_anonymous true\nsys_interval 1\nuser root\n"), 0o600))
 	judge := exec.Command(tool(t, "mosquitto"), "-c", conf)
 	require.NoError(t, judge.Start())
 	t.Cleanup(func() {
@@ -76,7 +71,7 @@ func TestSystem_HasTheTopicsOfMosquitto(t *testing.T) {
 	})
 	theirs := map[string]bool{}
 	require.Eventually(t, func() bool { // it publishes what has changed, once a second; all of it is retained
-		out, _ := exec.Command("mosquitto_sub", "-p", port, "-t", "$SYS/#", "-F", "%t", "-W", "1").Output() // its time is over, or nobody listens yet
+		out, _ := exec.Command("mosquitto_sub", "--unix", socket, "-t", "$SYS/#", "-F", "%t", "-W", "1").Output() // its time is over, or nobody listens yet
 		before := len(theirs)
 		for line := range strings.Lines(string(out)) {
 			theirs[strings.TrimSpace(line)] = true

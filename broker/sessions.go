@@ -60,6 +60,7 @@ func (b *Broker) load() error {
 				meta = session.Meta{Version: mqtt.V311, Expiry: b.cfg.sessionExpiry()}
 			}
 			cl.meta = meta
+			cl.stored0.Store(b.cfg.QueueQoS0)
 			byID[r.ID] = cl
 			b.clients[r.ClientID] = cl
 		},
@@ -117,16 +118,23 @@ func (cl *client) record() *session.Record {
 	return &session.Record{ID: cl.sid, ClientID: cl.id, Meta: cl.meta.Encode()}
 }
 
+// keepRecord has the spool keep the session's record. mu is held, so that records reach the spool in the order
+// of their changes, and none after the end of the session: it would bring a ghost back, in the place of the
+// client's new session. unhurried and safe are as for session.Spool; safe must do without mu.
+func (cl *client) keepRecord(unhurried bool, safe func(error)) {
+	if cl.isDurable() && !cl.over {
+		cl.b.spool.Apply(session.Change{Session: cl.sid, Put: cl.record(), Unhurried: unhurried}, safe)
+	}
+}
+
 // resumed notes that the client came back: its time offline begins anew.
 func (cl *client) resumed(fresh session.Meta) {
 	cl.mu.Lock()
+	defer cl.mu.Unlock()
 	fresh.Sent = cl.meta.Sent
-	changed := cl.meta != fresh
-	cl.meta = fresh
-	record := cl.record()
-	cl.mu.Unlock()
-	if changed {
-		cl.b.spool.Apply(session.Change{Session: cl.sid, Put: record}, nil)
+	if cl.meta != fresh {
+		cl.meta = fresh
+		cl.keepRecord(false, nil)
 	}
 }
 
@@ -140,16 +148,12 @@ func (b *Broker) noteOffline(now time.Time) {
 			continue
 		}
 		cl.mu.Lock()
-		passed := cl.conn == nil
-		if passed {
+		if cl.conn == nil {
 			cl.meta.Offline += now.Sub(cl.offline)
 			cl.offline = now
+			cl.keepRecord(false, nil)
 		}
-		record := cl.record()
 		cl.mu.Unlock()
-		if passed {
-			b.spool.Apply(session.Change{Session: cl.sid, Put: record}, nil)
-		}
 	}
 }
 
@@ -173,7 +177,10 @@ func (b *Broker) apply(c session.Change, giveUp <-chan struct{}) func() error {
 // endSession takes a session that nobody holds out of the broker and, when it
 // is durable, out of the spool. b.clients no longer leads to it.
 func (b *Broker) endSession(cl *client, giveUp <-chan struct{}) func() error {
+	cl.ending.Lock()
+	defer cl.ending.Unlock()
 	cl.mu.Lock()
+	cl.over = true
 	filters := slices.Collect(maps.Keys(cl.subs))
 	cl.mu.Unlock()
 	b.tree.RemoveAll(cl, filters...)
@@ -182,6 +189,13 @@ func (b *Broker) endSession(cl *client, giveUp <-chan struct{}) func() error {
 		return func() error { return nil }
 	}
 	return b.apply(session.Change{Session: cl.sid, End: true}, giveUp)
+}
+
+// isOver tells whether the session has ended.
+func (cl *client) isOver() bool {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	return cl.over
 }
 
 // forget takes a session that the spool refused to keep out of the registry.

@@ -13,6 +13,51 @@ import (
 // isShared tells whether the filter is one of a shared subscription.
 func isShared(filter string) bool { return strings.HasPrefix(filter, "$share/") }
 
+// parting is the end of a subscription.
+type parting struct {
+	filter, inner string    // inner is without $share/NAME/
+	at            time.Time // zero while it has not ended
+}
+
+func partingOf(filter string, at time.Time) parting {
+	_, inner, _, _ := mqtt.ParseShared(filter) // it was checked when it was subscribed to
+	return parting{filter, inner, at}
+}
+
+// isSharing tells whether the session is owed, or may be, messages of shared subscriptions; mu is held.
+func (cl *client) isSharing() bool { return cl.shares > 0 || len(cl.parting) > 0 }
+
+// isIdle tells whether the session is owed nothing; mu is held.
+func (cl *client) isIdle() bool {
+	return cl.window.Len() == 0 && cl.queue.Len() == 0 && (!cl.isDurable() || !cl.backlog && cl.cursor >= cl.newest)
+}
+
+// part remembers subscriptions that have just ended: should the session end before it is owed nothing any more,
+// what came through a shared one goes to its other members, and what came through another one does not. mu is held.
+func (cl *client) part(filters []string) {
+	now := time.Now()
+	for _, filter := range filters {
+		cl.rejoin(filter)
+		cl.parting = append(cl.parting, partingOf(filter, now))
+	}
+	if over := len(cl.parting) - partingMost; over > 0 {
+		cl.parting = slices.Delete(cl.parting, 0, over)
+	}
+}
+
+// partingMost is how many subscriptions that ended are remembered, of one session.
+const partingMost = 1000
+
+// rejoin forgets the end of a subscription that there is again; mu is held.
+func (cl *client) rejoin(filter string) {
+	cl.parting = slices.DeleteFunc(cl.parting, func(p parting) bool { return p.filter == filter })
+}
+
+// brought tells whether the message may have come through the subscription.
+func (p *parting) brought(m *mqtt.Message) bool {
+	return (p.at.IsZero() || !m.Accepted.After(p.at)) && mqtt.Match(p.inner, m.Topic)
+}
+
 // flying remembers the message of a QoS 1 delivery that flies to a member of a
 // shared subscription without a spool, in case the member leaves; mu is held. A
 // QoS 2 delivery that was begun must go to nobody else [v5 MQTT-4.8.2-5].
@@ -27,16 +72,16 @@ func (cl *client) flying(id mqtt.MsgID, qos mqtt.QoS, m *mqtt.Message) {
 }
 
 // rehome gives what a session leaves behind of its shared subscriptions to their
-// other members. Its subscriptions are out of the tree already. Which message came
-// through which subscription is not kept: those count that no subscription of its
-// own matches.
+// other members, of those that it left before, too. All of them are out of the tree
+// already. Which message came through which subscription is not kept: those count
+// that no subscription of its own matches.
 func (b *Broker) rehome(cl *client, filters []string) {
-	var shared, own []string
-	for _, filter := range filters {
-		if isShared(filter) {
-			shared = append(shared, filter)
+	var shared, own []parting
+	for _, p := range cl.subscribed(filters) {
+		if isShared(p.filter) {
+			shared = append(shared, p)
 		} else {
-			own = append(own, filter)
+			own = append(own, p)
 		}
 	}
 	if len(shared) == 0 {
@@ -44,21 +89,31 @@ func (b *Broker) rehome(cl *client, filters []string) {
 	}
 	w := b.batch()
 	defer w.done()
-	for m := range cl.left(w) {
-		if slices.ContainsFunc(own, func(filter string) bool { return mqtt.Match(filter, m.Topic) }) {
+	for m := range cl.undelivered() {
+		if slices.ContainsFunc(own, func(p parting) bool { return p.brought(m) }) {
 			continue
 		}
-		for _, filter := range shared {
-			group, inner, _, _ := mqtt.ParseShared(filter) // it was checked when it was subscribed to
-			if mqtt.Match(inner, m.Topic) {
-				w.giveToGroup(m, group, inner)
+		for _, p := range shared {
+			if p.brought(m) {
+				w.giveToGroup(m, p.filter)
 			}
 		}
 	}
 }
 
-// left gives the messages that a session that ends did not get, in order.
-func (cl *client) left(w *batch) func(yield func(*mqtt.Message) bool) {
+// subscribed gives the subscriptions to the filters, and those that ended before.
+func (cl *client) subscribed(filters []string) []parting {
+	cl.mu.Lock()
+	defer cl.mu.Unlock()
+	all := slices.Clone(cl.parting)
+	for _, filter := range filters {
+		all = append(all, partingOf(filter, time.Time{}))
+	}
+	return all
+}
+
+// undelivered gives the messages that a session that ends did not get, in order.
+func (cl *client) undelivered() func(yield func(*mqtt.Message) bool) {
 	return func(yield func(*mqtt.Message) bool) {
 		cl.mu.Lock()
 		var list []*mqtt.Message
@@ -75,6 +130,7 @@ func (cl *client) left(w *batch) func(yield func(*mqtt.Message) bool) {
 				return
 			}
 		}
+		cl.settle()
 		for after := mqtt.MsgID(0); cl.isDurable(); {
 			page, err := cl.b.spool.Page(cl.sid, after, pageMessages, pageBytes)
 			if err != nil {
@@ -99,19 +155,34 @@ func (cl *client) left(w *batch) func(yield func(*mqtt.Message) bool) {
 	}
 }
 
+// settlePatience is how long the end of a session waits for the commit of what it is owed.
+const settlePatience = time.Second
+
+// settle waits, for a moment, until all that a durable session is owed is committed: what is not yet hides
+// deliveries of QoS 2, and those behind them.
+func (cl *client) settle() {
+	if !cl.isDurable() {
+		return
+	}
+	committed := make(chan struct{})
+	cl.b.spool.Apply(session.Change{Session: cl.sid}, func(error) { close(committed) }) // the spool says itself that it is ill
+	waitAtMost(settlePatience, committed)
+}
+
 // giveToGroup gives a message to a member of the shared subscription.
-func (w *batch) giveToGroup(m *mqtt.Message, group, filter string) {
+func (w *batch) giveToGroup(m *mqtt.Message, filter string) {
 	if hasExpired(m, w.now) {
 		w.count.expired++
 		return
 	}
 	again := *m // it gets an ID of its own
 	w.setMessage(&again)
-	w.owed, w.owedTo = w.owed[:0], w.owedTo[:0]
+	w.owed, w.owedTo, w.rest = w.owed[:0], w.owedTo[:0], w.rest[:0]
 	found := w.cache.Match(w.pub.Topic)
+	group, inner, _, _ := mqtt.ParseShared(filter)
 	for i := range found.Shared {
 		g := &found.Shared[i]
-		if g.Name != group || g.Filter != filter {
+		if g.Name != group || g.Filter != inner {
 			continue
 		}
 		if member := pick(g); member != nil {
@@ -120,6 +191,8 @@ func (w *batch) giveToGroup(m *mqtt.Message, group, filter string) {
 	}
 	if len(w.owed) > 0 {
 		w.store(session.Entry{Message: &again}, nil)
+	} else {
+		w.giveRest()
 	}
 }
 

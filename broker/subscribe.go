@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"strings"
 	"sync"
 
 	"fieldgate/broker/access"
@@ -32,12 +33,38 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 	if err := p.Decode(raw, c.version); err != nil {
 		return err
 	}
-	cl := c.client
 	answered := packet.Suback{PacketID: p.PacketID}
-	var taken []mqtt.Subscription
-	var isNew []bool
-	for _, sub := range p.Subscriptions {
-		if reason := cl.maySubscribe(sub.Filter); reason.Failed() {
+	taken, wanting := c.subscribeAll(p.Subscriptions, &answered)
+	suback := answer{kind: packet.SUBACK, raw: answered.Append(nil, c.version), cost: len(raw)}
+	chosen := func(error) {}
+	if c.client.isDurable() && len(taken) > 0 {
+		chosen = afterBoth(c.answerLater(suback))
+		c.b.spool.Apply(session.Change{Session: c.client.sid, Subscribe: taken}, chosen)
+	} else {
+		c.answerNow(w, suback)
+	}
+	defer chosen(nil)
+	if len(wanting) > 0 {
+		c.b.retaining.wait()
+	}
+	for _, sub := range wanting {
+		if err := c.sendRetained(w, sub); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subscribeAll adds the subscriptions that the client may have. It gives them, and those of them that want
+// retained messages.
+func (c *conn) subscribeAll(asked []mqtt.Subscription, answered *packet.Suback) (taken, wanting []mqtt.Subscription) {
+	cl, limit := c.client, c.b.cfg.MaxSubscriptions
+	for _, sub := range asked {
+		reason := mqtt.QuotaExceeded // the same filter again and again would be no more subscriptions, and much work
+		if len(taken) < limit {
+			reason = cl.maySubscribe(sub.Filter)
+		}
+		if reason.Failed() {
 			c.tell(&c.refusedOne, "subscription refused", "topic_filter", sub.Filter, "reason", reason.String())
 			answered.Reasons = append(answered.Reasons, reason)
 			continue
@@ -45,23 +72,11 @@ func (c *conn) handleSubscribe(w *batch, raw []byte) error {
 		sub.QoS = min(sub.QoS, c.b.cfg.maxQoS())
 		answered.Reasons = append(answered.Reasons, mqtt.ReasonCode(sub.QoS))
 		taken = append(taken, sub)
-		isNew = append(isNew, cl.subscribe(sub))
-	}
-	suback := answer{kind: packet.SUBACK, raw: answered.Append(nil, c.version)}
-	chosen := func(error) {}
-	if cl.isDurable() && len(taken) > 0 {
-		chosen = afterBoth(c.answerLater(suback))
-		c.b.spool.Apply(session.Change{Session: cl.sid, Subscribe: taken}, chosen)
-	} else {
-		c.answerNow(w, suback)
-	}
-	defer chosen(nil)
-	for i, sub := range taken {
-		if err := c.sendRetained(w, sub, isNew[i]); err != nil {
-			return err
+		if isNew := cl.subscribe(sub); wantsRetained(sub, isNew) {
+			wanting = append(wanting, sub)
 		}
 	}
-	return nil
+	return taken, wanting
 }
 
 // afterBoth calls safe with the second of two calls, and with the failure if one has failed. A SUBACK waits so for
@@ -96,12 +111,26 @@ func (cl *client) maySubscribe(filter string) mqtt.ReasonCode {
 	return mqtt.Success
 }
 
+// What the topic filters of one session may cost together, in bytes: the longest one that there is, and levelCost
+// times a few for each that MaxSubscriptions allows.
+const (
+	levelCost  = 160 // of one level in the tree
+	filterMean = 1 << 10
+	filterMost = maxLevels*levelCost + 65535
+)
+
+// filterCost is what a topic filter counts.
+func filterCost(filter string) int { return len(filter) + levelCost*(1+strings.Count(filter, "/")) }
+
 // isFull tells whether the session has as many subscriptions as it may, and not this one.
 func (cl *client) isFull(filter string) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
-	_, has := cl.subs[filter]
-	return !has && len(cl.subs) >= cl.b.cfg.MaxSubscriptions
+	if _, has := cl.subs[filter]; has {
+		return false
+	}
+	most := cl.b.cfg.MaxSubscriptions
+	return len(cl.subs) >= most || cl.costs+filterCost(filter) > filterMost+most*filterMean
 }
 
 // subscribe adds the subscription, or replaces the one to the same filter.
@@ -110,33 +139,46 @@ func (cl *client) subscribe(sub mqtt.Subscription) (isNew bool) {
 	if cl.subs == nil {
 		cl.subs = map[string]mqtt.Subscription{}
 	}
-	if _, has := cl.subs[sub.Filter]; !has && isShared(sub.Filter) {
-		cl.shares++
+	if _, has := cl.subs[sub.Filter]; !has {
+		cl.costs += filterCost(sub.Filter)
+		if isShared(sub.Filter) {
+			cl.shares++
+		}
+		cl.rejoin(sub.Filter)
 	}
 	cl.subs[sub.Filter] = sub
 	cl.mu.Unlock()
-	isNew = cl.b.tree.Subscribe(cl, sub)
-	if !isShared(sub.Filter) {
-		cl.b.retaining.wait()
-	}
-	return isNew
+	return cl.b.tree.Subscribe(cl, sub)
 }
 
-// unsubscribe ends subscriptions and tells of each whether there was one.
-func (cl *client) unsubscribe(filters []string) []mqtt.ReasonCode {
-	reasons := make([]mqtt.ReasonCode, len(filters))
+// unsubscribe ends subscriptions, tells of each whether there was one, and gives the filters of those.
+func (cl *client) unsubscribe(filters []string) (reasons []mqtt.ReasonCode, ended []string) {
+	reasons = make([]mqtt.ReasonCode, len(filters))
 	cl.mu.Lock()
+	if cl.isIdle() {
+		cl.parting = nil
+	}
+	sharing := cl.isSharing()
 	for i, filter := range filters {
 		if _, has := cl.subs[filter]; !has {
 			reasons[i] = mqtt.NoSubscriptionExisted
-		} else if isShared(filter) {
+			continue
+		}
+		ended = append(ended, filter)
+		cl.costs -= filterCost(filter)
+		if isShared(filter) {
 			cl.shares--
 		}
 		delete(cl.subs, filter)
 	}
 	cl.mu.Unlock()
-	cl.b.tree.RemoveAll(cl, filters...)
-	return reasons
+	cl.b.tree.RemoveAll(cl, ended...)
+	if sharing {
+		cl.mu.Lock()
+		cl.part(ended) // now that nothing more comes through them
+		cl.mu.Unlock()
+	}
+	return reasons, ended
 }
 
 func (c *conn) handleUnsubscribe(w *batch, raw []byte) error {
@@ -145,23 +187,21 @@ func (c *conn) handleUnsubscribe(w *batch, raw []byte) error {
 		return err
 	}
 	cl := c.client
-	answered := packet.Unsuback{PacketID: p.PacketID, Reasons: cl.unsubscribe(p.Filters)}
-	unsuback := answer{kind: packet.UNSUBACK, raw: answered.Append(nil, c.version)}
-	if !cl.isDurable() {
+	reasons, ended := cl.unsubscribe(p.Filters)
+	answered := packet.Unsuback{PacketID: p.PacketID, Reasons: reasons}
+	unsuback := answer{kind: packet.UNSUBACK, raw: answered.Append(nil, c.version), cost: len(raw)}
+	if !cl.isDurable() || len(ended) == 0 {
 		c.answerNow(w, unsuback)
 		return nil
 	}
 	safe := c.answerLater(unsuback)
-	c.b.spool.Apply(session.Change{Session: cl.sid, Unsubscribe: p.Filters}, safe)
+	c.b.spool.Apply(session.Change{Session: cl.sid, Unsubscribe: ended}, safe)
 	return nil
 }
 
 // sendRetained sends the retained messages that match a subscription
 // [v3.1.1 MQTT-3.3.1-6]. It waits for this client to take them.
-func (c *conn) sendRetained(w *batch, sub mqtt.Subscription, isNew bool) error {
-	if !wantsRetained(sub, isNew) {
-		return nil
-	}
+func (c *conn) sendRetained(w *batch, sub mqtt.Subscription) error {
 	for m := range c.b.retained.Match(sub.Filter) {
 		if sub.NoLocal && m.Origin == c.client.id { // [v5 MQTT-3.8.3-3]
 			continue

@@ -181,6 +181,10 @@ func (b *Broker) publishWill(q *bequest) {
 	if wanted := q.message.Props.ResponseTopic(); wanted != "" {
 		q.message.Unanswered = !b.mayLeave(q.user, q.clientID, wanted)
 	}
+	if m := q.message; m.Retain && len(m.Payload) > 0 && !b.mayRetain([]byte(m.Topic), len(m.Payload)+len(m.Props)) {
+		b.log.Warn("will is not retained: max_retained_messages or max_retained_bytes is reached", "client_id", q.clientID, "topic", m.Topic)
+		m.Retain = false
+	}
 	w := b.batch()
 	defer w.done()
 	b.publish(w, q.message, false, func(err error) {

@@ -22,6 +22,9 @@ func FuzzDecode(f *testing.F) {
 			f.Add(c.append(nil, v), byte(v))
 		}
 	}
+	for _, row := range malformed(f) {
+		f.Add(row.raw, byte(row.version))
+	}
 	f.Add([]byte{0x30, 0x03, 0, 1}, byte(4))
 	f.Add([]byte{0x82, 0x80, 0x80, 0x80, 0x80}, byte(5))
 	f.Fuzz(func(t *testing.T, raw []byte, level byte) {

@@ -17,6 +17,13 @@ type Retained struct {
 	exact map[string]*place // by topic name
 	root  place
 	bytes int64
+	open  volume // of topics that do not begin with $
+}
+
+// volume is a number of messages with their size.
+type volume struct {
+	messages int
+	bytes    int64
 }
 
 // place is one level of topic names.
@@ -62,10 +69,33 @@ func (r *Retained) Set(m *mqtt.Message) {
 		p = r.reach(m.Topic)
 		r.exact[m.Topic] = p
 	} else {
-		r.bytes -= size(p.message)
+		r.count(p.message, -1)
 	}
-	r.bytes += size(m)
+	r.count(m, 1)
 	p.message = m
+}
+
+// count adds a message to what there is, or takes it away with -1.
+func (r *Retained) count(m *mqtt.Message, sign int) {
+	bytes := int64(sign) * size(m)
+	r.bytes += bytes
+	if !strings.HasPrefix(m.Topic, "$") {
+		r.open.messages += sign
+		r.open.bytes += bytes
+	}
+}
+
+// HasRoom tells whether a message of the topic name, of so many bytes with its name, may be set without going
+// beyond the given numbers of messages and bytes. Topics that begin with $ do not count.
+func (r *Retained) HasRoom(name []byte, bytes int64, mostMessages int, mostBytes int64) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	fits := r.open.bytes+bytes <= mostBytes
+	if fits && r.open.messages < mostMessages {
+		return true
+	}
+	p := r.exact[string(name)] // one that takes the place of another may be as large
+	return p != nil && (fits || bytes <= size(p.message))
 }
 
 func (r *Retained) reach(name string) *place {
@@ -102,7 +132,7 @@ func (r *Retained) Delete(name string) bool {
 		return false
 	}
 	delete(r.exact, name)
-	r.bytes -= size(p.message)
+	r.count(p.message, -1)
 	p.message = nil
 	for p.parent != nil && p.message == nil && p.words.len == 0 {
 		p.parent.words = p.parent.words.without(r.seed, p.word)

@@ -112,3 +112,32 @@ func TestRetained_TakesReadersAndWritersAtOnce(t *testing.T) {
 	all.Wait()
 	require.Zero(t, r.Len())
 }
+
+func TestRetained_HasRoomForWhatTakesAPlace(t *testing.T) {
+	r := route.NewRetained()
+	r.Set(&mqtt.Message{Topic: "$SYS/x", Payload: make([]byte, 1000)})
+	r.Set(&mqtt.Message{Topic: "a", Payload: make([]byte, 9)})
+	r.Set(&mqtt.Message{Topic: "b", Payload: make([]byte, 49)})
+	r.Set(&mqtt.Message{Topic: "b", Payload: make([]byte, 29)})
+	for _, c := range []struct {
+		name, topic  string
+		bytes        int64
+		mostMessages int
+		mostBytes    int64
+		want         bool
+	}{
+		{"room for both", "c", 10, 3, 50, true},
+		{"too many", "c", 10, 2, 50, false},
+		{"too large", "c", 11, 3, 50, false},
+		{"in its place", "a", 10, 2, 50, true},
+		{"in its place, smaller, where there is too much", "a", 9, 1, 20, true},
+		{"in its place, too large", "a", 11, 2, 50, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Equal(t, c.want, r.HasRoom([]byte(c.topic), c.bytes, c.mostMessages, c.mostBytes))
+		})
+	}
+	r.Delete("b")
+	require.True(t, r.HasRoom([]byte("c"), 40, 2, 50))
+	require.EqualValues(t, 1006+10, r.Bytes())
+}

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -47,9 +48,10 @@ func TestWindow_DetachKeepsWhatIsReleased(t *testing.T) {
 	for id := range mqtt.MsgID(5) {
 		w.Send(session.Flight{ID: id + 1, QoS: 2})
 	}
-	require.True(t, w.Move(mqtt.MsgID(4).PacketID(), session.Releasing))
-	require.True(t, w.Move(mqtt.MsgID(2).PacketID(), session.Released))
-	require.False(t, w.Move(4711, session.Released))
+	require.True(t, w.Move(mqtt.MsgID(4).PacketID(), session.Sent, session.Releasing))
+	require.True(t, w.Move(mqtt.MsgID(2).PacketID(), session.Sent, session.Released))
+	require.False(t, w.Move(mqtt.MsgID(2).PacketID(), session.Releasing, session.Sent), "it is further")
+	require.False(t, w.Move(4711, session.Sent, session.Released))
 	w.Detach()
 	require.Equal(t, []mqtt.MsgID{2, 4}, flights(&w))
 	for _, id := range []mqtt.MsgID{1, 3, 5} {
@@ -132,6 +134,17 @@ func TestWindow_IsAnOrderedSet(t *testing.T) {
 					t.Fatalf("Finish gave %v, %t", f, ok)
 				}
 				model = append(model[:i:i], model[i+1:]...)
+			},
+			"find": func(t *rapid.T) {
+				pid := rapid.Uint16Min(1).Draw(t, "pid")
+				if len(model) > 0 && rapid.Bool().Draw(t, "known") {
+					pid = rapid.SampledFrom(model).Draw(t, "of").PacketID()
+				}
+				at := slices.IndexFunc(model, func(id mqtt.MsgID) bool { return id.PacketID() == pid })
+				f, found := w.Find(pid)
+				if found != (at >= 0) || found && f.ID != model[at] {
+					t.Fatalf("Find(%d) gave %v, %t", pid, f, found)
+				}
 			},
 			"": func(t *rapid.T) {
 				got := flights(&w)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 
 	"fieldgate/broker/mqtt"
@@ -47,11 +48,45 @@ func (w *Window) Free() int { return max(0, w.limit-w.open) }
 // Len tells how many deliveries are in flight.
 func (w *Window) Len() int { return w.open }
 
-// find looks from the oldest on: acknowledgements usually come in order.
+// find gives the delivery with the packet identifier, nil when there is none. Acknowledgements usually come in
+// order; else it looks for each ID that has the packet identifier, from the oldest in flight to the newest.
 func (w *Window) find(pid uint16) *Flight {
+	if w.live == 0 {
+		return nil
+	}
+	first, last := &w.flights[w.head], w.flights[len(w.flights)-1].ID
+	if first.ID.PacketID() == pid {
+		return first
+	}
+	if (last-first.ID)/65535 > mqtt.MsgID(len(w.flights)-w.head) {
+		return w.scan(pid)
+	}
+	ahead := (int(pid) - int(first.ID.PacketID()) + 65535) % 65535
+	for id := first.ID + mqtt.MsgID(ahead); id <= last; id += 65535 {
+		if f := w.search(id); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// scan is find that looks at everything.
+func (w *Window) scan(pid uint16) *Flight {
 	for i := w.head; i < len(w.flights); i++ {
 		if f := &w.flights[i]; !f.done && f.ID.PacketID() == pid {
 			return f
+		}
+	}
+	return nil
+}
+
+// search gives the delivery with the ID, nil when there is none.
+func (w *Window) search(id mqtt.MsgID) *Flight {
+	flights := w.flights[w.head:]
+	i, _ := slices.BinarySearchFunc(flights, id, func(f Flight, id mqtt.MsgID) int { return cmp.Compare(f.ID, id) })
+	for ; i < len(flights) && flights[i].ID == id; i++ {
+		if !flights[i].done {
+			return &flights[i]
 		}
 	}
 	return nil
@@ -100,10 +135,10 @@ func (w *Window) Send(f Flight) {
 	w.flights = slices.Insert(w.flights, at, f)
 }
 
-// Move notes that the delivery has reached the stage; false when there is none.
-func (w *Window) Move(pid uint16, to Stage) bool {
+// Move notes that the delivery has gone from one stage to another; false when there is none that is so far.
+func (w *Window) Move(pid uint16, from, to Stage) bool {
 	f := w.find(pid)
-	if f == nil {
+	if f == nil || f.Stage != from {
 		return false
 	}
 	f.Stage = to
